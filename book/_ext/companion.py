@@ -1,0 +1,337 @@
+"""The book's own Sphinx extension: numbers, verdicts and run cards from the results files.
+
+Everything that a reader sees as a result is read here, at build time, from
+``results/<preset>/<run>.json`` in the staged tree, and registered as a dependency of its
+page, so that no page can keep an old number.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from dynlib.plots import DARK
+from workflow.claims import Claim, read_claims, verdict
+
+log = logging.getLogger(__name__)
+
+PRESET = os.environ.get("COMPANION_PRESET", "cpu")
+PAPERS = {
+    "tokens": ("Tokens", "shalova2020deep"),
+    "stnn": ("StNN", "aluvihare2025stnn"),
+}
+VERDICTS = ("holds", "holds only if", "does not hold", "not tested here")
+
+
+class Results:
+    """Results files of the staged tree, read once, noted as dependencies where used."""
+
+    def __init__(self, env) -> None:
+        self.env = env
+        self.root = Path(env.srcdir) / "results"
+
+    def load(self, preset: str, run: str) -> dict:
+        path = self.root / preset / f"{run}.json"
+        self.env.note_dependency(str(path))
+        try:
+            return json.loads(path.read_text())
+        except OSError:
+            raise LookupError(f"there are no {preset} results of {run}") from None
+
+    def metric(self, preset: str, run: str, name: str) -> dict:
+        try:
+            return self.load(preset, run)["metrics"][name]
+        except KeyError:
+            raise LookupError(f"{run} ({preset}) records no metric {name!r}") from None
+
+    def lookup(self, preset: str):
+        def find(run: str, name: str, part: str) -> float:
+            entry = self.metric(preset, run, name)
+            value = entry[part] if entry[part] is not None else entry["value"]
+            if value is None:
+                raise LookupError(f"{run}:{name} has no value")
+            return value
+
+        return find
+
+
+def own_run(env) -> str | None:
+    """Name of the run whose page is being read."""
+    return env.metadata.get(env.docname, {}).get("run") or (
+        env.docname.removeprefix("runs/") if env.docname.startswith("runs/") else None
+    )
+
+
+def number(value: float, form: str) -> str:
+    """A number for prose: thin spaces between thousands, a real minus, powers of ten."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 and not form:
+        value = int(value)
+    form = form or (",d" if isinstance(value, int) else ".3g")
+    text = format(value, form).replace(",", "\u2009")
+    mantissa, exponent, power = text.partition("e")
+    if exponent:
+        sign = "\u207b" if power.startswith("-") else ""
+        digits = str(int(power.lstrip("+-"))).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        text = f"{mantissa}·10{sign}{digits}"
+    return text.replace("-", "\u2212")
+
+
+class ResultRole(SphinxRole):
+    """``{res}`[preset/]run:metric[.low|.high|.interval][:format]```; no run: the page's own."""
+
+    def run(self):
+        pattern = r"(?:(\w+)/)?(\w*):(\w+)(?:\.(low|high|interval))?(?::(.*))?"
+        match = re.fullmatch(pattern, self.text.strip())
+        try:
+            if not match:
+                raise LookupError("it is not of the form [preset/]run:metric[.part][:format]")
+            preset, run, name, part, form = match.groups()
+            results = Results(self.env)
+            entry = results.metric(preset or PRESET, run or own_run(self.env), name)
+            if part == "interval":
+                text = f"{number(entry['low'], form)} to {number(entry['high'], form)}"
+            else:
+                text = number(entry[part or "value"], form)
+        except (LookupError, TypeError, ValueError) as error:
+            log.warning("result %r: %s", self.text, error, location=self.get_location())
+            text = "?"
+        return [nodes.inline(text, text, classes=["result"])], []
+
+
+class ClaimRole(SphinxRole):
+    """``{claim}`id.printed``` (or ``.claim``, ``.verdict``): a field of the ledger."""
+
+    def run(self):
+        name, _, part = self.text.strip().rpartition(".")
+        claims = {claim.id: claim for claim in all_claims(self.env)}
+        try:
+            claim = claims[name]
+            text = judge(self.env, claim) if part == "verdict" else getattr(claim, part)
+        except (KeyError, AttributeError):
+            log.warning("claim %r is not in claims.yml", self.text, location=self.get_location())
+            text = "?"
+        return [nodes.inline(text, text, classes=["result"])], []
+
+
+def all_claims(env) -> list[Claim]:
+    path = Path(env.srcdir) / "claims.yml"
+    env.note_dependency(str(path))
+    return read_claims(path)
+
+
+def judge(env, claim: Claim) -> str:
+    results = Results(env)
+    return verdict(claim, results.lookup(PRESET), results.lookup("paper"))
+
+
+def short(text: str) -> str:
+    """The class of a verdict, one of :data:`VERDICTS`."""
+    return next(each for each in reversed(VERDICTS) if text.startswith(each))
+
+
+def parsed(directive: SphinxDirective, text: str) -> list[nodes.Node]:
+    """Parse generated Markdown in place."""
+    return directive.parse_text_to_nodes(text)
+
+
+class RunCard(SphinxDirective):
+    """``{run-card} run``: how an executed page came about, in one folded box."""
+
+    required_arguments = 1
+
+    def run(self):
+        run = self.arguments[0]
+        try:
+            results = Results(self.env).load(PRESET, run)
+        except LookupError as error:
+            log.warning("run card: %s", error, location=self.get_location())
+            return []
+        facts, used = results["provenance"], results["provenance"]["versions"]
+        seeds = ", ".join(map(str, facts.get("seeds", []))) or "none"
+        base = f"{self.config.html_theme_options.get('repository_url', '')}/blob/main/notebooks"
+        libraries = ", ".join(
+            f"{name} {used[name]}" for name in ("torch", "transformers", "pot", "numpy") if name in used
+        )
+        where = facts["machine"]["processor"]
+        rows = {
+            "Preset": f"`{PRESET}`" + (" (proves the plumbing; quote nothing)" if PRESET == "smoke" else ""),
+            "Device": f"{facts.get('device', 'cpu')}, {facts.get('threads', 1)} thread a process; "
+            f"{where}, {facts['machine']['cores']} cores",
+            "Seeds": seeds,
+            "Time": f"{facts['wall_s']:.0f} s wall, {facts['cpu_s']:.0f} s of processor; "
+            f"largest process {facts['peak_rss_mb']} MB",
+            "Made": f"{facts['started'].replace('T', ' ').rstrip('Z')} UTC, commit "
+            f"`{(facts['commit'] or 'none')[:10]}`{' with uncommitted changes' if facts['dirty'] else ''}, "
+            f"stamp `{facts['stamp'][:12]}`",
+            "Software": f"Python {facts['python']}, {libraries}",
+            "Source": f"[{results['notebook']}.py]({base}/{results['notebook']}.py)",
+        }
+        table = "\n".join(f"| {name} | {text} |" for name, text in rows.items())
+        given = "\n".join(f"| `{k}` | `{v}` |" for k, v in results["parameters"].items())
+        return parsed(
+            self,
+            f"::::{{dropdown}} How this page was made: preset `{PRESET}`, "
+            f"{facts['wall_s'] / 60:.1f} minutes on {facts.get('device', 'cpu')}\n"
+            f":class-container: run-card\n\n|  |  |\n| :--- | :--- |\n{table}\n\n"
+            f"| parameter | value |\n| :--- | :--- |\n{given}\n::::\n",
+        )
+
+
+class Ledger(SphinxDirective):
+    """``{ledger}``: every claim with what was printed, what we found, and the verdict."""
+
+    option_spec = {"paper": directives.unchanged}
+
+    def run(self):
+        blocks = []
+        for claim in all_claims(self.env):
+            if self.options.get("paper") not in (None, claim.paper):
+                continue
+            text = judge(self.env, claim)
+            ours = []
+            preset = PRESET if claim.scope == "method" else "paper"
+            results = Results(self.env)
+            for run, metric in dict.fromkeys(claim.metrics):
+                try:
+                    entry = results.metric(preset, run, metric)
+                except LookupError:
+                    ours.append(f"`{metric}`: not run at the `{preset}` preset")
+                    continue
+                value = number(entry["value"], ".4g")
+                if entry["low"] is not None:
+                    value += f" ({number(entry['low'], '.4g')} to {number(entry['high'], '.4g')})"
+                ours.append(f"`{metric}` {value}")
+            runs = dict.fromkeys(run for run, _ in claim.metrics)
+            pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
+            rule = f"`{claim.criterion}`" if claim.criterion else f"Untested: {claim.untested}"
+            kind = short(text).replace(" ", "-")
+            judged = "the method" if claim.scope == "method" else "the printed model"
+            lines = [
+                f"(claim-{claim.id})=",
+                f":::::{{admonition}} {claim.claim}",
+                f":class: claim verdict-{kind}",
+                f"**{text[0].upper()}{text[1:]}**",
+                "",
+                f"Printed: {claim.printed} ({PAPERS[claim.paper][0]}, {claim.place})",
+                "",
+                *([f"Ours: {'; '.join(ours)}. See {pages}.", ""] if ours else []),
+                f"Criterion, on {judged}: {rule}" if claim.criterion else rule,
+                "",
+                claim.note,
+                ":::::",
+                "",
+            ]
+            blocks += parsed(self, "\n".join(lines))
+        return blocks
+
+
+class LedgerSummary(SphinxDirective):
+    """``{ledger-summary}``: how many claims got which verdict, a row a paper."""
+
+    def run(self):
+        counts: dict[str, dict[str, int]] = {}
+        for claim in all_claims(self.env):
+            row = counts.setdefault(claim.paper, dict.fromkeys(VERDICTS, 0))
+            row[short(judge(self.env, claim))] += 1
+        header = "| paper | " + " | ".join(VERDICTS) + " |\n| :--- |" + " ---: |" * len(VERDICTS)
+        rows = "\n".join(
+            f"| {PAPERS[paper][0]} {{cite}}`{PAPERS[paper][1]}` | "
+            + " | ".join(str(row[v]) for v in VERDICTS)
+            + " |"
+            for paper, row in counts.items()
+        )
+        return parsed(self, f"{header}\n{rows}\n")
+
+
+class RunTable(SphinxDirective):
+    """``{run-table}``: what each run took, and where."""
+
+    def run(self):
+        lines = ["| run | device | wall time | processor time | largest process |",
+                 "| :--- | :--- | ---: | ---: | ---: |"]  # fmt: skip
+        for path in sorted((Path(self.env.srcdir) / "results" / PRESET).glob("*.json")):
+            facts = Results(self.env).load(PRESET, path.stem)["provenance"]
+            lines.append(
+                f"| [{path.stem}](/runs/{path.stem}.ipynb) | {facts.get('device', 'cpu')} "
+                f"| {facts['wall_s'] / 60:.1f} min | {facts['cpu_s'] / 60:.1f} min "
+                f"| {facts['peak_rss_mb']} MB |"
+            )
+        return parsed(self, "\n".join(lines) + "\n")
+
+
+def fix_links(app, page, template, context, doctree) -> None:
+    """Launch, edit and download links of a run's page lead to its notebook in the repository."""
+    notebook = app.env.metadata.get(page, {}).get("companion_notebook")
+    if not page.startswith("runs/") or not notebook:
+        return
+
+    def walk(item) -> None:
+        if isinstance(item, list):
+            for each in item:
+                walk(each)
+        elif isinstance(item, dict):
+            walk(item.get("buttons", []))
+            url = item.get("url")
+            if isinstance(url, str):
+                url = url.replace(f"/book/{page}.ipynb", f"/notebooks/{notebook}.ipynb")
+                if "/edit/" in url:
+                    url = url.removesuffix(".ipynb") + ".py"
+                item["url"] = url
+
+    walk(context.get("header_buttons", []))
+
+
+IMAGE = re.compile(r'<img([^>]*?)src="([^"]*/_images/|_images/)([0-9a-zA-Z_.-]+)\.svg"([^>]*?)/?>')
+
+
+def two_grounds(app, page, template, context, doctree) -> None:
+    """Give every SVG figure a twin for dark mode, whose neutral colours are swapped."""
+
+    def twin(match: re.Match) -> str:
+        before, folder, name, after = match.groups()
+        attributes = re.sub(r'\s?class="([^"]*)"', r'', before + " " + after).strip()
+        light = f'<img class="only-light" src="{folder}{name}.svg" {attributes} />'
+        return light + f'<img class="only-dark" src="{folder}{name}-dark.svg" {attributes} />'
+
+    if "body" in context:
+        context["body"] = IMAGE.sub(twin, context["body"])
+
+
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """After the build: dark twins of the figures, and MathJax from its installed package."""
+    if error is not None or app.builder.format != "html":
+        return
+    for path in (Path(app.outdir) / "_images").glob("*.svg"):
+        if not path.stem.endswith("-dark"):
+            text = path.read_text()
+            for light, dark in DARK.items():
+                text = text.replace(light, dark)
+            path.with_name(path.stem + "-dark.svg").write_text(text)
+    package = Path(importlib.util.find_spec("mathjax").origin).parent
+    target = Path(app.outdir) / "_static" / "mathjax" / "tex-svg.js"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(package / "static" / "mathjax" / "es5" / "tex-svg.js", target)
+
+
+def setup(app: Sphinx) -> dict:
+    """Register everything."""
+    app.add_role("res", ResultRole())
+    app.add_role("claim", ClaimRole())
+    app.add_directive("run-card", RunCard)
+    app.add_directive("run-table", RunTable)
+    app.add_directive("ledger", Ledger)
+    app.add_directive("ledger-summary", LedgerSummary)
+    app.connect("html-page-context", fix_links, priority=900)
+    app.connect("html-page-context", two_grounds, priority=900)
+    app.connect("build-finished", finish)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,1 @@
+"""Systems, their trajectories and their exponents."""

@@ -1,0 +1,173 @@
+r"""Lyapunov exponents: from the tangent space, and from short products of Jacobians.
+
+The tangent-space estimate is the reference. The short-product estimate is the paper's: it
+needs no long orbit, only the states' own Jacobians, so it can be applied to *generated*
+sequences whose Jacobians are taken at the centres of grid cells.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def tangent_exponents(system, states: np.ndarray, n_steps: int) -> np.ndarray:
+    r"""All Lyapunov exponents of a map, one estimate per initial state.
+
+    A frame :math:`Q` of tangent vectors is carried along each orbit and re-orthonormalised
+    at every step, :math:`J(x_k) Q_k = Q_{k+1} R_{k+1}`; then
+
+    .. math:: \lambda_i = \frac1n \sum_{k=1}^{n} \ln |R_{k,ii}|.
+
+    Parameters
+    ----------
+    system : object
+        A map with ``step`` and ``jacobian``, such as :class:`dynlib.dynamics.systems.Henon`.
+    states : numpy.ndarray
+        States on the attractor, shape (batch, dim), where the orbits start. Drop the
+        transient first.
+    n_steps : int
+        Length of each orbit, at least 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        Exponents in nats per iteration, shape (batch, dim), in descending order of the
+        average. The spread over the batch gives the interval.
+
+    Raises
+    ------
+    ValueError
+        If `n_steps` is smaller than 1.
+
+    Examples
+    --------
+    >>> from dynlib.dynamics.systems import Henon
+    >>> exponents = tangent_exponents(Henon(), np.full((1, 2), 0.1), 1000)
+    >>> bool(np.isclose(exponents.sum(), np.log(0.3)))    # ln |det J|, exactly
+    True
+
+    References
+    ----------
+    Benettin, Galgani, Giorgilli & Strelcyn (1980), Meccanica 15, 9-20.
+    """
+    if n_steps < 1:
+        raise ValueError(f"n_steps must be at least 1, got {n_steps}")
+    frame = np.broadcast_to(np.eye(system.dim), (len(states), system.dim, system.dim))
+    total = np.zeros(states.shape)
+    for _ in range(n_steps):
+        frame, triangle = np.linalg.qr(system.jacobian(states) @ frame)
+        total += np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)))
+        states = system.step(states)
+    return total / n_steps
+
+
+def spectral_norm(matrices: np.ndarray) -> np.ndarray:
+    r"""Largest singular value of each matrix in (..., d, d).
+
+    For d = 2 in closed form,
+    :math:`\tfrac12\big(|(m_{11}+m_{22},\, m_{12}-m_{21})| + |(m_{11}-m_{22},\, m_{12}+m_{21})|\big)`,
+    which is exact and about thirty times faster than a batched singular value decomposition.
+
+    Examples
+    --------
+    >>> float(spectral_norm(np.diag([3.0, -4.0])))
+    4.0
+    """
+    if matrices.shape[-2:] != (2, 2):
+        return np.linalg.norm(matrices, 2, axis=(-2, -1))
+    m11, m12 = matrices[..., 0, 0], matrices[..., 0, 1]
+    m21, m22 = matrices[..., 1, 0], matrices[..., 1, 1]
+    return (np.hypot(m11 + m22, m12 - m21) + np.hypot(m11 - m22, m12 + m21)) / 2
+
+
+def product_growth(jacobians: np.ndarray, n_max: int = 15) -> np.ndarray:
+    r"""Mean logarithmic growth of products of up to `n_max` consecutive Jacobians.
+
+    .. math:: \lambda_n = \Big\langle \tfrac1n \ln \| J_{t+n-1} \cdots J_{t+1} J_t \|_2 \Big\rangle_t
+
+    averaged over all trajectories and all start positions t.
+
+    Parameters
+    ----------
+    jacobians : numpy.ndarray
+        Jacobians along trajectories, shape (batch, time, d, d).
+    n_max : int
+        Longest product, at least 1 and at most the number of time steps.
+
+    Returns
+    -------
+    numpy.ndarray
+        :math:`\lambda_1, \dots, \lambda_{n_{max}}`, in nats per iteration.
+
+    Raises
+    ------
+    ValueError
+        If `n_max` does not fit the trajectories.
+
+    Examples
+    --------
+    >>> product_growth(np.full((1, 5, 1, 1), np.e), n_max=3)    # every product grows like e^n
+    array([1., 1., 1.])
+
+    References
+    ----------
+    Shalova & Oseledets (2020), definition of :math:`\lambda_n`.
+    """
+    if not 1 <= n_max <= jacobians.shape[1]:
+        raise ValueError(
+            f"n_max must lie in [1, {jacobians.shape[1]}], the trajectories' length, got {n_max}"
+        )
+    growth = np.empty(n_max)
+    product = jacobians
+    for n in range(1, n_max + 1):
+        growth[n - 1] = np.log(spectral_norm(product)).mean() / n
+        if n < n_max:
+            product = jacobians[:, n:] @ product[:, :-1]
+    return growth
+
+
+def fit_exponent(growth: np.ndarray, first: int = 1) -> float:
+    r"""Extrapolate :math:`\lambda_n` to infinite n, by the paper's expansion.
+
+    Least squares of
+
+    .. math:: \lambda_n = \lambda + \frac{c_1}{n} + \frac{c_2}{n^2}
+
+    over :math:`n = \mathtt{first}, \dots,` ``len(growth)``.
+
+    Parameters
+    ----------
+    growth : numpy.ndarray
+        :math:`\lambda_1, \lambda_2, \dots` from :func:`product_growth`.
+    first : int
+        First n used. The paper uses 1; the expansion is asymptotic, and dropping the
+        shortest products (``first=5``) removes most of its bias on the Hénon map.
+
+    Returns
+    -------
+    float
+        The exponent :math:`\lambda`, in nats per iteration.
+
+    Raises
+    ------
+    ValueError
+        If fewer than three values are left for the three unknowns.
+
+    Examples
+    --------
+    >>> n = np.arange(1, 16)
+    >>> round(fit_exponent(0.42 + 0.3 / n - 0.01 / n**2), 12)
+    0.42
+
+    References
+    ----------
+    Shalova & Oseledets (2020), the equation after "modeled in the following form".
+    """
+    n = np.arange(first, len(growth) + 1)
+    if first < 1 or len(n) < 3:
+        raise ValueError(
+            f"the fit needs three values or more: first={first} leaves {max(len(n), 0)} "
+            f"of {len(growth)}; choose first between 1 and {len(growth) - 2}"
+        )
+    design = np.stack([np.ones(len(n)), 1 / n, 1 / n**2], axis=1)
+    return float(np.linalg.lstsq(design, growth[n - 1], rcond=None)[0][0])

@@ -1,0 +1,1 @@
+"""Measures: each defined once, named as in the results."""

@@ -1,0 +1,83 @@
+r"""How far generated states are from true ones, against how far true ones are from each other.
+
+A Wasserstein distance between two finite samples of one chaotic attractor is not zero, and
+how large it is depends on how many independent trajectories the samples come from. So every
+distance is given beside that between true samples of the same size, and as their ratio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dynlib.measure.transport import token_distance
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Disjoint batches of true trajectories, and the centres of the cells.
+
+    Parameters
+    ----------
+    batches : numpy.ndarray
+        Tokens, shape (2n, R, T): an even number of batches, each of R fresh trajectories.
+    centres : numpy.ndarray
+        Cell centres, shape (V, d).
+    cost : str
+        ``"euclidean"`` or ``"squared"``, see :func:`dynlib.measure.transport.wasserstein`.
+
+    Raises
+    ------
+    ValueError
+        If the number of batches is odd or zero.
+
+    Examples
+    --------
+    >>> batches = np.array([[[0, 1]], [[1, 1]], [[0, 0]], [[0, 1]]])
+    >>> reference = Reference(batches, np.array([[0.0], [1.0]]))
+    >>> reference.true_true.tolist(), reference.ratio(np.array([[1, 1]]))
+    ([0.5, 0.5], 1.5)
+    """
+
+    batches: np.ndarray
+    centres: np.ndarray
+    cost: str = "euclidean"
+
+    def __post_init__(self) -> None:
+        if self.batches.ndim != 3 or len(self.batches) % 2 or not len(self.batches):
+            raise ValueError(
+                f"batches must be (2n, R, T) with n >= 1, got shape {self.batches.shape}"
+            )
+
+    @cached_property
+    def true_true(self) -> np.ndarray:
+        """Distances of the n disjoint pairs of true batches, shape (n,)."""
+        pairs = zip(self.batches[0::2], self.batches[1::2], strict=True)
+        return np.array(
+            [token_distance(a, b, self.centres, cost=self.cost) for a, b in pairs]
+        )
+
+    def distance(self, generated: np.ndarray) -> float:
+        """Median distance of generated tokens (R, T) from n true batches (the first of a pair)."""
+        return float(
+            np.median(
+                [
+                    token_distance(generated, true, self.centres, cost=self.cost)
+                    for true in self.batches[0::2]
+                ]
+            )
+        )
+
+    def ratio(self, generated: np.ndarray, matched: np.ndarray | None = None) -> float:
+        """Distance of `generated`, over the median distance of true batches from each other.
+
+        With `matched` (the true continuations of the very prompts) the distance is taken
+        from these; the denominator stays.
+        """
+        if matched is None:
+            numerator = self.distance(generated)
+        else:
+            numerator = token_distance(generated, matched, self.centres, cost=self.cost)
+        return float(numerator / np.median(self.true_true))

@@ -1,0 +1,57 @@
+r"""Measures of token sequences: transitions never seen, and cycles."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def unseen_transitions(training: np.ndarray, generated: np.ndarray, vocabulary: int) -> float:
+    """Share of transitions in `generated` (B, T) that never occur in `training` (M, T').
+
+    Examples
+    --------
+    >>> unseen_transitions(np.array([[0, 1, 2]]), np.array([[0, 1, 0]]), 3)
+    0.5
+    """
+    seen = np.unique(training[:, :-1].astype(np.int64) * vocabulary + training[:, 1:])
+    used = generated[:, :-1].astype(np.int64) * vocabulary + generated[:, 1:]
+    return float(1 - np.isin(used, seen).mean())
+
+
+def periods(tokens: np.ndarray, *, tail: int = 120, longest: int = 40) -> np.ndarray:
+    """Period of the end of each sequence, 0 where it has none.
+
+    A sequence has the period q if its last `tail` tokens repeat with q, and q is the
+    smallest such number up to `longest`. The tail is long on purpose: three repetitions of
+    one cell occur in any slow flow, 120 do not.
+
+    Parameters
+    ----------
+    tokens : numpy.ndarray
+        Sequences, shape (B, T) with T at least `tail`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Periods, shape (B,), int64.
+
+    Raises
+    ------
+    ValueError
+        If the sequences are shorter than the tail, or the tail than two periods.
+
+    Examples
+    --------
+    >>> periods(np.tile([[1, 2, 3]], 50))
+    array([3])
+    """
+    if tokens.shape[1] < tail or tail < 2 * longest:
+        raise ValueError(
+            f"a period up to {longest} needs a tail of {2 * longest} or more (got {tail}) and "
+            f"sequences at least that long (got {tokens.shape[1]})"
+        )
+    end = tokens[:, -tail:]
+    found = np.zeros(len(tokens), dtype=np.int64)
+    for period in range(longest, 0, -1):
+        found[(end[:, period:] == end[:, :-period]).all(axis=1)] = period
+    return found

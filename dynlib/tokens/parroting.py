@@ -1,0 +1,128 @@
+r"""Two copyists: the longest repetition in one's own past, or in the training data.
+
+Neither learns anything. What they reach shows how much of a measure can be had by copying.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def parrot(prompts: np.ndarray, n_steps: int) -> np.ndarray:
+    """Context parroting: copy what followed the longest earlier match of the recent past.
+
+    At each step the longest suffix of the sequence so far (prompt and own output) that has
+    occurred in it before is sought, the most recent occurrence where several are longest,
+    and the token that followed it there is appended. Where even the last token is new it
+    is repeated.
+
+    Parameters
+    ----------
+    prompts : numpy.ndarray
+        Tokens, shape (B, P), P at least 1.
+    n_steps : int
+        Tokens to generate.
+
+    Returns
+    -------
+    numpy.ndarray
+        Generated tokens, shape (B, n_steps).
+
+    Examples
+    --------
+    >>> parrot(np.array([[7, 1, 2, 3, 1, 2]]), 3)
+    array([[3, 1, 2]])
+
+    References
+    ----------
+    Zhang & Gilpin (2025), arXiv:2505.11349.
+    """
+    _check(prompts, n_steps)
+    batch, length = prompts.shape
+    tokens = np.concatenate([prompts, np.empty((batch, n_steps), np.int64)], axis=1)
+    rows = np.arange(batch)
+    # match[:, p]: length of the common suffix of tokens[:, :p] and the whole sequence so far.
+    match = np.zeros((batch, length + n_steps + 1), dtype=np.int64)
+    for end in range(1, length + n_steps):
+        newest = tokens[:, end - 1 : end]
+        match[:, 1:end] = np.where(
+            tokens[:, : end - 1] == newest, match[:, : end - 1] + 1, 0
+        )
+        if end >= length:
+            candidates = match[:, 1:end]
+            if candidates.shape[1] == 0:
+                best, longest = np.zeros(batch, np.int64), np.zeros(batch, np.int64)
+            else:
+                best = candidates.shape[1] - candidates[:, ::-1].argmax(axis=1)
+                longest = match[rows, best]
+            tokens[:, end] = np.where(longest > 0, tokens[rows, best], newest[:, 0])
+    return tokens[:, length:]
+
+
+def recall(training: np.ndarray, prompts: np.ndarray, n_steps: int) -> np.ndarray:
+    """Replay the training data from the place that matches the prompt longest.
+
+    The longest suffix of the prompt that occurs in a training trajectory (the first
+    occurrence where several are longest) is followed by the continuation found there; a
+    match that grows by replay stays the longest. Where the trajectory ends, the match is
+    sought anew. Its samples *are* training data, so it wins any comparison of
+    distributions by construction.
+
+    Parameters
+    ----------
+    training : numpy.ndarray
+        Training tokens, shape (M, T).
+    prompts : numpy.ndarray
+        Tokens, shape (B, P), P at least 1.
+    n_steps : int
+        Tokens to generate.
+
+    Returns
+    -------
+    numpy.ndarray
+        Generated tokens, shape (B, n_steps).
+
+    Examples
+    --------
+    >>> recall(np.array([[5, 1, 2, 3, 4], [9, 1, 2, 8, 8]]), np.array([[9, 1, 2]]), 2)
+    array([[8, 8]])
+    """
+    _check(prompts, n_steps)
+    flat, width = np.ascontiguousarray(training).reshape(-1), training.shape[1]
+    places = np.arange(flat.size)
+    usable = places[places % width < width - 1]  # positions with a successor
+    order = usable[np.argsort(flat[usable], kind="stable")]
+    starts = np.searchsorted(flat[order], np.arange(flat.max() + 2))
+    out = np.empty((len(prompts), n_steps), dtype=np.int64)
+    for row, prompt in enumerate(prompts):
+        history, done = list(prompt), 0
+        while done < n_steps:
+            place = _longest(flat, width, order, starts, history)
+            stretch = flat[place + 1 : (place // width + 1) * width][: n_steps - done]
+            out[row, done : done + len(stretch)] = stretch
+            history.extend(stretch)
+            done += len(stretch)
+    return out
+
+
+def _longest(flat, width, order, starts, history) -> int:
+    """Position in `flat` of the last token of the longest match of the end of `history`."""
+    last = history[-1]
+    candidates = order[starts[last] : starts[last + 1]] if last < len(starts) - 1 else order[:0]
+    if not len(candidates):
+        return int(order[0])
+    for back in range(1, len(history)):
+        inside = candidates[candidates % width >= back]
+        longer = inside[flat[inside - back] == history[-1 - back]]
+        if not len(longer):
+            break
+        candidates = longer
+    return int(candidates[0])
+
+
+def _check(prompts: np.ndarray, n_steps: int) -> None:
+    if prompts.ndim != 2 or prompts.shape[1] < 1 or n_steps < 1:
+        raise ValueError(
+            f"copying needs prompts (B, P) with P >= 1 and n_steps >= 1, got shape "
+            f"{prompts.shape} and n_steps={n_steps}"
+        )

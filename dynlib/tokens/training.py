@@ -1,0 +1,443 @@
+r"""Training a token model: one loop for a CPU thread, a GPU, and several.
+
+The loop runs on ``accelerate``; the batch of a step depends on the seed and the step alone,
+so a run that was killed goes on from its last checkpoint to the very same weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch.nn import functional as F
+
+from dynlib import checkpoint, parallel
+from dynlib.progress import Meter
+from dynlib.tokens.gpt import GPTConfig, TokenGPT, log_probabilities
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    r"""How to train.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps.
+    batch_size : int
+        Windows a step, over all processes.
+    learning_rate : float
+        Peak rate. With ``"muon"`` both optimisers use it (Muon's updates are scaled to
+        AdamW's root mean square).
+    optimizer : str
+        ``"adamw"``, or ``"muon"``: torch's Muon on the matrices inside the blocks, AdamW on
+        everything else.
+    beta2, epsilon, weight_decay : float
+        AdamW's second-moment decay, its epsilon, and the decoupled weight decay of both.
+    schedule : str
+        ``"constant"``, or ``"cosine"``: linear warm-up over 3 % of the steps, then a cosine
+        down to 2 % of the peak.
+    clip : float
+        Largest norm of the gradient, 0 for no limit.
+    precision : str
+        ``"fp32"``; ``"bf16"`` by autocast; ``"auto"``: bf16 on a GPU, and on a CPU from a
+        width of 128 and 1000 tokens, where it starts to pay.
+    seed : int
+        Seed of the initial weights, the order of the data and dropout.
+
+    Raises
+    ------
+    ValueError
+        For an impossible value.
+
+    References
+    ----------
+    Loshchilov & Hutter (2019), AdamW; Jordan et al. (2024), Muon; Shalova & Oseledets
+    (2020): AdamW, learning rate 5e-5.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float = 5e-5
+    optimizer: str = "adamw"
+    beta2: float = 0.999
+    epsilon: float = 1e-6
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    clip: float = 0.0
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        allowed = {
+            "optimizer": ("adamw", "muon"),
+            "schedule": ("constant", "cosine"),
+            "precision": ("auto", "fp32", "bf16"),
+        }
+        for name, options in allowed.items():
+            if getattr(self, name) not in options:
+                raise ValueError(f"{name} must be one of {options}, got {getattr(self, name)!r}")
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "epsilon"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not (0 < self.beta2 < 1 and self.weight_decay >= 0 and self.clip >= 0):
+            raise ValueError(
+                "beta2 must lie in (0, 1), weight_decay and clip be at least 0, got "
+                f"beta2={self.beta2}, weight_decay={self.weight_decay}, clip={self.clip}"
+            )
+
+    def rate(self, step: int) -> float:
+        """Learning rate at a step, as a share of the peak."""
+        if self.schedule == "constant":
+            return 1.0
+        warm_up = max(1, round(0.03 * self.steps))
+        if step < warm_up:
+            return (step + 1) / warm_up
+        done = (step - warm_up) / max(1, self.steps - warm_up)
+        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained model with what its training cost and how it went.
+
+    `history` holds rows (step, training loss, validation loss), losses in nats a token,
+    the training loss averaged since the row before; `seconds` is wall time in the loop.
+    """
+
+    model: TokenGPT
+    tokens_seen: int
+    seconds: float
+    history: np.ndarray
+    validation_loss: float | None
+
+
+def resolve_device(device: str) -> str:
+    """Turn ``auto`` into ``cuda`` where there is a GPU, else ``cpu``; refuse what is not there."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ValueError("device='cuda', but torch sees no CUDA GPU here; use 'auto' or 'cpu'")
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+def windows(trajectories: np.ndarray, length: int, n: int, *, first: int = 0) -> np.ndarray:
+    """`n` or more windows of tokens at even distances, (n', length), the same from each row.
+
+    Examples
+    --------
+    >>> windows(np.arange(10)[None], 4, 2)
+    array([[0, 1, 2, 3],
+           [6, 7, 8, 9]])
+    """
+    last = trajectories.shape[1] - length
+    if last < first:
+        raise ValueError(
+            f"windows of {length} tokens from position {first} do not fit trajectories of "
+            f"{trajectories.shape[1]}; use longer trajectories or a shorter context"
+        )
+    starts = np.linspace(first, last, -(-n // len(trajectories))).round().astype(int)
+    return np.concatenate([trajectories[:, s : s + length] for s in starts])
+
+
+def _optimizers(model: TokenGPT, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+    adamw: dict[str, Any] = {
+        "lr": config.learning_rate,
+        "betas": (0.9, config.beta2),
+        "eps": config.epsilon,
+        "weight_decay": config.weight_decay,
+    }
+    if config.optimizer == "adamw":
+        return [torch.optim.AdamW(model.parameters(), **adamw)]
+    matrices = [w for name, w in model.named_parameters() if ".h." in name and w.ndim == 2]
+    inside = {id(w) for w in matrices}
+    muon = torch.optim.Muon(
+        matrices,
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    rest = [w for w in model.parameters() if id(w) not in inside]
+    return [muon, torch.optim.AdamW(rest, **adamw)]
+
+
+def _batch(trajectories: torch.Tensor, size: int, context: int, seed: int, step: int):
+    """Windows (size, context + 1) of a step, uniform over rows and places."""
+    rng = np.random.default_rng([seed, step])
+    rows = rng.integers(0, trajectories.shape[0], size)
+    starts = rng.integers(0, trajectories.shape[1] - context, size)
+    places = torch.as_tensor(starts[:, None] + np.arange(context + 1))
+    return trajectories[torch.as_tensor(rows)[:, None], places].long()
+
+
+def train(
+    trajectories: np.ndarray,
+    cells: np.ndarray | None,
+    model_config: GPTConfig,
+    config: TrainingConfig,
+    folder: Path | None = None,
+    *,
+    validation: np.ndarray | None = None,
+    device: str = "auto",
+    checkpoint_seconds: float = 15.0,
+    label: str = "training",
+) -> Trained:
+    r"""Minimise the mean cross-entropy of the next token over random windows.
+
+    .. math:: L = -\frac1N \sum_t \ln p(w_{t+1} \mid w_{t-k+1}, \dots, w_t)
+
+    Parameters
+    ----------
+    trajectories : numpy.ndarray
+        Training tokens, shape (M, T), T above the context.
+    cells : numpy.ndarray, optional
+        :attr:`dynlib.tokens.grid.Grid.cells`, for the factorised embedding.
+    model_config : GPTConfig
+        The model.
+    config : TrainingConfig
+        The training.
+    folder : pathlib.Path, optional
+        Where checkpoints and the finished model live. A finished model is loaded instead
+        of trained; an unfinished training goes on from its newest whole checkpoint.
+    validation : numpy.ndarray, optional
+        Held-out *training* trajectories of tokens, (M', T'); their loss is followed.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    checkpoint_seconds : float
+        Seconds between two checkpoints.
+    label : str
+        What the lines of progress call this training.
+
+    Returns
+    -------
+    Trained
+        The model, on the device, and the record of its training.
+
+    Raises
+    ------
+    ValueError
+        If the trajectories are too short for the context, hold tokens outside the
+        vocabulary, or the device is not there.
+
+    Notes
+    -----
+    On several processes (``accelerate launch``) each takes its share of every batch, and
+    the gradients are averaged: the same training as one process with the whole batch.
+    """
+    context = model_config.context
+    if trajectories.ndim != 2 or trajectories.shape[1] <= context:
+        raise ValueError(
+            f"training trajectories must be (M, T) with T above the context {context}, got "
+            f"{trajectories.shape}"
+        )
+    if trajectories.min() < 0 or trajectories.max() >= model_config.vocabulary:
+        raise ValueError(
+            f"tokens must lie in [0, {model_config.vocabulary}), got {trajectories.min()} to "
+            f"{trajectories.max()}"
+        )
+    device = resolve_device(device)
+    torch.manual_seed(config.seed)
+    model = TokenGPT(model_config, cells)
+    if folder is not None and (folder / "model").exists():
+        try:
+            return _finished(model.to(device), *checkpoint.load(folder / "model", device))
+        except checkpoint.DamagedCheckpoint:
+            shutil.rmtree(folder / "model", ignore_errors=True)
+
+    accelerator = Accelerator(cpu=device == "cpu")
+    if config.batch_size % accelerator.num_processes:
+        raise ValueError(
+            f"batch_size={config.batch_size} cannot be shared by {accelerator.num_processes} "
+            "processes; choose a multiple"
+        )
+    share = slice(accelerator.process_index, None, accelerator.num_processes)
+    wrapped = accelerator.prepare(model)
+    optimizers = [accelerator.prepare(o) for o in _optimizers(model, config)]
+    autocast = config.precision == "bf16" or (
+        config.precision == "auto"
+        and (device == "cuda" or (model_config.width >= 128 and model_config.vocabulary >= 1000))
+    )
+    held_out = None if validation is None else windows(validation, context + 1, 256, first=100)
+
+    step, seconds, history = 0, 0.0, []
+    resumed = checkpoint.latest_step(folder / "checkpoints") if folder is not None else None
+    if resumed is not None:
+        tensors, state = resumed
+        step, seconds, history = state["step"], state["seconds"], state["history"]
+        model.load_state_dict(_part(tensors, "model."))
+        for optimizer, skeleton in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(checkpoint.unflatten(skeleton, tensors))
+        torch.set_rng_state(tensors["rng.cpu"])
+        if device == "cuda":
+            torch.cuda.set_rng_state(tensors["rng.cuda"])
+
+    data = torch.as_tensor(np.ascontiguousarray(trajectories), dtype=torch.int32)
+    mark = max(1, config.steps // 20)
+    meter = Meter(label, config.steps, done=step)
+    wrapped.train()
+    total, counted = torch.zeros((), device=accelerator.device), 0
+    if resumed is not None:
+        total, counted = tensors["loss.total"].to(accelerator.device), state["counted"]
+    start = saved = time.monotonic()
+    while step < config.steps:
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * config.rate(step)
+        tokens = _batch(data, config.batch_size, context, config.seed, step)[share]
+        tokens = tokens.to(accelerator.device)  # (B, context + 1)
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=autocast):
+            logits = wrapped(tokens[:, :-1])
+        loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+        accelerator.backward(loss)
+        if config.clip:
+            accelerator.clip_grad_norm_(wrapped.parameters(), config.clip)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        step += 1
+        total, counted = total + loss.detach(), counted + 1
+        if step % mark == 0 or step == config.steps:
+            mean = accelerator.reduce(total / counted, reduction="mean").item()
+            history.append([step, mean, _validate(model, held_out)])
+            total, counted = torch.zeros_like(total), 0
+            wrapped.train()
+        if accelerator.is_main_process:
+            meter.update(step, f"loss {history[-1][1]:.3f}" if history else "")
+            now = time.monotonic()
+            if folder is not None and step < config.steps and now - saved > checkpoint_seconds:
+                tensors = {f"model.{k}": v for k, v in _weights(model).items()}
+                tensors |= {"rng.cpu": torch.get_rng_state(), "loss.total": total}
+                if device == "cuda":
+                    tensors["rng.cuda"] = torch.cuda.get_rng_state()
+                states = [
+                    checkpoint.flatten(o.state_dict(), f"optimizer.{i}", tensors)
+                    for i, o in enumerate(optimizers)
+                ]
+                checkpoint.save_step(
+                    folder / "checkpoints",
+                    step,
+                    tensors,
+                    {
+                        "seconds": seconds + now - start,
+                        "history": history,
+                        "counted": counted,
+                        "optimizers": states,
+                    },
+                )
+                saved = time.monotonic()
+    state = {
+        "model_config": dataclasses.asdict(model_config),
+        "config": dataclasses.asdict(config),
+        "tokens_seen": config.steps * config.batch_size * context,
+        "seconds": seconds + time.monotonic() - start,
+        "history": history,
+    }
+    if folder is not None and accelerator.is_main_process:
+        checkpoint.save(folder / "model", _weights(model), state)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    accelerator.wait_for_everyone()
+    return _finished(model, _weights(model), state)
+
+
+def train_seeds(
+    trajectories: np.ndarray,
+    cells: np.ndarray,
+    model_config: GPTConfig,
+    config: TrainingConfig,
+    seeds: Sequence[int],
+    *,
+    name: str,
+    validation: np.ndarray | None = None,
+    device: str = "auto",
+) -> list[Trained]:
+    """Train the same model from several seeds, in worker processes, each kept as an artefact.
+
+    The key of an artefact covers the data themselves, both configurations, the device and
+    the code (:func:`dynlib.checkpoint.artefact_folder`): what is there already is loaded,
+    what was interrupted goes on, and nothing else is ever reused.
+
+    Parameters
+    ----------
+    trajectories, cells, model_config, config, validation, device
+        As for :func:`train`; the seed of `config` is replaced.
+    seeds : sequence of int
+        One training each.
+    name : str
+        What the artefacts and the lines of progress are called.
+
+    Returns
+    -------
+    list of Trained
+        In the order of the seeds.
+    """
+    device = resolve_device(device)
+    data = hashlib.sha256()
+    for array in (trajectories, cells, np.empty(0) if validation is None else validation):
+        data.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
+    jobs = []
+    for seed in seeds:
+        seeded = dataclasses.replace(config, seed=seed)
+        parameters = {
+            "data": data.hexdigest(),
+            "model": dataclasses.asdict(model_config),
+            "training": dataclasses.asdict(seeded),
+            "device": device,
+        }
+        jobs.append(
+            {
+                "trajectories": trajectories,
+                "cells": cells,
+                "model_config": model_config,
+                "config": seeded,
+                "folder": checkpoint.artefact_folder(name, parameters, [__name__]),
+                "validation": validation,
+                "device": device,
+                "label": f"training, seed {seed}",
+            }
+        )
+    unfinished = [job for job in jobs if not (job["folder"] / "model").exists()]
+    parallel.map_processes(_train_only, unfinished, parallel.default_workers(device))
+    return [train(**job) for job in jobs]
+
+
+def _train_only(**job: Any) -> None:
+    """Train and return nothing: the model comes back through its artefact."""
+    train(**job)
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _weights(model: TokenGPT) -> dict[str, torch.Tensor]:
+    """The weights, the tied output table (transformers lists it twice) under both names."""
+    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+
+
+def _validate(model: TokenGPT, held_out: np.ndarray | None) -> float | None:
+    if held_out is None:
+        return None
+    log_likelihood, _ = log_probabilities(model, held_out)
+    return float(-log_likelihood[:, log_likelihood.shape[1] // 2 :].mean())
+
+
+def _finished(model: TokenGPT, weights: dict[str, torch.Tensor], state: dict) -> Trained:
+    model.load_state_dict(weights)
+    model.eval()
+    rows = [[np.nan if value is None else value for value in row] for row in state["history"]]
+    validation = state["history"][-1][2] if state["history"] else None
+    history = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return Trained(model, state["tokens_seen"], state["seconds"], history, validation)

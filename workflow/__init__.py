@@ -1,0 +1,1 @@
+"""The machinery: from experiments.yml to executed notebooks, results and the book."""

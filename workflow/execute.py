@@ -1,0 +1,220 @@
+"""One run in a process of its own: execute the notebook, add provenance, rename when whole.
+
+Started by the scheduler as ``python -m workflow.execute RUN PRESET [NAME=VALUE ...]``. Exit
+code 0: done; 1: the notebook failed; 2: refused before a kernel was started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from workflow.experiments import ROOT, Refused, Run, load
+from workflow.stamps import inputs, stamp
+
+
+def die_with_parent() -> None:
+    """End this process in good order soon after its parent is gone, however it went."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """Hold the lock of a run; the system drops it when the process dies, however it dies."""
+    path = run.folder / "locks" / f"{run.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Refused(
+                f"{run.name} ({run.preset}) is being run by process {file.read().strip()}; wait "
+                "for it or stop it"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def git(*arguments: str) -> str:
+    """Output of a git command in the clone, empty where there is no git."""
+    with contextlib.suppress(OSError):
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else ""
+    return ""
+
+
+def is_dirty() -> bool:
+    """Whether anything that can change a result differs from the commit."""
+    paths = ["dynlib", "notebooks", "workflow", "experiments.yml", "requirements.lock"]
+    return not git("rev-parse", "HEAD") or bool(git("status", "--porcelain", "--", *paths))
+
+
+def machine() -> dict[str, Any]:
+    """The machine in words."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return {"system": platform.platform(), "processor": model, "cores": os.cpu_count()}
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def execute(run: Run) -> None:
+    """Execute a run; raise what papermill or the notebook raises.
+
+    Nothing that was finished before is touched until the new notebook and its results are
+    whole; a notebook that fails is kept in the folder ``failed``.
+    """
+    import jupytext
+    import nbformat
+    import papermill
+    from traitlets.config import Config
+
+    before = inputs(run)
+    facts = {
+        "stamp": stamp(run),
+        "commit": git("rev-parse", "HEAD") or None,
+        "dirty": is_dirty(),
+        "started": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    scratch = Path(tempfile.mkdtemp(prefix="run-"))  # short: sockets have short names
+    target = run.executed.with_name(run.executed.name + ".part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    failed = run.folder / "failed" / f"{run.name}.ipynb"
+    os.environ |= {
+        "JUPYTER_RUNTIME_DIR": str(scratch),
+        "DYNLIB_RECORD": str(scratch / "record.json"),
+        "DYNLIB_ARTEFACTS": os.environ.get("DYNLIB_ARTEFACTS", str(ROOT / "build" / "artefacts")),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    try:
+        notebook = jupytext.read(run.source)
+        notebook.metadata["kernelspec"] = {
+            "name": "python3", "display_name": "Python 3", "language": "python"
+        }  # fmt: skip
+        source = scratch / "source.ipynb"
+        nbformat.write(notebook, source)
+        start = time.monotonic()
+        papermill.execute_notebook(
+            str(source),
+            str(target),
+            parameters=run.parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=str(ROOT),
+            config=Config({"KernelManager": {"transport": "ipc"}}),
+        )
+        wall = time.monotonic() - start
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        record_file = scratch / "record.json"
+        record = json.loads(record_file.read_text()) if record_file.exists() else {}
+        if not record.get("metrics"):
+            raise RuntimeError("the notebook recorded no metric (dynlib.record.metric)")
+        used = {name: importlib.metadata.version(name) for name in before["versions"]}
+        results = {
+            "run": run.name,
+            "notebook": run.notebook,
+            "preset": run.preset,
+            "parameters": run.parameters,
+            "metrics": record["metrics"],
+            "provenance": {
+                **facts,
+                **record["context"],
+                "wall_s": round(wall, 1),
+                "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+                "peak_rss_mb": round(usage.ru_maxrss / 1024),
+                "machine": machine(),
+                "python": platform.python_version(),
+                "versions": used,
+                "inputs": before,
+            },
+        }
+        done = nbformat.read(target, as_version=4)
+        done.metadata["companion"] = {"run": run.name, "stamp": facts["stamp"]}
+        for key in ("input_path", "output_path"):
+            done.metadata.get("papermill", {}).pop(key, None)
+        nbformat.write(done, target)
+        text = json.dumps(results, indent=1, allow_nan=False) + "\n"
+        # The results carry the stamp that makes a run fresh, so they come last.
+        target.replace(run.executed)
+        write_whole(run.results, text)
+        failed.unlink(missing_ok=True)
+    except BaseException:
+        if target.exists():
+            failed.parent.mkdir(parents=True, exist_ok=True)
+            target.replace(failed)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Entry point; the scheduler reads the exit code and the last line of standard output."""
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    die_with_parent()
+    name, preset, *own = arguments
+    try:
+        (run,) = load(preset, [name], **dict(pair.split("=", 1) for pair in own))
+        kept = (run.folder / "failed" / f"{name}.ipynb").relative_to(ROOT)
+        with locked(run):
+            execute(run)
+        return 0
+    except Refused as error:
+        print(error)
+        return 2
+    except PapermillExecutionError as error:
+        print(f"cell {error.exec_count} raised {error.ename}: {error.evalue}; see {kept}")
+    except DeadKernelError:
+        print(
+            "its kernel died, as when memory runs out or someone kills it (training has "
+            f"checkpoints and goes on from the last); see {kept}"
+        )
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,163 @@
+"""The local scheduler: one process a run, as many cores as asked for, quiet and stoppable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workflow.experiments import ROOT, Run
+from workflow.status import state
+
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass
+class Job:
+    """A run under way: its process, and how much of its progress has been shown."""
+
+    run: Run
+    cores: int
+    progress: Path
+    log: Path
+    process: subprocess.Popen
+    started: float = field(default_factory=time.monotonic)
+    shown: int = 0
+
+    def relay(self) -> None:
+        """Print whole lines of progress that are new."""
+        with contextlib.suppress(OSError):
+            text = self.progress.read_bytes()[self.shown :]
+            text = text[: text.rfind(b"\n") + 1]
+            self.shown += len(text)
+            for line in text.decode(errors="replace").splitlines():
+                print(f"  {self.run.name} | {line}", flush=True)
+
+    def stop(self) -> None:
+        """End the process and everything it started."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start(run: Run, cores: int, own: list[str], folder: Path) -> Job:
+    """Start a run in a process of its own."""
+    progress = folder / f"{run.name}.progress"
+    log = run.folder / "logs" / f"{run.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {
+        "DYNLIB_PROGRESS": str(progress),
+        "DYNLIB_WORKERS": os.environ.get("DYNLIB_WORKERS", str(cores)),
+    }
+    preset = run.preset.split("+")[0]
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workflow.execute", run.name, preset, *own],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the scheduler alone, which stops the rest
+        )
+    return Job(run, cores, progress, log, process)
+
+
+def schedule(runs: list[Run], *, own: list[str] = (), force: bool = False, cores: int | None = None) -> int:
+    """Run what is not fresh, each after what it needs.
+
+    Parameters
+    ----------
+    runs : list of Run
+        Runs of one preset; what they need must be among them or fresh.
+    own : list of str
+        ``NAME=VALUE`` pairs that the runs were loaded with.
+    force : bool
+        Run fresh ones too.
+    cores : int, optional
+        Cores to use in all; those of the machine by default.
+
+    Returns
+    -------
+    int
+        0 all done, 1 some failed, 2 some were refused, 130 interrupted.
+    """
+    total = max(1, cores or os.cpu_count() or 1)
+    waiting = []
+    for run in runs:
+        condition, reason = state(run)
+        if condition == "fresh" and not force:
+            print(f"{run.name} ({run.preset}): fresh, nothing to do", flush=True)
+        else:
+            print(f"{run.name} ({run.preset}): {condition}{f', {reason}' if reason else ''}", flush=True)
+            waiting.append(run)
+    jobs: list[Job] = []
+    outcome, broken = DONE, set()
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    with tempfile.TemporaryDirectory(prefix="progress-") as folder:
+        try:
+            while waiting or jobs:
+                for run in list(waiting):
+                    if blocked := broken.intersection(run.needs):
+                        print(f"{run.name}: not run, it needs {', '.join(sorted(blocked))}")
+                        broken.add(run.name)
+                        waiting.remove(run)
+                        continue
+                    pending = {each.name for each in waiting} | {job.run.name for job in jobs}
+                    share = min(run.cores, total)
+                    used = sum(job.cores for job in jobs)
+                    if pending.intersection(run.needs) or used + share > total:
+                        continue
+                    waiting.remove(run)
+                    jobs.append(start(run, share, list(own), Path(folder)))
+                for job in list(jobs):
+                    job.relay()
+                    code = job.process.poll()
+                    if code is None:
+                        continue
+                    job.relay()
+                    jobs.remove(job)
+                    seconds = time.monotonic() - job.started
+                    if code == 0:
+                        print(f"{job.run.name}: done in {seconds:.0f} s", flush=True)
+                        continue
+                    broken.add(job.run.name)
+                    outcome = max(outcome, REFUSED if code == REFUSED else FAILED)
+                    print(explain(job, code, own), flush=True)
+                time.sleep(0.1)
+        except KeyboardInterrupt:
+            print("\ninterrupted; finished work is kept, the same command goes on", flush=True)
+            return INTERRUPTED
+        finally:
+            for job in jobs:
+                job.stop()
+            signal.signal(signal.SIGTERM, previous)
+    return outcome
+
+
+def explain(job: Job, code: int, own: list[str]) -> str:
+    """Why a run ended, and the command that runs it again."""
+    lines = job.log.read_text(errors="replace").strip().splitlines()
+    cause = lines[-1] if lines else f"its process ended with code {code} and said nothing"
+    if code < 0:
+        cause = f"its process was stopped by signal {-code} ({signal.Signals(-code).name})"
+    parameters = "".join(f" -p {pair.replace('=', ' ', 1)}" for pair in own)
+    again = f"python -m workflow run {job.run.name} --preset {job.run.preset.split('+')[0]}"
+    word = "refused" if code == REFUSED else "FAILED"
+    return (
+        f"{job.run.name}: {word}: {cause}\n"
+        f"  log: {job.log.relative_to(ROOT)}\n  again: {again}{parameters}"
+    )

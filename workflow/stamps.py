@@ -1,0 +1,102 @@
+"""Stamps: what a run depends on, as one checksum that is the same on every clone."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from dynlib import sources
+from workflow.experiments import ROOT, Refused, Run, load, read_cells
+
+#: Import names that differ from the name of their distribution in the lock.
+DISTRIBUTIONS = {"ot": "pot", "IPython": "ipython", "yaml": "pyyaml", "sklearn": "scikit-learn"}
+
+
+def normalise(name: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@functools.cache
+def locked() -> dict[str, str]:
+    """Versions in requirements.lock by normalised name."""
+    path = ROOT / "requirements.lock"
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise Refused(f"requirements.lock cannot be read: {error}") from None
+    pins = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
+    return {normalise(name.strip()): version.strip() for name, version in pins}
+
+
+def versions(imported: set[str]) -> dict[str, str]:
+    """Locked versions of the distributions that give these top-level import names."""
+    found = {}
+    for name in sorted(imported):
+        distribution = normalise(DISTRIBUTIONS.get(name, name))
+        if distribution in locked():
+            found[distribution] = locked()[distribution]
+        elif name not in ("google",):  # only ever there on Colab
+            raise Refused(
+                f"{name!r} is imported but not in requirements.lock; add it to pyproject.toml and "
+                "run `make lock` (or add its distribution's name to workflow/stamps.py)"
+            )
+    return found
+
+
+@functools.cache
+def _notebook(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str], frozenset[str]]:
+    cells = read_cells(path)
+    # The setup cell only checks the installation; like markdown, it changes no result.
+    code = [text for kind, tags, text in cells if kind == "code" and "setup" not in tags]
+    trees = [ast.parse(text) for text in code]
+    named = [sources.imports(tree) for tree in trees]
+    modules = frozenset().union(*(each[0] for each in named))
+    others = frozenset().union(*(each[1] for each in named))
+    text = json.dumps([sources.canonical(tree) for tree in trees])
+    return hashlib.sha256(text.encode()).hexdigest(), modules, others
+
+
+def inputs(run: Run) -> dict[str, Any]:
+    """Everything a run depends on, named, so that a changed stamp can be explained.
+
+    The notebook's code, its parameters, the sources of the dynlib modules that it imports at
+    any depth, the locked versions of what these import, and the stamps of the runs that it
+    needs. Comments, docstrings and markdown are no part of it.
+    """
+    try:
+        status = run.source.stat()
+    except OSError:
+        raise Refused(f"notebooks/{run.notebook}.py, the notebook of {run.name}, is missing") from None
+    code, modules, others = _notebook(run.source, (status.st_mtime_ns, status.st_size))
+    needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
+    return {
+        "notebook": code,
+        "parameters": run.parameters,
+        "modules": sources.closure(modules),
+        "versions": versions(set(others) | sources.distributions(modules)),
+        "needs": {each.name: stamp(each) for each in needed},
+    }
+
+
+def stamp(run: Run) -> str:
+    """The checksum of :func:`inputs`."""
+    return hashlib.sha256(json.dumps(inputs(run), sort_keys=True).encode()).hexdigest()
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """In words, what differs between two :func:`inputs`."""
+    reasons = []
+    if old.get("notebook") != new["notebook"]:
+        reasons.append("code of the notebook")
+    for part, word in (("parameters", ""), ("modules", ""), ("versions", "version of "), ("needs", "run ")):
+        before, after = old.get(part, {}), new[part]
+        names = [n for n in sorted({*before, *after}) if before.get(n) != after.get(n)]
+        reasons += [f"{word}{name}" for name in names]
+    shown = ", ".join(reasons[:6]) + (f" and {len(reasons) - 6} more" if len(reasons) > 6 else "")
+    return shown or "stamp of an older version of the runner"
