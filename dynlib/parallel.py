@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+
 def set_threads(n: int = 1) -> None:
     """Give torch `n` threads in this process (torch is imported only here)."""
     import torch

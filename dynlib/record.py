@@ -143,7 +143,9 @@ class Table:
 
     def _repr_markdown_(self) -> str:
         ruler = [":---", *["---:"] * (len(self.header) - 1)]
-        return "\n".join("| " + " | ".join(line) + " |" for line in [self.header, ruler, *self.rows])
+        return "\n".join(
+            "| " + " | ".join(line) + " |" for line in [self.header, ruler, *self.rows]
+        )
 
 
 def metrics() -> dict[str, dict[str, Any]]:

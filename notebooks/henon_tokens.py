@@ -73,7 +73,6 @@ lyapunov_steps: int = 400  # [100..1000000] states of each
 products: int = 15  # [8..100] longest product of Jacobians
 
 # %% tags=["hide-input"]
-import dataclasses
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -162,6 +161,7 @@ record.metric(
     unit="tokens/s",
     tolerance=20.0,
 )
+record.metric("train_s", [each.seconds for each in trained], over="seeds", unit="s", tolerance=20.0)
 if held_out is not None:
     losses = [each.validation_loss for each in trained]
     record.metric("validation_cross_entropy", losses, over="seeds", unit="nats/token")
@@ -207,10 +207,15 @@ for measure in ("cross_entropy", "top1_accuracy"):
     record.metric(f"markov_{measure}", value, unit="nats/token" if "cross" in measure else "1")
 
 targets = windows(test, context + 1, 4096, first=prompt)
-lengths = [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512) if n <= context]
+lengths = [
+    n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024) if n <= context
+]
 curves = np.array(
     [
-        [-log_probabilities(m, targets[:, -n - 1 :], batch_size=512)[0][:, -1].mean() for m in models]
+        [
+            -log_probabilities(m, targets[:, -n - 1 :], batch_size=512)[0][:, -1].mean()
+            for m in models
+        ]
         for n in lengths
     ]
 )
@@ -376,9 +381,7 @@ true_long = simulate(
 growth = {
     "orbit": [product_growth(system.jacobian(batch), products) for batch in true_long],
     "tokens": [
-        product_growth(
-            system.jacobian(grid.decode(grid.encode(batch, unseen="nearest"))), products
-        )
+        product_growth(system.jacobian(grid.decode(grid.encode(batch, unseen="nearest"))), products)
         for batch in true_long
     ],
 }

@@ -64,7 +64,9 @@ def read_claims(path: Path) -> list[Claim]:
             raise Refused(f"{where}: unknown field {', '.join(sorted(unknown))}")
         fields = {name: str(entry.get(name, "")) for name in Claim.__dataclass_fields__}
         fields["printed"] = fields["printed"] or str(entry.get("released", ""))
-        missing = [n for n in ("id", "paper", "place", "claim", "printed", "scope") if not fields[n]]
+        missing = [
+            n for n in ("id", "paper", "place", "claim", "printed", "scope") if not fields[n]
+        ]
         if missing:
             raise Refused(f"{where}: {', '.join(missing)} missing")
         if fields["scope"] not in ("method", "printed-model"):

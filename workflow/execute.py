@@ -113,7 +113,7 @@ def execute(run: Run) -> None:
         "started": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     scratch = Path(tempfile.mkdtemp(prefix="run-"))  # short: sockets have short names
-    target = run.executed.with_name(run.executed.name + ".part")
+    target = run.executed.with_suffix(".part.ipynb")  # papermill wants the ending
     target.parent.mkdir(parents=True, exist_ok=True)
     failed = run.folder / "failed" / f"{run.name}.ipynb"
     os.environ |= {

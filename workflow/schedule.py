@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class Job:
             self.process.wait()
 
 
-def start(run: Run, cores: int, own: list[str], folder: Path) -> Job:
+def start(run: Run, cores: int, own: Sequence[str], folder: Path) -> Job:
     """Start a run in a process of its own."""
     progress = folder / f"{run.name}.progress"
     log = run.folder / "logs" / f"{run.name}.log"
@@ -72,7 +73,9 @@ def start(run: Run, cores: int, own: list[str], folder: Path) -> Job:
     return Job(run, cores, progress, log, process)
 
 
-def schedule(runs: list[Run], *, own: list[str] = (), force: bool = False, cores: int | None = None) -> int:
+def schedule(
+    runs: list[Run], *, own: Sequence[str] = (), force: bool = False, cores: int | None = None
+) -> int:
     """Run what is not fresh, each after what it needs.
 
     Parameters
@@ -98,7 +101,10 @@ def schedule(runs: list[Run], *, own: list[str] = (), force: bool = False, cores
         if condition == "fresh" and not force:
             print(f"{run.name} ({run.preset}): fresh, nothing to do", flush=True)
         else:
-            print(f"{run.name} ({run.preset}): {condition}{f', {reason}' if reason else ''}", flush=True)
+            print(
+                f"{run.name} ({run.preset}): {condition}{f', {reason}' if reason else ''}",
+                flush=True,
+            )
             waiting.append(run)
     jobs: list[Job] = []
     outcome, broken = DONE, set()
@@ -148,7 +154,7 @@ def schedule(runs: list[Run], *, own: list[str] = (), force: bool = False, cores
     return outcome
 
 
-def explain(job: Job, code: int, own: list[str]) -> str:
+def explain(job: Job, code: int, own: Sequence[str]) -> str:
     """Why a run ended, and the command that runs it again."""
     lines = job.log.read_text(errors="replace").strip().splitlines()
     cause = lines[-1] if lines else f"its process ended with code {code} and said nothing"

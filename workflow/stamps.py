@@ -72,7 +72,9 @@ def inputs(run: Run) -> dict[str, Any]:
     try:
         status = run.source.stat()
     except OSError:
-        raise Refused(f"notebooks/{run.notebook}.py, the notebook of {run.name}, is missing") from None
+        raise Refused(
+            f"notebooks/{run.notebook}.py, the notebook of {run.name}, is missing"
+        ) from None
     code, modules, others = _notebook(run.source, (status.st_mtime_ns, status.st_size))
     needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
     return {
@@ -94,7 +96,12 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> str:
     reasons = []
     if old.get("notebook") != new["notebook"]:
         reasons.append("code of the notebook")
-    for part, word in (("parameters", ""), ("modules", ""), ("versions", "version of "), ("needs", "run ")):
+    for part, word in (
+        ("parameters", ""),
+        ("modules", ""),
+        ("versions", "version of "),
+        ("needs", "run "),
+    ):
         before, after = old.get(part, {}), new[part]
         names = [n for n in sorted({*before, *after}) if before.get(n) != after.get(n)]
         reasons += [f"{word}{name}" for name in names]

@@ -83,7 +83,9 @@ def compare(fresh: dict[str, Any], reference: dict[str, Any]) -> list[tuple[str,
         a, b, tolerance = ours["value"], theirs["value"], theirs["tolerance"]
         same = a == b or (None not in (a, b) and abs(a - b) <= tolerance * abs(b))
         detail = f"{a:.6g} against {b:.6g}" if None not in (a, b) else f"{a} against {b}"
-        rows.append((name, "agrees" if same else "differs", f"{detail} (±{tolerance:.3g} relative)"))
+        rows.append(
+            (name, "agrees" if same else "differs", f"{detail} (±{tolerance:.3g} relative)")
+        )
     return rows
 
 
@@ -129,5 +131,7 @@ def accept(preset: str, names: list[str]) -> str:
                 f"and run it again: python -m workflow run {run.name} --preset {preset} --force"
             )
         write_whole(run.reference, run.results.read_text())
-        lines.append(f"{run.name}: reference for {preset} is now {results['provenance']['stamp'][:12]}")
+        lines.append(
+            f"{run.name}: reference for {preset} is now {results['provenance']['stamp'][:12]}"
+        )
     return "\n".join(lines)

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -67,9 +68,7 @@ class Results:
 
 def own_run(env) -> str | None:
     """Name of the run whose page is being read."""
-    return env.metadata.get(env.docname, {}).get("run") or (
-        env.docname.removeprefix("runs/") if env.docname.startswith("runs/") else None
-    )
+    return env.docname.removeprefix("runs/") if env.docname.startswith("runs/") else None
 
 
 def number(value: float, form: str) -> str:
@@ -160,18 +159,22 @@ class RunCard(SphinxDirective):
         seeds = ", ".join(map(str, facts.get("seeds", []))) or "none"
         base = f"{self.config.html_theme_options.get('repository_url', '')}/blob/main/notebooks"
         libraries = ", ".join(
-            f"{name} {used[name]}" for name in ("torch", "transformers", "pot", "numpy") if name in used
+            f"{name} {used[name]}"
+            for name in ("torch", "transformers", "pot", "numpy")
+            if name in used
         )
         where = facts["machine"]["processor"]
+        unclean = " with uncommitted changes" if facts["dirty"] else ""
         rows = {
-            "Preset": f"`{PRESET}`" + (" (proves the plumbing; quote nothing)" if PRESET == "smoke" else ""),
+            "Preset": f"`{PRESET}`"
+            + (" (proves the plumbing; quote nothing)" if PRESET == "smoke" else ""),
             "Device": f"{facts.get('device', 'cpu')}, {facts.get('threads', 1)} thread a process; "
             f"{where}, {facts['machine']['cores']} cores",
             "Seeds": seeds,
             "Time": f"{facts['wall_s']:.0f} s wall, {facts['cpu_s']:.0f} s of processor; "
             f"largest process {facts['peak_rss_mb']} MB",
             "Made": f"{facts['started'].replace('T', ' ').rstrip('Z')} UTC, commit "
-            f"`{(facts['commit'] or 'none')[:10]}`{' with uncommitted changes' if facts['dirty'] else ''}, "
+            f"`{(facts['commit'] or 'none')[:10]}`{unclean}, "
             f"stamp `{facts['stamp'][:12]}`",
             "Software": f"Python {facts['python']}, {libraries}",
             "Source": f"[{results['notebook']}.py]({base}/{results['notebook']}.py)",
@@ -190,7 +193,7 @@ class RunCard(SphinxDirective):
 class Ledger(SphinxDirective):
     """``{ledger}``: every claim with what was printed, what we found, and the verdict."""
 
-    option_spec = {"paper": directives.unchanged}
+    option_spec: ClassVar = {"paper": directives.unchanged}
 
     def run(self):
         blocks = []
@@ -271,9 +274,10 @@ class RunTable(SphinxDirective):
 
 def fix_links(app, page, template, context, doctree) -> None:
     """Launch, edit and download links of a run's page lead to its notebook in the repository."""
-    notebook = app.env.metadata.get(page, {}).get("companion_notebook")
-    if not page.startswith("runs/") or not notebook:
+    if not page.startswith("runs/"):
         return
+    notebooks = json.loads((Path(app.srcdir) / "runs" / "notebooks.json").read_text())
+    notebook = notebooks[page.removeprefix("runs/")]
 
     def walk(item) -> None:
         if isinstance(item, list):
@@ -299,7 +303,7 @@ def two_grounds(app, page, template, context, doctree) -> None:
 
     def twin(match: re.Match) -> str:
         before, folder, name, after = match.groups()
-        attributes = re.sub(r'\s?class="([^"]*)"', r'', before + " " + after).strip()
+        attributes = re.sub(r'\s?class="([^"]*)"', r"", before + " " + after).strip()
         light = f'<img class="only-light" src="{folder}{name}.svg" {attributes} />'
         return light + f'<img class="only-dark" src="{folder}{name}-dark.svg" {attributes} />'
 

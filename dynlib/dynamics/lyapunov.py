@@ -64,9 +64,12 @@ def tangent_exponents(system, states: np.ndarray, n_steps: int) -> np.ndarray:
 def spectral_norm(matrices: np.ndarray) -> np.ndarray:
     r"""Largest singular value of each matrix in (..., d, d).
 
-    For d = 2 in closed form,
-    :math:`\tfrac12\big(|(m_{11}+m_{22},\, m_{12}-m_{21})| + |(m_{11}-m_{22},\, m_{12}+m_{21})|\big)`,
-    which is exact and about thirty times faster than a batched singular value decomposition.
+    For d = 2 in closed form, half of
+
+    .. math:: \sqrt{(m_{11}+m_{22})^2 + (m_{12}-m_{21})^2} +
+              \sqrt{(m_{11}-m_{22})^2 + (m_{12}+m_{21})^2};
+
+    otherwise by a batched singular value decomposition.
 
     Examples
     --------
@@ -83,7 +86,7 @@ def spectral_norm(matrices: np.ndarray) -> np.ndarray:
 def product_growth(jacobians: np.ndarray, n_max: int = 15) -> np.ndarray:
     r"""Mean logarithmic growth of products of up to `n_max` consecutive Jacobians.
 
-    .. math:: \lambda_n = \Big\langle \tfrac1n \ln \| J_{t+n-1} \cdots J_{t+1} J_t \|_2 \Big\rangle_t
+    .. math:: \lambda_n = \Big\langle \tfrac1n \ln \| J_{t+n-1} \cdots J_t \|_2 \Big\rangle_t
 
     averaged over all trajectories and all start positions t.
 

@@ -55,9 +55,7 @@ class Reference:
     def true_true(self) -> np.ndarray:
         """Distances of the n disjoint pairs of true batches, shape (n,)."""
         pairs = zip(self.batches[0::2], self.batches[1::2], strict=True)
-        return np.array(
-            [token_distance(a, b, self.centres, cost=self.cost) for a, b in pairs]
-        )
+        return np.array([token_distance(a, b, self.centres, cost=self.cost) for a, b in pairs])
 
     def distance(self, generated: np.ndarray) -> float:
         """Median distance of generated tokens (R, T) from n true batches (the first of a pair)."""

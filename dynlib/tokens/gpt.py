@@ -61,9 +61,7 @@ class GPTConfig:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
         if self.embedding not in ("plain", "factorised"):
-            raise ValueError(
-                f"embedding must be 'plain' or 'factorised', got {self.embedding!r}"
-            )
+            raise ValueError(f"embedding must be 'plain' or 'factorised', got {self.embedding!r}")
 
 
 class TokenGPT(nn.Module):

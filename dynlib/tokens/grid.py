@@ -191,7 +191,7 @@ class Grid:
             If a token is not in [0, V).
         """
         tokens = np.asarray(tokens)
-        if tokens.size and not (0 <= tokens.min() and tokens.max() < self.vocabulary):
+        if tokens.size and not (tokens.min() >= 0 and tokens.max() < self.vocabulary):
             raise ValueError(
                 f"tokens must lie in [0, {self.vocabulary}), got {tokens.min()} to {tokens.max()}"
             )

@@ -126,9 +126,7 @@ class NGram:
             for row in np.flatnonzero(rank >= 0):
                 total, distinct = self._totals[k][rank[row]], self._distinct[k][rank[row]]
                 first = rank[row] * self.vocabulary
-                low, high = np.searchsorted(
-                    self._transitions[k], [first, first + self.vocabulary]
-                )
+                low, high = np.searchsorted(self._transitions[k], [first, first + self.vocabulary])
                 probability[row] *= distinct / (total + distinct)
                 successors = self._transitions[k][low:high] - first
                 probability[row, successors] += self._counts[k][low:high] / (total + distinct)
@@ -193,7 +191,5 @@ class NGram:
         tokens = np.concatenate([prompts, np.empty((len(prompts), n_steps), np.int64)], axis=1)
         for end in range(length, length + n_steps):
             contexts = tokens[:, end - max(self.order, 1) : end]
-            tokens[:, end] = (
-                self._draw(contexts, rng) if temperature else self.likeliest(contexts)
-            )
+            tokens[:, end] = self._draw(contexts, rng) if temperature else self.likeliest(contexts)
         return tokens[:, length:]

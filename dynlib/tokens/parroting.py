@@ -45,9 +45,7 @@ def parrot(prompts: np.ndarray, n_steps: int) -> np.ndarray:
     match = np.zeros((batch, length + n_steps + 1), dtype=np.int64)
     for end in range(1, length + n_steps):
         newest = tokens[:, end - 1 : end]
-        match[:, 1:end] = np.where(
-            tokens[:, : end - 1] == newest, match[:, : end - 1] + 1, 0
-        )
+        match[:, 1:end] = np.where(tokens[:, : end - 1] == newest, match[:, : end - 1] + 1, 0)
         if end >= length:
             candidates = match[:, 1:end]
             if candidates.shape[1] == 0:

@@ -1,0 +1,82 @@
+"""Cells: properties that hold for every grid, and every way to be outside of one."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from dynlib.tokens.grid import Grid
+
+
+@st.composite
+def data_and_cells(draw):
+    n, d = draw(st.integers(2, 40)), draw(st.integers(1, 3))
+    # Coordinates on a lattice: differences below rounding would be tests of rounding.
+    states = draw(arrays(np.int64, (n, d), elements=st.integers(-1000, 1000))) / 8.0
+    states[0], states[1] = states.min(axis=0) - 1.0, states.max(axis=0) + 1.0
+    return states, draw(st.integers(1, 60))
+
+
+@settings(max_examples=200, deadline=None)
+@given(data_and_cells())
+def test_round_trips(case):
+    states, n_cells = case
+    grid = Grid.fit(states, n_cells)
+    tokens = grid.encode(states)
+    np.testing.assert_array_equal(grid.encode(grid.decode(tokens)), tokens)
+    distance = np.linalg.norm(grid.decode(tokens) - states, axis=1)
+    assert (distance <= grid.half_diagonal * (1 + 1e-9)).all()
+    assert set(tokens) == set(range(grid.vocabulary))
+
+
+@settings(max_examples=50, deadline=None)
+@given(data_and_cells())
+def test_the_full_vocabulary_numbers_the_same_cells(case):
+    states, n_cells = case
+    n_cells = min(n_cells, 20)
+    occupied, full = Grid.fit(states, n_cells), Grid.fit(states, n_cells, "grid")
+    assert full.vocabulary == n_cells ** states.shape[1]
+    np.testing.assert_array_equal(full.encode(states), occupied.occupied[occupied.encode(states)])
+
+
+def test_cells_agree_with_numpy_histogram(henon_states, henon_grid, henon_tokens):
+    counts, *_ = np.histogramdd(
+        henon_states.reshape(-1, 2), bins=20, range=list(zip(henon_grid.low, henon_grid.high))
+    )
+    ours = np.zeros((20, 20))
+    ours[tuple(henon_grid.cells.T)] = np.bincount(henon_tokens.ravel())
+    np.testing.assert_array_equal(ours, counts)
+
+
+def test_unseen_states_are_refused_or_mapped(henon_grid):
+    outside, empty_cell = np.array([5.0, 0.0]), henon_grid.centres[0] + [0.0, 0.2]
+    for state in (outside, empty_cell):
+        with pytest.raises(ValueError, match="unseen='nearest'"):
+            henon_grid.encode(state[None])
+        token = henon_grid.encode(state[None], unseen="nearest")[0]
+        distances = np.linalg.norm(henon_grid.centres - state, axis=1)
+        assert token == distances.argmin()
+
+
+def test_the_box_holds_its_own_edges(henon_grid):
+    grid = Grid(np.zeros(2), np.ones(2), 4, np.arange(16))
+    assert grid.encode(np.array([[0, 0], [1, 1], [0.25, 0]])).tolist() == [0, 15, 4]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Grid.fit(np.zeros((5, 2)), 3), "constant"),
+        (lambda: Grid.fit(np.eye(2), 0), "n_cells"),
+        (lambda: Grid.fit(np.eye(2), 3, "all"), "'all'"),
+        (lambda: Grid.fit(np.array([[0.0], [np.nan]]), 3), "finite"),
+        (lambda: Grid.fit(np.eye(2), 3).encode(np.ones((2, 3))), r"\(\.\.\., 2\)"),
+        (lambda: Grid.fit(np.eye(2), 3).encode(np.full((1, 2), np.inf)), "finite"),
+        (lambda: Grid.fit(np.eye(2), 3).encode(np.eye(2), unseen="ignore"), "'ignore'"),
+        (lambda: Grid.fit(np.eye(2), 3).decode(np.array([2])), r"\[0, 2\)"),
+    ],
+)
+def test_bad_input_is_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,136 @@
+"""n-grams against counting by hand, against themselves in two forms, and against chance."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from dynlib.tokens.markov import NGram
+from dynlib.tokens.parroting import parrot, recall
+
+
+def brute_force(trajectories, context, token, vocabulary):
+    """Witten and Bell's interpolation, written as its recursion."""
+    if context is None:
+        return 1 / vocabulary
+    k = len(context)
+    followers = Counter(
+        row[i + k]
+        for row in trajectories
+        for i in range(len(row) - k)
+        if tuple(row[i : i + k]) == tuple(context)
+    )
+    shorter = brute_force(trajectories, context[1:] if k else None, token, vocabulary)
+    n, s = sum(followers.values()), len(followers)
+    return (followers[token] + s * shorter) / (n + s) if n else shorter
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_likelihood_is_the_recursion(order):
+    rng = np.random.default_rng(order)
+    data = rng.integers(0, 4, (3, 25))
+    chain = NGram(data, order, vocabulary=6)  # two tokens never occur
+    contexts = rng.integers(0, 6, (40, max(order, 1)))
+    chosen = rng.integers(0, 6, 40)
+    expected = [
+        brute_force(data.tolist(), tuple(c[len(c) - order :]), t, 6)
+        for c, t in zip(contexts.tolist(), chosen.tolist(), strict=True)
+    ]
+    np.testing.assert_allclose(chain.likelihood(contexts, chosen), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, 4])
+def test_both_forms_agree_and_sum_to_one(henon_tokens, henon_grid, order):
+    chain = NGram(henon_tokens, order, henon_grid.vocabulary)
+    contexts = henon_tokens[:, 50 : 50 + order]
+    table = chain.probabilities(contexts)
+    np.testing.assert_allclose(table.sum(axis=1), 1, rtol=1e-12)
+    for token in (0, 7, henon_grid.vocabulary - 1):
+        chosen = np.full(len(contexts), token)
+        np.testing.assert_allclose(chain.likelihood(contexts, chosen), table[:, token], rtol=1e-12)
+
+
+def test_draws_follow_the_probabilities(henon_tokens, henon_grid):
+    chain = NGram(henon_tokens, 2, henon_grid.vocabulary)
+    context = np.repeat(henon_tokens[:1, 10:12], 200_000, axis=0)
+    drawn = np.bincount(
+        chain._draw(context, np.random.default_rng(0)), minlength=henon_grid.vocabulary
+    )
+    p = chain.probabilities(context[:1])[0]
+    error = np.abs(drawn / len(context) - p)
+    assert (error <= 5 * np.sqrt(p * (1 - p) / len(context)) + 1e-12).all()
+
+
+def test_longer_memory_predicts_better(henon_tokens, henon_grid):
+    train, test = henon_tokens[:10], henon_tokens[10:, :1000]
+    losses = [
+        -NGram(train, k, henon_grid.vocabulary).log_probabilities(test)[0][:, -900:].mean()
+        for k in (1, 2, 3)
+    ]
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_greedy_takes_the_likeliest(henon_tokens, henon_grid):
+    chain = NGram(henon_tokens, 1, henon_grid.vocabulary)
+    out = chain.generate(henon_tokens[:3, :1], 5, temperature=0)
+    for row, start in zip(out, henon_tokens[:3, 0], strict=True):
+        for token in row:
+            assert token == chain.probabilities(np.array([[start]]))[0].argmax()
+            start = token
+
+
+def longest_earlier_match(sequence):
+    """Where the longest earlier match of the end of a sequence ends, by trying all."""
+    best, place = 0, None
+    for p in range(1, len(sequence)):
+        length = 0
+        while length < p and sequence[p - 1 - length] == sequence[-1 - length]:
+            length += 1
+        if length >= best and length > 0:
+            best, place = length, p
+    return place
+
+
+def test_parrot_copies_the_longest_most_recent_match():
+    rng = np.random.default_rng(3)
+    prompts = rng.integers(0, 3, (20, 15))
+    out = parrot(prompts, 12)
+    for prompt, row in zip(prompts.tolist(), out.tolist(), strict=True):
+        sequence = list(prompt)
+        for token in row:
+            place = longest_earlier_match(sequence)
+            assert token == (sequence[place] if place is not None else sequence[-1])
+            sequence.append(token)
+
+
+def test_recall_replays_the_training_data(henon_tokens):
+    prompts = henon_tokens[3:5, 100:150]
+    out = recall(henon_tokens, prompts, 400)
+    np.testing.assert_array_equal(out, henon_tokens[3:5, 150:550])
+
+
+def test_recall_goes_on_after_the_end_of_a_trajectory(henon_tokens):
+    out = recall(henon_tokens, henon_tokens[:1, 2900:2990], 200)
+    assert out.shape == (1, 200)
+    np.testing.assert_array_equal(out[0, :10], henon_tokens[0, 2990:])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: NGram(np.zeros((1, 5), int), 5, 2), "order"),
+        (lambda: NGram(np.full((1, 5), 9), 1, 2), r"\[0, 2\)"),
+        (lambda: NGram(np.eye(4, dtype=int), 2, 2).generate(np.zeros((1, 1), int), 3), "order-2"),
+        (
+            lambda: NGram(np.eye(4, dtype=int), 1, 2).generate(
+                np.zeros((1, 1), int), 3, temperature=0.5
+            ),
+            "0.5",
+        ),
+        (lambda: parrot(np.zeros(3, int), 2), "prompts"),
+        (lambda: recall(np.eye(2, dtype=int), np.zeros((1, 0), int), 2), "prompts"),
+    ],
+)
+def test_bad_input_is_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

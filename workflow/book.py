@@ -1,0 +1,216 @@
+"""Stage the book from its pages, the executed notebooks and the results, and render it.
+
+The staged tree ``build/<preset>/book`` holds the pages of ``book/``, one notebook a run under
+``runs/`` (markdown from the source, outputs from the execution, so that an edit of prose
+needs no new run), the results, and the figures of the runs for other pages to show.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from workflow.execute import write_whole
+from workflow.experiments import ROOT, Refused, Run, load
+from workflow.schedule import schedule
+from workflow.status import state
+
+BANNERS = {
+    "smoke": (
+        "```{warning}\nThis book was built at the `smoke` preset, which only proves the plumbing: "
+        "quote none of its numbers.\n```\n"
+    ),
+}
+
+
+def merged(run: Run) -> Any:
+    """The source's cells, with the outputs of the executed notebook."""
+    import jupytext
+    import nbformat
+
+    source = jupytext.read(run.source)
+    executed = nbformat.read(run.executed, as_version=4)
+    outputs = [
+        cell
+        for cell in executed.cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    code = [cell for cell in source.cells if cell.cell_type == "code"]
+    if len(outputs) != len(code):
+        raise Refused(f"{run.executed} has other cells than its source; run {run.name} again")
+    for cell, done in zip(code, outputs, strict=True):
+        cell.outputs = copy.deepcopy(done.outputs)
+        cell.execution_count = done.execution_count
+    for number, cell in enumerate(source.cells):
+        cell["id"] = f"cell-{number:03d}"
+        cell.source = cell.source.replace("@run", run.name)
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        for key, text in figure.items():
+            figure[key] = text.replace("@run", run.name)
+    source.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        }
+    )
+    source.nbformat, source.nbformat_minor = 4, 5
+    return source
+
+
+def figures(notebook: Any) -> dict[str, tuple[bytes, str]]:
+    """Named figures of a notebook: file name -> content."""
+    found = {}
+    for cell in notebook.cells:
+        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        for output in cell.get("outputs", []) if name else []:
+            data = output.get("data", {})
+            if "image/svg+xml" in data:
+                found[f"{name}.svg"] = data["image/svg+xml"].encode()
+            elif "image/png" in data:
+                found[f"{name}.png"] = base64.b64decode(data["image/png"])
+    return found
+
+
+def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
+    """Write the staged tree and return its folder."""
+    import nbformat
+
+    target = ROOT / "build" / preset / "book"
+    part = target.with_name("book.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(ROOT / "book", part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "_config.yml", part / "_config.yml")
+    (part / "runs").mkdir(exist_ok=True)
+    notebooks = {run.name: run.notebook for run in runs}
+    (part / "runs" / "notebooks.json").write_text(json.dumps(notebooks))
+    for run in runs:
+        if not run.executed.exists():
+            text = (
+                f"# {run.title}\n\nThis run has not been made: {stale.get(run.name, 'missing')}.\n"
+            )
+            (part / "runs" / f"{run.name}.md").write_text(text)
+            continue
+        notebook = merged(run)
+        first = notebook.cells[0]
+        title, _, rest = first.source.partition("\n")
+        banner = BANNERS.get(preset, "")
+        if run.name in stale:
+            banner += f"```{{warning}}\nThis page is out of date: {stale[run.name]}.\n```\n"
+        card = f"```{{run-card}} {run.name}\n```\n"
+        first.source = f"{title}\n\n{banner}{card}\n{rest}"
+        nbformat.write(notebook, part / "runs" / f"{run.name}.ipynb")
+        for name, content in figures(notebook).items():
+            place = part / "figures" / name
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(content)
+        results = part / "results" / preset
+        results.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run.results, results)
+    for reference in sorted((ROOT / "results").glob("*/*.json")):
+        place = part / "results" / reference.parent.name / reference.name
+        if reference.parent.name != preset and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(reference, place)
+    if preset in BANNERS:
+        home = part / "index.md"
+        title, _, rest = home.read_text().partition("\n")
+        home.write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}")
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    return target
+
+
+def key(staged: Path) -> str:
+    """Checksum of all that the rendered book depends on."""
+    digest = hashlib.sha256()
+    library = [*(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
+    machinery = [ROOT / "workflow" / "claims.py", ROOT / "workflow" / "book.py"]
+    for path in sorted([*staged.rglob("*"), *library, *machinery]):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def render(preset: str, staged: Path) -> int:
+    """Render the staged tree with warnings as errors; the old book stays until the new is whole."""
+    output = ROOT / "build" / preset / "html.part"
+    shutil.rmtree(output, ignore_errors=True)
+    log = ROOT / "build" / preset / "logs" / "book.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable, "-m", "jupyter_book.cli.main", "build", str(staged),
+        "--config", str(staged / "_config.yml"), "--path-output", str(output),
+        "-W", "-n", "--keep-going", "--all", "-q",
+    ]  # fmt: skip
+    environment = os.environ | {
+        "COMPANION_PRESET": preset,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
+    with log.open("w") as file:
+        code = subprocess.call(
+            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+    if code:
+        lines = log.read_text(errors="replace").splitlines()
+        wrong = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-3:]
+        print("\n".join(wrong[:20]))
+        print(f"the book was not built; log: {log.relative_to(ROOT)}")
+        return 1
+    final = ROOT / "build" / preset / "html"
+    shutil.rmtree(final, ignore_errors=True)
+    (output / "_build" / "html").rename(final)
+    shutil.rmtree(output, ignore_errors=True)
+    return 0
+
+
+def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = False) -> int:
+    """Run what is not fresh, stage and render; do nothing where nothing changed.
+
+    Returns
+    -------
+    int
+        An exit code, as for the command line.
+    """
+    start = time.monotonic()
+    runs = load(preset)
+    folder = ROOT / "build" / preset
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "book.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(
+                f"the {preset} book is being built by another process; wait for it"
+            ) from None
+        code = 0 if allow_stale else schedule(runs, cores=cores)
+        stale = {}
+        for run in runs:
+            condition, reason = state(run)
+            if condition != "fresh":
+                stale[run.name] = f"{condition} {reason}".strip()
+        if stale and not allow_stale:
+            names = ", ".join(stale)
+            print(f"no book: {names} not done; what is finished is kept (ALLOW_STALE=1 renders it)")
+            return code or 1
+        staged = stage(preset, runs, stale)
+        book_key, mark = key(staged), folder / "html.key"
+        index = folder / "html" / "index.html"
+        if index.exists() and mark.exists() and mark.read_text() == book_key:
+            print(f"nothing to do: {index.relative_to(ROOT)} is up to date")
+            return 0
+        mark.unlink(missing_ok=True)
+        if render(preset, staged):
+            return 1
+        write_whole(mark, book_key)
+    print(f"the book is at {index.relative_to(ROOT)} ({time.monotonic() - start:.0f} s)")
+    return 0
