@@ -42,7 +42,9 @@ def test_the_full_vocabulary_numbers_the_same_cells(case):
 
 def test_cells_agree_with_numpy_histogram(henon_states, henon_grid, henon_tokens):
     counts, *_ = np.histogramdd(
-        henon_states.reshape(-1, 2), bins=20, range=list(zip(henon_grid.low, henon_grid.high))
+        henon_states.reshape(-1, 2),
+        bins=20,
+        range=np.stack([henon_grid.low, henon_grid.high], axis=1),
     )
     ours = np.zeros((20, 20))
     ours[tuple(henon_grid.cells.T)] = np.bincount(henon_tokens.ravel())

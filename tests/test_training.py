@@ -202,6 +202,35 @@ def test_seeds_in_processes_are_the_seeds_in_turn(cycle, tmp_path, monkeypatch):
     )
 
 
+PROCESSES = """
+import dataclasses, sys
+import numpy as np
+sys.path.insert(0, {tests!r})
+from test_training import MODEL, CONFIG
+from dynlib.tokens.training import train
+tokens = (np.arange(200)[None] + np.arange(4)[:, None]) % 6
+model = dataclasses.replace(MODEL, dropout=0.0)
+result = train(tokens, None, model, CONFIG, validation=tokens, device="cpu")
+np.save({target!r}, result.history)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(cycle, tmp_path):
+    code, target = tmp_path / "two.py", tmp_path / "history.npy"
+    code.write_text(PROCESSES.format(tests=os.path.dirname(__file__), target=str(target)))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    subprocess.run([*launch, str(code)], env=environment, check=True, capture_output=True)
+    one = train(
+        cycle, None, dataclasses.replace(MODEL, dropout=0.0), CONFIG, validation=cycle, device="cpu"
+    )
+    two = np.load(target)
+    # The sums are taken in another order; Muon's orthogonalisation amplifies the difference.
+    np.testing.assert_allclose(two[0], one.history[0], rtol=1e-4)
+    np.testing.assert_allclose(two, one.history, rtol=5e-3)
+
+
 @pytest.mark.slow
 def test_the_printed_setting_trains_for_real_on_a_cpu():
     tokens = np.random.default_rng(0).integers(0, 2500, (2, 1100))

@@ -148,7 +148,8 @@ def render(preset: str, staged: Path) -> int:
     log = ROOT / "build" / preset / "logs" / "book.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
-        sys.executable, "-m", "jupyter_book.cli.main", "build", str(staged),
+        sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
+        "build", str(staged),
         "--config", str(staged / "_config.yml"), "--path-output", str(output),
         "-W", "-n", "--keep-going", "--all", "-q",
     ]  # fmt: skip

@@ -122,6 +122,7 @@ def execute(run: Run) -> None:
         "DYNLIB_ARTEFACTS": os.environ.get("DYNLIB_ARTEFACTS", str(ROOT / "build" / "artefacts")),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONHASHSEED": "0",
+        "PYTHONWARNINGS": "ignore:IProgress not found",  # tqdm asks for widgets; pages have none
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

@@ -239,21 +239,27 @@ class Ledger(SphinxDirective):
 
 
 class LedgerSummary(SphinxDirective):
-    """``{ledger-summary}``: how many claims got which verdict, a row a paper."""
+    """``{ledger-summary}``: how many claims got which verdict, a line a paper."""
 
     def run(self):
         counts: dict[str, dict[str, int]] = {}
         for claim in all_claims(self.env):
             row = counts.setdefault(claim.paper, dict.fromkeys(VERDICTS, 0))
             row[short(judge(self.env, claim))] += 1
-        header = "| paper | " + " | ".join(VERDICTS) + " |\n| :--- |" + " ---: |" * len(VERDICTS)
-        rows = "\n".join(
-            f"| {PAPERS[paper][0]} {{cite}}`{PAPERS[paper][1]}` | "
-            + " | ".join(str(row[v]) for v in VERDICTS)
-            + " |"
-            for paper, row in counts.items()
+        words = dict(
+            zip(
+                VERDICTS,
+                ("hold", "hold with a condition", "do not hold", "not tested here"),
+                strict=True,
+            )
         )
-        return parsed(self, f"{header}\n{rows}\n")
+        lines = []
+        for paper, row in counts.items():
+            found = ", ".join(f"**{row[v]}** {words[v]}" for v in VERDICTS if row[v])
+            total = sum(row.values())
+            name, key = PAPERS[paper]
+            lines.append(f"- {name} {{cite}}`{key}`: of {total} claims so far {found}.")
+        return parsed(self, "\n".join(lines) + "\n")
 
 
 class RunTable(SphinxDirective):
@@ -304,8 +310,8 @@ def two_grounds(app, page, template, context, doctree) -> None:
     def twin(match: re.Match) -> str:
         before, folder, name, after = match.groups()
         attributes = re.sub(r'\s?class="([^"]*)"', r"", before + " " + after).strip()
-        light = f'<img class="only-light" src="{folder}{name}.svg" {attributes} />'
-        return light + f'<img class="only-dark" src="{folder}{name}-dark.svg" {attributes} />'
+        light = f'<img class="ground-light" src="{folder}{name}.svg" {attributes} />'
+        return light + f'<img class="ground-dark" src="{folder}{name}-dark.svg" {attributes} />'
 
     if "body" in context:
         context["body"] = IMAGE.sub(twin, context["body"])
@@ -327,8 +333,14 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     shutil.copyfile(package / "static" / "mathjax" / "es5" / "tex-svg.js", target)
 
 
+def theme_options(app: Sphinx, config) -> None:
+    """What cannot stand in _config.yml, where it would replace Jupyter Book's own options."""
+    config.html_theme_options |= {"navigation_with_keys": False, "show_toc_level": 2}
+
+
 def setup(app: Sphinx) -> dict:
     """Register everything."""
+    app.connect("config-inited", theme_options)
     app.add_role("res", ResultRole())
     app.add_role("claim", ClaimRole())
     app.add_directive("run-card", RunCard)
