@@ -39,18 +39,13 @@ if importlib.metadata.version("dynlib") != VERSION:
     )
 
 # %% tags=["parameters", "hide-input"]
+# fmt: off
 n_cells: int = 50  # [2..1000] cells per axis, N
-vocabulary: str = (
-    "occupied"  # {occupied, grid} tokens for the cells seen, or for all N^2
-)
-train_trajectories: int = (
-    20  # [2..] training trajectories, those held out included
-)
+vocabulary: str = "occupied"  # {occupied, grid} tokens for the cells seen, or for all N^2
+train_trajectories: int = 20  # [2..] training trajectories, those held out included
 test_trajectories: int = 5  # [1..] test trajectories
 trajectory_length: int = 2000  # [700..] states a trajectory
-validation_trajectories: int = (
-    1  # [0..] training trajectories held out for choices
-)
+validation_trajectories: int = 1  # [0..] training trajectories held out for choices
 data_seed: int = 0  # [0..] seed of the initial states
 embedding: str = "plain"  # {plain, factorised} token embedding
 layers: int = 1  # [1..] self-attention layers
@@ -71,18 +66,15 @@ precision: str = "auto"  # {auto, fp32, bf16} arithmetic of training
 n_seeds: int = 2  # [1..64] training seeds
 seed: int = 0  # [0..] first training seed
 device: str = "auto"  # {auto, cpu, cuda} where to train and generate
-temperature: float = (
-    1.0  # [0.05..10] temperature of sampling (greedy decoding runs beside it)
-)
+temperature: float = 1.0  # [0.05..10] temperature of sampling (greedy decoding runs beside it)
 prompt: int = 100  # [5..600] true tokens before each rollout
 rollouts: int = 20  # [2..10000] rollouts a method
 rollout_steps: int = 200  # [130..100000] states generated a rollout
-true_batches: int = (
-    10  # [2..100] batches of fresh true trajectories, used in pairs
-)
+true_batches: int = 10  # [2..100] batches of fresh true trajectories, used in pairs
 lyapunov_rollouts: int = 4  # [1..1000] rollouts for the exponent
 lyapunov_steps: int = 400  # [100..1000000] states of each
 products: int = 15  # [8..100] longest product of Jacobians
+# fmt: on
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

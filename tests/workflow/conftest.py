@@ -1,0 +1,148 @@
+"""A copy of the clone with two tiny runs, which tests may edit and break."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TOKENS = """# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Tiny
+# Prose with {res}`:steps`.
+
+# %% tags=["parameters"]
+steps: int = 3  # [1..100000] optimiser steps
+temperature: float = 1.0  # [0..10] temperature
+device: str = "auto"  # {auto, cpu, cuda} where
+wait: float = 0.0  # [0..600] seconds to wait
+fail: bool = False  # raise an error at the end
+
+# %%
+import time
+
+import numpy as np
+
+from dynlib import record
+from dynlib.tokens.gpt import GPTConfig
+from dynlib.tokens.training import TrainingConfig, train_seeds
+
+tokens = (np.arange(200)[None] + np.arange(4)[:, None]) % 6
+model = GPTConfig(vocabulary=6, layers=1, heads=2, width=16, context=8)
+config = TrainingConfig(steps, 8, 1e-2, "muon", schedule="cosine", clip=1.0)
+result = train_seeds(
+    tokens, np.zeros((6, 1), int), model, config, [0], name="tiny", validation=tokens
+)[0]
+time.sleep(wait)
+record.metric("steps", steps)
+record.metric("loss", result.validation_loss)
+record.metric("weight", float(result.model.embeddings().abs().sum()))
+if fail:
+    raise RuntimeError("asked to fail")
+"""
+
+PLAIN = """# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Plain
+
+# %% tags=["parameters"]
+n: int = 4  # [1..100] how many
+
+# %%
+from dynlib import record
+from dynlib.dynamics.systems import Henon
+
+record.metric("determinant", abs(Henon().b))
+record.metric("n", n)
+"""
+
+EXPERIMENTS = """
+tiny:
+  notebook: tiny
+  title: Tiny
+  needs: []
+  presets:
+    smoke: {cores: 1, parameters: {}}
+    cpu: {cores: 1, parameters: {steps: 1500}}
+    paper: {cores: 1, parameters: {steps: 9}}
+plain:
+  notebook: plain
+  title: Plain
+  needs: []
+  presets:
+    smoke: {cores: 1, parameters: {}}
+    cpu: {cores: 1, parameters: {}}
+    paper: {cores: 1, parameters: {}}
+"""
+
+
+class Clone:
+    """A copied tree and its command line."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("DYNLIB")}
+        return subprocess.Popen(
+            [sys.executable, "-m", "workflow", *arguments],
+            cwd=self.root,
+            env=kept | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        process = self.start(*arguments, **environment)
+        output, _ = process.communicate(timeout=300)
+        return process.returncode, output
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.root / path
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture
+def clone(tmp_path) -> Clone:
+    root = tmp_path / "clone"
+    skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for folder in ("dynlib", "workflow"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=skipped)
+    shutil.copy(ROOT / "requirements.lock", root)
+    (root / "notebooks").mkdir()
+    (root / "results").mkdir()
+    (root / "notebooks" / "tiny.py").write_text(TOKENS)
+    (root / "notebooks" / "plain.py").write_text(PLAIN)
+    (root / "experiments.yml").write_text(EXPERIMENTS)
+    return Clone(root)

@@ -1,0 +1,218 @@
+"""The runner: what is fresh is skipped, what dies is resumed, what is good is kept."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+
+def results(clone, run="tiny", preset="smoke"):
+    return json.loads((clone.root / "build" / preset / "results" / f"{run}.json").read_text())
+
+
+def values(content):
+    return {name: entry["value"] for name, entry in content["metrics"].items()}
+
+
+def lines(clone, preset="smoke"):
+    code, text = clone("status", "--preset", preset)
+    assert code == 0, text
+    return {line.split()[0]: line for line in text.splitlines()[1:]}
+
+
+def test_runs_stamp_skip_and_stale(clone):
+    code, text = clone("run", "--preset", "smoke")
+    assert code == 0, text
+    content = results(clone)
+    assert content["parameters"]["steps"] == 3
+    assert {"stamp", "commit", "dirty", "wall_s", "cpu_s", "peak_rss_mb", "versions"} <= set(
+        content["provenance"]
+    )
+    assert content["provenance"]["versions"]["torch"].startswith("2.")
+
+    began = time.monotonic()
+    code, text = clone("run", "--preset", "smoke")
+    assert code == 0
+    assert text.count("fresh, nothing to do") == 2
+    assert time.monotonic() - began < 15
+
+    # Prose and comments change nothing.
+    clone.edit("notebooks/tiny.py", "Prose with", "Other prose with")
+    clone.edit("notebooks/tiny.py", "import time\n", "import time  # to wait\n")
+    clone.edit("dynlib/tokens/gpt.py", '"""GPT-2 on cells', '"""Another docstring on cells')
+    assert all(" fresh " in line for line in lines(clone).values())
+
+    # Code does, for the run that uses it and for no other.
+    clone.edit(
+        "dynlib/tokens/gpt.py", "logits = logits / temperature", "logits = logits * 1 / temperature"
+    )
+    found = lines(clone)
+    assert " stale " in found["tiny"]
+    assert "changed: dynlib.tokens.gpt" in found["tiny"]
+    assert " fresh " in found["plain"]
+
+    clone.edit("requirements.lock", "torch==", "torch==1")
+    assert "version of torch" in lines(clone)["tiny"]
+    clone.edit(
+        "experiments.yml",
+        "smoke: {cores: 1, parameters: {}}",
+        "smoke: {cores: 1, parameters: {steps: 4}}",
+    )
+    assert "steps" in lines(clone)["tiny"]
+    assert " fresh " in lines(clone)["plain"]
+
+
+def test_a_failure_keeps_the_last_good_result_and_the_failed_notebook(clone):
+    assert clone("run", "--preset", "smoke")[0] == 0
+    before = results(clone)
+    clone.edit("notebooks/tiny.py", "fail: bool = False", "fail: bool = True")
+    clone.edit("notebooks/plain.py", '("n", n)', '("n", n + 1)')
+    code, text = clone("run", "--preset", "smoke")
+    assert code == 1
+    assert "RuntimeError: asked to fail" in text
+    assert "again: python -m workflow run tiny --preset smoke" in text
+    assert "Traceback" not in text
+    assert results(clone) == before
+    failed = json.loads((clone.root / "build/smoke/failed/tiny.ipynb").read_text())
+    assert any("asked to fail" in json.dumps(cell) for cell in failed["cells"])
+    assert values(results(clone, "plain"))["n"] == 5  # the other run went on
+    assert " failed " in lines(clone)["tiny"]
+    clone.edit("notebooks/tiny.py", "fail: bool = True", "fail: bool = False")
+    assert clone("run", "--preset", "smoke")[0] == 0
+    assert not (clone.root / "build/smoke/failed/tiny.ipynb").exists()
+
+
+def test_own_parameters_go_to_a_folder_apart(clone):
+    assert clone("run", "plain", "--preset", "smoke")[0] == 0
+    before = results(clone, "plain")
+    code, text = clone("run", "plain", "--preset", "smoke", "-p", "n", "7")
+    assert code == 0, text
+    assert values(results(clone, "plain", "smoke+n=7"))["n"] == 7
+    assert results(clone, "plain") == before
+
+
+def until(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def below(pid):
+    """Process ids of all descendants."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            child = int(path.parent.name)
+            found += [child, *below(child)]
+    return found
+
+
+def alive(pids):
+    found = []
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z":
+            found.append(pid)
+    return found
+
+
+def test_kill_9_in_the_middle_of_training_ends_in_the_same_metrics(clone, tmp_path):
+    clone.edit(
+        "dynlib/tokens/training.py",
+        "checkpoint_seconds: float = 15.0",
+        "checkpoint_seconds: float = 0.2",
+    )
+    undisturbed = str(tmp_path / "apart")
+    assert clone("run", "tiny", "--force", DYNLIB_ARTEFACTS=undisturbed)[0] == 0
+    expected = values(results(clone, preset="cpu"))
+    (clone.root / "build/cpu/results/tiny.json").unlink()
+
+    process = clone.start("run", "tiny")
+    artefacts = clone.root / "build" / "artefacts"
+    until(lambda: list(artefacts.glob("tiny-*/checkpoints/step-?????????")))
+    family = below(process.pid)
+    assert family
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    until(lambda: not alive(family), 20)  # no orphan goes on training
+    assert not (clone.root / "build/cpu/results/tiny.json").exists()
+    assert list(artefacts.glob("tiny-*/checkpoints/step-?????????"))
+
+    code, text = clone("run", "tiny")
+    assert code == 0, text
+    assert values(results(clone, preset="cpu")) == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_at_once_with_130_and_keeps_nothing_half(clone, number):
+    clone.edit("notebooks/tiny.py", "wait: float = 0.0", "wait: float = 300.0")
+    process = clone.start("run", "tiny", "--preset", "smoke")
+    progress = clone.root / "build/smoke/notebooks/tiny.part.ipynb"
+    until(progress.exists)
+    time.sleep(1)
+    family = below(process.pid)
+    process.send_signal(number)
+    began = time.monotonic()
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 15
+    assert "interrupted" in output
+    assert "Traceback" not in output
+    until(lambda: not alive(family), 20)
+    assert not (clone.root / "build/smoke/results/tiny.json").exists()
+
+
+def test_two_at_once_on_one_run_are_refused(clone):
+    clone.edit("notebooks/tiny.py", "wait: float = 0.0", "wait: float = 300.0")
+    first = clone.start("run", "tiny", "--preset", "smoke")
+    until((clone.root / "build/smoke/notebooks/tiny.part.ipynb").exists)
+    code, text = clone("run", "tiny", "--preset", "smoke")
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=30)
+    assert code == 2
+    assert "is being run by process" in text
+
+
+def test_a_killed_kernel_is_explained(clone):
+    clone.edit("notebooks/tiny.py", "time.sleep(wait)", "import os; os.kill(os.getpid(), 9)")
+    code, text = clone("run", "tiny", "--preset", "smoke")
+    assert code == 1
+    assert "kernel died" in text
+    assert "memory" in text
+
+
+def test_verify_and_accept(clone):
+    assert clone("run", "plain", "--preset", "smoke")[0] == 0
+    code, text = clone("accept", "plain", "--preset", "smoke")
+    assert code == 2
+    assert "uncommitted changes" in text
+    file = clone.root / "build/smoke/results/plain.json"
+    content = json.loads(file.read_text())
+    content["provenance"]["dirty"] = False
+    file.write_text(json.dumps(content))
+    assert clone("accept", "plain", "--preset", "smoke")[0] == 0
+    code, text = clone("verify", "plain", "--preset", "smoke")
+    assert (code, text) == (0, "plain: 2 of 2 metrics agree\n")
+    content["metrics"]["n"]["value"] = 9
+    file.write_text(json.dumps(content))
+    code, text = clone("verify", "plain", "--preset", "smoke")
+    assert code == 1
+    assert "n: differs, 9 against 4" in text
+
+
+def test_a_torn_results_file_is_missing_not_trusted(clone):
+    assert clone("run", "plain", "--preset", "smoke")[0] == 0
+    file = clone.root / "build/smoke/results/plain.json"
+    file.write_text(file.read_text()[:100])
+    assert " missing " in lines(clone)["plain"]

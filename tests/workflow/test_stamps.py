@@ -1,0 +1,64 @@
+"""Stamps are equal for equal content, on every clone and in every Python."""
+
+import importlib.metadata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynlib import sources
+from workflow.experiments import load
+from workflow.stamps import DISTRIBUTIONS, inputs, locked, normalise, stamp
+
+
+def test_comments_docstrings_and_layout_do_not_count():
+    one = 'def f(x):\n    """Doc."""\n    return [x, "a"]  # why\n'
+    two = "def f(x):\n    return [\n        x,\n        'a',\n    ]\n"
+    assert sources.digest(one) == sources.digest(two)
+    assert sources.digest(one) != sources.digest(two.replace("'a'", "'b'"))
+
+
+@given(st.integers(), st.integers())
+def test_constants_count(a, b):
+    assert (sources.digest(f"x = {a}") == sources.digest(f"x = {b}")) == (a == b)
+
+
+def test_the_closure_follows_imports_at_any_depth():
+    found = sources.closure(["dynlib.tokens.training"])
+    assert {"dynlib.tokens.gpt", "dynlib.checkpoint", "dynlib.sources", "dynlib.tokens"} <= set(
+        found
+    )
+    assert "dynlib.tokens.grid" not in found
+    assert "torch" in sources.distributions(["dynlib.tokens.training"])
+
+
+def test_rooms_import_only_from_rooms_above():
+    """The order of the design: measures know no method, methods know no recording."""
+    rooms = ["dynamics", "measure", "tokens"]
+    for room in rooms:
+        for path in (sources.PACKAGE / room).glob("*.py"):
+            names = (
+                sources.closure([f"dynlib.{room}.{path.stem}"]) if path.stem != "__init__" else {}
+            )
+            below = rooms[rooms.index(room) + 1 :]
+            assert not [n for n in names if n.split(".")[1:2] and n.split(".")[1] in below], path
+            assert "dynlib.record" not in names
+            assert "dynlib.plots" not in names
+
+
+def test_a_stamp_is_a_function_of_its_inputs():
+    (run,) = load("smoke", ["henon_tokens"])
+    assert stamp(run) == stamp(run)
+    (other,) = load("cpu", ["henon_tokens"])
+    assert stamp(run) != stamp(other)
+    assert inputs(run)["modules"] == inputs(other)["modules"]
+
+
+def test_import_names_map_to_the_distributions_that_provide_them():
+    provided = importlib.metadata.packages_distributions()
+    for name, distribution in DISTRIBUTIONS.items():
+        assert normalise(distribution) in {normalise(d) for d in provided[name]}
+
+
+def test_what_is_installed_is_what_is_locked():
+    for name in ("torch", "transformers", "jupyter-book", "papermill", "numpy", "pot"):
+        assert importlib.metadata.version(name).split("+")[0] == locked()[name]
