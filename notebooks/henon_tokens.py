@@ -80,6 +80,7 @@ products: int = 15  # [8..100] longest product of Jacobians
 import matplotlib.pyplot as plt
 import numpy as np
 from dynlib import parallel, plots, record
+from dynlib.device import resolve_device
 from dynlib.dynamics.lyapunov import (
     fit_exponent,
     product_growth,
@@ -93,12 +94,9 @@ from dynlib.tokens.gpt import GPTConfig, generate, log_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
 from dynlib.tokens.parroting import parrot, recall
-from dynlib.tokens.training import (
-    TrainingConfig,
-    resolve_device,
-    train_seeds,
-    windows,
-)
+from dynlib.tokens.seeds import train_seeds
+from dynlib.tokens.training import TrainingConfig
+from dynlib.tokens.windows import windows
 
 plots.use_style()
 device = resolve_device(device)

@@ -12,9 +12,12 @@ import pytest
 import torch
 
 from dynlib import checkpoint
+from dynlib.device import resolve_device
 from dynlib.tokens import training
 from dynlib.tokens.gpt import GPTConfig
-from dynlib.tokens.training import TrainingConfig, resolve_device, train, train_seeds, windows
+from dynlib.tokens.seeds import train_seeds
+from dynlib.tokens.training import TrainingConfig, train
+from dynlib.tokens.windows import random_windows, windows
 
 MODEL = GPTConfig(vocabulary=6, layers=1, heads=2, width=16, context=8, dropout=0.1)
 CONFIG = TrainingConfig(
@@ -57,7 +60,7 @@ def test_one_step_of_adamw_is_torchs(cycle):
     torch.manual_seed(0)
     twin = training.TokenGPT(model)
     optimizer = torch.optim.AdamW(twin.parameters(), lr=1e-3, eps=1e-6, weight_decay=0.0)
-    batch = training._batch(torch.as_tensor(cycle), 4, 8, 0, 0)
+    batch = torch.as_tensor(random_windows(cycle, 9, 4, [0, 0]))
     loss = torch.nn.functional.cross_entropy(
         twin(batch[:, :-1]).reshape(-1, 6), batch[:, 1:].reshape(-1)
     )
@@ -160,7 +163,7 @@ def test_a_finished_model_is_loaded_and_a_damaged_one_trained_again(cycle, tmp_p
         raise Stopped
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_batch", never)
+        patch.setattr(training, "random_windows", never)
         assert_same(weights(first), weights(train(cycle, None, MODEL, CONFIG, tmp_path)))
     file = tmp_path / "model" / "state.json"
     file.write_text(file.read_text().replace('"tokens_seen": ', '"tokens_seen": 1'))

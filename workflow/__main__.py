@@ -81,13 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
 
                 print(status(options.preset))
             case "verify":
-                from workflow.status import verify
+                from workflow.reference import verify
 
                 text, code = verify(preset, options.runs)
                 print(text)
                 return code
             case "accept":
-                from workflow.status import accept
+                from workflow.reference import accept
 
                 print(accept(preset, options.runs))
             case "parameters":

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dynlib.plots import DARK
 from workflow.execute import write_whole
 from workflow.experiments import ROOT, Refused, Run, load
 from workflow.schedule import schedule
@@ -67,7 +68,7 @@ def merged(run: Run) -> Any:
     return source
 
 
-def figures(notebook: Any) -> dict[str, tuple[bytes, str]]:
+def figures(notebook: Any) -> dict[str, bytes]:
     """Named figures of a notebook: file name -> content."""
     found = {}
     for cell in notebook.cells:
@@ -79,6 +80,13 @@ def figures(notebook: Any) -> dict[str, tuple[bytes, str]]:
             elif "image/png" in data:
                 found[f"{name}.png"] = base64.b64decode(data["image/png"])
     return found
+
+
+def on_dark(svg: str) -> str:
+    """A figure in the house's style, its neutral colours swapped for a dark ground."""
+    for light, dark in DARK.items():
+        svg = svg.replace(light, dark)
+    return svg
 
 
 def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
@@ -155,6 +163,7 @@ def render(preset: str, staged: Path) -> int:
     ]  # fmt: skip
     environment = os.environ | {
         "COMPANION_PRESET": preset,
+        "NO_COLOR": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
     with log.open("w") as file:

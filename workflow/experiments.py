@@ -154,6 +154,7 @@ class Run:
     title: str
     needs: tuple[str, ...]
     cores: int
+    picture: str
     overrides: tuple[tuple[str, Any], ...]
 
     @property
@@ -255,6 +256,7 @@ def load(preset: str, names: list[str] | None = None, **own: Any) -> list[Run]:
             title=entry["title"],
             needs=tuple(entry["needs"]),
             cores=settings["cores"],
+            picture=entry.get("picture", ""),
             overrides=tuple(values.items()),
         )
         runs.append(run)

@@ -21,7 +21,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from dynlib.plots import DARK
+from workflow.book import on_dark
 from workflow.claims import Claim, read_claims, verdict
 
 log = logging.getLogger(__name__)
@@ -323,10 +323,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         return
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
         if not path.stem.endswith("-dark"):
-            text = path.read_text()
-            for light, dark in DARK.items():
-                text = text.replace(light, dark)
-            path.with_name(path.stem + "-dark.svg").write_text(text)
+            path.with_name(path.stem + "-dark.svg").write_text(on_dark(path.read_text()))
     package = Path(importlib.util.find_spec("mathjax").origin).parent
     target = Path(app.outdir) / "_static" / "mathjax" / "tex-svg.js"
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,9 @@ so a run that was killed goes on from its last checkpoint to the very same weigh
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import shutil
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,11 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional as F
 
-from dynlib import checkpoint, parallel
+from dynlib import checkpoint
+from dynlib.device import resolve_device
 from dynlib.progress import Meter
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, log_probabilities
+from dynlib.tokens.windows import random_windows, windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,35 +124,6 @@ class Trained:
     validation_loss: float | None
 
 
-def resolve_device(device: str) -> str:
-    """Turn ``auto`` into ``cuda`` where there is a GPU, else ``cpu``; refuse what is not there."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}")
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise ValueError("device='cuda', but torch sees no CUDA GPU here; use 'auto' or 'cpu'")
-    return "cuda" if available and device != "cpu" else "cpu"
-
-
-def windows(trajectories: np.ndarray, length: int, n: int, *, first: int = 0) -> np.ndarray:
-    """`n` or more windows of tokens at even distances, (n', length), the same from each row.
-
-    Examples
-    --------
-    >>> windows(np.arange(10)[None], 4, 2)
-    array([[0, 1, 2, 3],
-           [6, 7, 8, 9]])
-    """
-    last = trajectories.shape[1] - length
-    if last < first:
-        raise ValueError(
-            f"windows of {length} tokens from position {first} do not fit trajectories of "
-            f"{trajectories.shape[1]}; use longer trajectories or a shorter context"
-        )
-    starts = np.linspace(first, last, -(-n // len(trajectories))).round().astype(int)
-    return np.concatenate([trajectories[:, s : s + length] for s in starts])
-
-
 def _optimizers(model: TokenGPT, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     adamw: dict[str, Any] = {
         "lr": config.learning_rate,
@@ -172,15 +143,6 @@ def _optimizers(model: TokenGPT, config: TrainingConfig) -> list[torch.optim.Opt
     )
     rest = [w for w in model.parameters() if id(w) not in inside]
     return [muon, torch.optim.AdamW(rest, **adamw)]
-
-
-def _batch(trajectories: torch.Tensor, size: int, context: int, seed: int, step: int):
-    """Windows (size, context + 1) of a step, uniform over rows and places."""
-    rng = np.random.default_rng([seed, step])
-    rows = rng.integers(0, trajectories.shape[0], size)
-    starts = rng.integers(0, trajectories.shape[1] - context, size)
-    places = torch.as_tensor(starts[:, None] + np.arange(context + 1))
-    return trajectories[torch.as_tensor(rows)[:, None], places].long()
 
 
 def train(
@@ -284,7 +246,6 @@ def train(
         if device == "cuda":
             torch.cuda.set_rng_state(tensors["rng.cuda"])
 
-    data = torch.as_tensor(np.ascontiguousarray(trajectories), dtype=torch.int32)
     mark = max(1, config.steps // 20)
     meter = Meter(label, config.steps, done=step)
     wrapped.train()
@@ -296,8 +257,8 @@ def train(
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * config.rate(step)
-        tokens = _batch(data, config.batch_size, context, config.seed, step)[share]
-        tokens = tokens.to(accelerator.device)  # (B, context + 1)
+        batch = random_windows(trajectories, context + 1, config.batch_size, [config.seed, step])
+        tokens = torch.as_tensor(batch[share], dtype=torch.long, device=accelerator.device)
         with torch.autocast(device, dtype=torch.bfloat16, enabled=autocast):
             logits = wrapped(tokens[:, :-1])
         loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
@@ -350,72 +311,6 @@ def train(
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     accelerator.wait_for_everyone()
     return _finished(model, _weights(model), state)
-
-
-def train_seeds(
-    trajectories: np.ndarray,
-    cells: np.ndarray,
-    model_config: GPTConfig,
-    config: TrainingConfig,
-    seeds: Sequence[int],
-    *,
-    name: str,
-    validation: np.ndarray | None = None,
-    device: str = "auto",
-) -> list[Trained]:
-    """Train the same model from several seeds, in worker processes, each kept as an artefact.
-
-    The key of an artefact covers the data themselves, both configurations, the device and
-    the code (:func:`dynlib.checkpoint.artefact_folder`): what is there already is loaded,
-    what was interrupted goes on, and nothing else is ever reused.
-
-    Parameters
-    ----------
-    trajectories, cells, model_config, config, validation, device
-        As for :func:`train`; the seed of `config` is replaced.
-    seeds : sequence of int
-        One training each.
-    name : str
-        What the artefacts and the lines of progress are called.
-
-    Returns
-    -------
-    list of Trained
-        In the order of the seeds.
-    """
-    device = resolve_device(device)
-    data = hashlib.sha256()
-    for array in (trajectories, cells, np.empty(0) if validation is None else validation):
-        data.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
-    jobs = []
-    for seed in seeds:
-        seeded = dataclasses.replace(config, seed=seed)
-        parameters = {
-            "data": data.hexdigest(),
-            "model": dataclasses.asdict(model_config),
-            "training": dataclasses.asdict(seeded),
-            "device": device,
-        }
-        jobs.append(
-            {
-                "trajectories": trajectories,
-                "cells": cells,
-                "model_config": model_config,
-                "config": seeded,
-                "folder": checkpoint.artefact_folder(name, parameters, [__name__]),
-                "validation": validation,
-                "device": device,
-                "label": f"training, seed {seed}",
-            }
-        )
-    unfinished = [job for job in jobs if not (job["folder"] / "model").exists()]
-    parallel.map_processes(_train_only, unfinished, parallel.default_workers(device))
-    return [train(**job) for job in jobs]
-
-
-def _train_only(**job: Any) -> None:
-    """Train and return nothing: the model comes back through its artefact."""
-    train(**job)
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,0 +1,81 @@
+"""The same model from several seeds, in parallel, each kept as a trained artefact."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dynlib import checkpoint, parallel
+from dynlib.device import resolve_device
+from dynlib.tokens.gpt import GPTConfig
+from dynlib.tokens.training import Trained, TrainingConfig, train
+
+
+def train_seeds(
+    trajectories: np.ndarray,
+    cells: np.ndarray,
+    model_config: GPTConfig,
+    config: TrainingConfig,
+    seeds: Sequence[int],
+    *,
+    name: str,
+    validation: np.ndarray | None = None,
+    device: str = "auto",
+) -> list[Trained]:
+    """Train the same model from several seeds, in worker processes, each kept as an artefact.
+
+    The key of an artefact covers the data themselves, both configurations, the device and
+    the code (:func:`dynlib.checkpoint.artefact_folder`): what is there already is loaded,
+    what was interrupted goes on, and nothing else is ever reused.
+
+    Parameters
+    ----------
+    trajectories, cells, model_config, config, validation, device
+        As for :func:`dynlib.tokens.training.train`; the seed of `config` is replaced.
+    seeds : sequence of int
+        One training each.
+    name : str
+        What the artefacts and the lines of progress are called.
+
+    Returns
+    -------
+    list of Trained
+        In the order of the seeds.
+    """
+    device = resolve_device(device)
+    data = hashlib.sha256()
+    for array in (trajectories, cells, np.empty(0) if validation is None else validation):
+        data.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
+    jobs = []
+    for seed in seeds:
+        seeded = dataclasses.replace(config, seed=seed)
+        parameters = {
+            "data": data.hexdigest(),
+            "model": dataclasses.asdict(model_config),
+            "training": dataclasses.asdict(seeded),
+            "device": device,
+        }
+        jobs.append(
+            {
+                "trajectories": trajectories,
+                "cells": cells,
+                "model_config": model_config,
+                "config": seeded,
+                "folder": checkpoint.artefact_folder(name, parameters, [train.__module__]),
+                "validation": validation,
+                "device": device,
+                "label": f"training, seed {seed}",
+            }
+        )
+    unfinished = [job for job in jobs if not (job["folder"] / "model").exists()]
+    parallel.map_processes(_train_only, unfinished, parallel.default_workers(device))
+    return [train(**job) for job in jobs]
+
+
+def _train_only(**job: Any) -> None:
+    """Train and return nothing: the model comes back through its artefact."""
+    train(**job)

@@ -1,0 +1,42 @@
+"""Windows of token trajectories: at even distances for measuring, at random for training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def windows(trajectories: np.ndarray, length: int, n: int, *, first: int = 0) -> np.ndarray:
+    """`n` or more windows of tokens at even distances, (n', length), the same from each row.
+
+    Examples
+    --------
+    >>> windows(np.arange(10)[None], 4, 2)
+    array([[0, 1, 2, 3],
+           [6, 7, 8, 9]])
+    """
+    last = trajectories.shape[1] - length
+    if last < first:
+        raise ValueError(
+            f"windows of {length} tokens from position {first} do not fit trajectories of "
+            f"{trajectories.shape[1]}; use longer trajectories or a shorter context"
+        )
+    starts = np.linspace(first, last, -(-n // len(trajectories))).round().astype(int)
+    return np.concatenate([trajectories[:, s : s + length] for s in starts])
+
+
+def random_windows(
+    trajectories: np.ndarray, length: int, n: int, seed: Sequence[int]
+) -> np.ndarray:
+    """`n` windows of tokens, (n, length), uniform over rows and places, by the seed alone.
+
+    Examples
+    --------
+    >>> random_windows(np.arange(10)[None], 4, 1, [0, 7]).shape
+    (1, 4)
+    """
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, trajectories.shape[0], n)
+    starts = rng.integers(0, trajectories.shape[1] - length + 1, n)
+    return trajectories[rows[:, None], starts[:, None] + np.arange(length)]

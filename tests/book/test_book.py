@@ -1,0 +1,180 @@
+"""The built book, as a reader's browser sees it: the smoke preset, run and rendered if need be."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from html import unescape
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = ROOT / "build" / "smoke" / "html"
+
+
+@pytest.fixture(scope="module")
+def book() -> Path:
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow", "book", "--preset", "smoke"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return HTML
+
+
+def toc_pages() -> list[str]:
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    found = [toc["root"]]
+
+    def walk(item):
+        if isinstance(item, dict):
+            if "file" in item:
+                found.append(item["file"])
+            for value in item.values():
+                walk(value)
+        elif isinstance(item, list):
+            for value in item:
+                walk(value)
+
+    walk(toc["parts"])
+    return found
+
+
+PAGES = toc_pages()
+
+
+def test_a_second_build_does_nothing_and_says_so(book):
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow", "book", "--preset", "smoke"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert "nothing to do" in done.stdout
+    assert time.monotonic() - began < 15
+
+
+def test_no_page_has_stderr_or_an_unresolved_number(book):
+    for path in (ROOT / "build" / "smoke" / "notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text())["cells"]:
+            for output in cell.get("outputs", []):
+                assert output.get("name") != "stderr", output["text"]
+                assert "|" not in "".join(output.get("text", [])), "progress on the page"
+    for page in PAGES:
+        text = (book / f"{page}.html").read_text()
+        assert '<span class="result">?</span>' not in text
+
+
+def test_every_image_has_a_text_and_a_twin_for_dark_mode(book):
+    figures = 0
+    for page in PAGES:
+        text = (book / f"{page}.html").read_text()
+        for image in re.findall(r"<img[^>]*ground-(?:light|dark)[^>]*>", text):
+            figures += 1
+            alt = re.search(r'alt="([^"]*)"', image)
+            assert alt, f"{page}: {image}"
+            assert len(unescape(alt[1])) > 30, f"{page}: {image}"
+            source = (book / f"{page}.html").parent / re.search(r'src="([^"]*)"', image)[1]
+            assert source.exists()
+        for figure in re.findall(r"<figure.*?</figure>", text, re.S):
+            assert "caption-text" in figure
+    assert figures >= 2 * 8
+
+
+def test_links_of_an_executed_page_lead_to_files_in_the_repository(book):
+    text = unescape((book / "runs" / "henon_tokens.html").read_text())
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    base = config["repository"]["url"]
+    paths = re.findall(rf"{re.escape(base)}/(?:blob|edit)/main/([^\"?#]+)", text)
+    paths += re.findall(r"urlpath=(?:lab/)?tree/([^\"&]+)", text)
+    paths += re.findall(r"colab\.research\.google\.com/github/[^/]+/[^/]+/blob/main/([^\"]+)", text)
+    assert len(paths) >= 3
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
+def test_the_run_card_tells_how_the_page_was_made(book):
+    text = (book / "runs" / "henon_tokens.html").read_text()
+    results = json.loads((ROOT / "build/smoke/results/henon_tokens.json").read_text())
+    assert results["provenance"]["stamp"][:12] in text
+    assert "n_cells" in text
+    assert "quote none of its numbers" in text
+
+
+def test_prose_renders_again_without_a_run():
+    """The staged notebook takes its markdown from the source, its outputs from the execution."""
+    from workflow.book import merged
+    from workflow.experiments import load
+
+    (run,) = load("smoke", ["henon_tokens"])
+    notebook = merged(run)
+    assert any(cell.get("outputs") for cell in notebook.cells)
+    assert not any("@run" in cell.source for cell in notebook.cells)
+    assert not any("injected-parameters" in c.metadata.get("tags", []) for c in notebook.cells)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 380])
+def test_pages_ask_nothing_of_the_network_and_raise_no_error(book, browser, mode, width):
+    context = browser.new_context(
+        color_scheme=mode, viewport={"width": width, "height": 900}, offline=True
+    )
+    problems = []
+    page = context.new_page()
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("requestfailed", lambda request: problems.append(f"failed {request.url}"))
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type == "error" else None,
+    )
+    page.on(
+        "request",
+        lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else problems.append(r.url),
+    )
+    for name in PAGES:
+        page.goto((book / f"{name}.html").as_uri())
+        page.wait_for_load_state("load")
+        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overflow <= 0, f"{name} scrolls sideways by {overflow} px at {width} px"
+        assert page.evaluate("document.documentElement.dataset.theme") == mode
+        visible = f"document.querySelectorAll('figcaption, img.ground-{mode}')"
+        hidden = page.evaluate(
+            f"[...{visible}].filter(e => e.offsetHeight === 0 && !e.closest('details')).length"
+        )
+        assert hidden == 0, f"{name}: {hidden} captions or figures are invisible in {mode} mode"
+        assert not problems, f"{name}: {problems}"
+    context.close()
+
+
+def test_equations_are_drawn_from_the_book_itself(book, browser):
+    page = browser.new_page()
+    page.goto((book / "tokens" / "henon.html").as_uri())
+    page.wait_for_selector("mjx-container svg", timeout=20_000)
+    assert page.locator("mjx-container").count() >= 3
+    page.close()
+
+
+def test_search_finds_a_word(book, browser):
+    page = browser.new_page()
+    page.goto((book / "search.html").as_uri() + "?q=Wasserstein")
+    page.wait_for_selector("#search-results li a", timeout=20_000)
+    assert page.locator("#search-results li").count() >= 2
+    page.close()

@@ -1,0 +1,124 @@
+"""The doors of the project: environment, lock, pairs, README, bootstrap."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow.pairs import stripped
+from workflow.readme import rewritten
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_environment_yml_opens_the_very_lock(tmp_path):
+    content = yaml.safe_load((ROOT / "environment.yml").read_text())
+    (pip,) = [d["pip"] for d in content["dependencies"] if isinstance(d, dict)]
+    assert set(map(str, content["dependencies"][:2])) == {"python=3.11", "pip"}
+    # conda hands the pip section to pip as a requirements file in this folder. Given to pip with
+    # no index, it must find every requirement installed already, in the locked version.
+    requirements = ROOT / f".environment-{os.getpid()}.txt"
+    requirements.write_text("\n".join(pip))
+    try:
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "pip", "install", "--dry-run", "--no-index",
+                "--no-build-isolation", "-r", requirements.name,
+            ],
+            cwd=ROOT, capture_output=True, text=True,
+        )  # fmt: skip
+    finally:
+        requirements.unlink()
+    assert done.returncode == 0, done.stdout + done.stderr
+    would = re.findall(r"Would install (.*)", done.stdout)
+    assert would in ([], ["dynlib-0.1.0"])
+
+
+def test_the_lock_pins_everything_once():
+    lines = [
+        line
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    names = [line.split("==")[0].lower() for line in lines]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    assert len(names) == len(set(names))
+    assert "torch==2.13.0" in lines
+    assert not [n for n in names if n.startswith(("nvidia", "triton", "cuda"))]
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem)
+def test_every_notebook_has_its_stripped_pair(source):
+    assert source.with_suffix(".ipynb").read_text() == stripped(source), "run `make pairs`"
+
+
+def test_the_readme_table_is_written_from_the_reference():
+    text = (ROOT / "README.md").read_text()
+    assert rewritten(text) == text, "run `make readme`"
+
+
+def test_readme_and_reproduce_page_name_commands_that_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    text = (ROOT / "README.md").read_text() + (ROOT / "book" / "reproduce.md").read_text()
+    for target in set(re.findall(r"\bmake ([a-z]+)", text)):
+        assert re.search(rf"^(\w+ )*{target}( \w+)*:", makefile, re.M), target
+
+
+def bootstrap(python, *arguments, **environment):
+    done = subprocess.run(
+        [python, "workflow/bootstrap.py", *arguments],
+        cwd=environment.pop("cwd", ROOT),
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stderr
+
+
+def test_no_network_ends_in_one_sentence(tmp_path):
+    root = tmp_path / "clone"
+    shutil.copytree(ROOT / "workflow", root / "workflow")
+    for name in ("pyproject.toml", "requirements.lock", "README.md"):
+        shutil.copy(ROOT / name, root)
+    code, text = bootstrap(
+        sys.executable, "venv", cwd=root,
+        PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="",
+        PIP_CONFIG_FILE=os.devnull, PIP_RETRIES="0", PIP_NO_CACHE_DIR="1",
+    )  # fmt: skip
+    assert code == 2
+    assert text.startswith("No package index can be reached")
+    assert text.count("\n") == 1
+
+
+def test_an_old_python_ends_in_one_sentence(tmp_path):
+    # Python itself is not asked for: the version is, so a fake one will do.
+    code = (
+        "import sys; sys.version_info = (3, 9, 0, 'final', 0); sys.argv = ['x', 'venv'];"
+        "sys.path.insert(0, 'workflow'); import bootstrap; bootstrap.main(['venv'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Python 3.9 is too old" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_make_without_python_ends_in_one_sentence():
+    done = subprocess.run(
+        ["make", "test", "PYTHON=python-that-is-not-there"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "install Python 3.11 or newer" in done.stderr
+
+
+def test_no_executable_statement_asserts_outside_tests():
+    for folder in ("dynlib", "workflow"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not re.search(r"^\s*assert ", path.read_text(), re.M), path

@@ -1,0 +1,88 @@
+"""The committed reference: compare a fresh run with it, or make a fresh run the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workflow.book import figures, merged, on_dark
+from workflow.execute import write_whole
+from workflow.experiments import Refused, load
+from workflow.status import read_results, state
+
+
+def compare(fresh: dict[str, Any], reference: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Metric by metric, whether a run agrees with the reference.
+
+    Two values agree if they differ by no more than the reference's relative tolerance.
+
+    Returns
+    -------
+    list of (name, verdict, detail)
+        The verdict is ``agrees``, ``differs``, ``new`` or ``gone``.
+    """
+    rows = []
+    for name in sorted({*fresh["metrics"], *reference["metrics"]}):
+        if name not in reference["metrics"]:
+            rows.append((name, "new", "not in the reference"))
+            continue
+        if name not in fresh["metrics"]:
+            rows.append((name, "gone", "only in the reference"))
+            continue
+        ours, theirs = fresh["metrics"][name], reference["metrics"][name]
+        a, b, tolerance = ours["value"], theirs["value"], theirs["tolerance"]
+        same = a == b or (None not in (a, b) and abs(a - b) <= tolerance * abs(b))
+        detail = f"{a:.6g} against {b:.6g}" if None not in (a, b) else f"{a} against {b}"
+        rows.append(
+            (name, "agrees" if same else "differs", f"{detail} (±{tolerance:.3g} relative)")
+        )
+    return rows
+
+
+def verify(preset: str, names: list[str]) -> tuple[str, int]:
+    """Compare fresh runs with the committed reference; text, and exit code 0 if all agree."""
+    lines, code = [], 0
+    for run in load(preset, names or None):
+        fresh, reference = read_results(run.results), read_results(run.reference)
+        if reference is None:
+            lines.append(f"{run.name}: there is no reference for {preset}; accept a run first")
+        if fresh is None:
+            lines.append(f"{run.name}: not run yet; `make run RUN={run.name} PRESET={preset}`")
+        if fresh is None or reference is None:
+            code = 1
+            continue
+        rows = compare(fresh, reference)
+        odd = [row for row in rows if row[1] != "agrees"]
+        lines.append(f"{run.name}: {len(rows) - len(odd)} of {len(rows)} metrics agree")
+        lines += [f"  {name}: {verdict}, {detail}" for name, verdict, detail in odd]
+        code = code or int(bool(odd))
+    return "\n".join(lines), code
+
+
+def accept(preset: str, names: list[str]) -> str:
+    """Make fresh results the reference.
+
+    Raises
+    ------
+    Refused
+        If a run is not fresh, or was made from a tree with uncommitted changes.
+    """
+    lines = []
+    for run in load(preset, names or None):
+        condition, reason = state(run)
+        if condition != "fresh":
+            raise Refused(f"{run.name} ({preset}) is {condition} {reason}; run it first")
+        results = read_results(run.results)
+        if results["provenance"]["dirty"]:
+            raise Refused(
+                f"{run.name} ({preset}) was run from a tree with uncommitted changes; commit them "
+                f"and run it again: python -m workflow run {run.name} --preset {preset} --force"
+            )
+        write_whole(run.reference, run.results.read_text())
+        if run.picture:
+            figure = figures(merged(run))[f"fig-{run.name}-{run.picture}.svg"].decode()
+            write_whole(run.reference.with_suffix(".svg"), figure)
+            write_whole(run.reference.with_suffix(".dark.svg"), on_dark(figure))
+        lines.append(
+            f"{run.name}: reference for {preset} is now {results['provenance']['stamp'][:12]}"
+        )
+    return "\n".join(lines)
