@@ -76,7 +76,7 @@ def create(folder, arguments):
     sys.stdout.flush()
     _, venv = check()
     try:
-        venv.EnvBuilder(with_pip=True, clear=True).create(folder)
+        venv.EnvBuilder(with_pip=True).create(folder)  # what is there already is kept
     except (OSError, subprocess.CalledProcessError) as error:
         stop("The virtual environment cannot be created in %s: %s" % (folder, error))
     pip(folder, arguments, log)
