@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -163,7 +164,6 @@ def render(preset: str, staged: Path) -> int:
     ]  # fmt: skip
     environment = os.environ | {
         "COMPANION_PRESET": preset,
-        "NO_COLOR": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
     with log.open("w") as file:
@@ -171,7 +171,8 @@ def render(preset: str, staged: Path) -> int:
             command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
         )
     if code:
-        lines = log.read_text(errors="replace").splitlines()
+        text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
+        lines = text.splitlines()
         wrong = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-3:]
         print("\n".join(wrong[:20]))
         print(f"the book was not built; log: {log.relative_to(ROOT)}")
