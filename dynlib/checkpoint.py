@@ -8,14 +8,18 @@ and renamed, so that a folder with the final name is whole or has been damaged s
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dynlib import sources
@@ -103,8 +107,19 @@ def load(folder: Path, device: str | torch.device = "cpu") -> tuple[dict[str, to
                 f"{folder}/state.json does not match its checksum; delete {folder}"
             )
         return load_file(folder / "tensors.safetensors", device=str(device)), record["state"]
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except DamagedCheckpoint:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{folder} is no whole checkpoint ({error}); delete it") from error
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold an artefact folder alone; a second process waits until the first is done or dead."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the system drops it when the process dies
+        yield
 
 
 def save_step(folder: Path, step: int, tensors: dict[str, torch.Tensor], state: dict) -> None:

@@ -22,6 +22,7 @@ COLOURS = {
     "greedy": "#d9631e",
     "markov": "#c98a00",
     "ngram4": "#b5669b",
+    "best_ngram": "#8f8a1e",
     "parrot": "#1a9e77",
     "recall": "#8a6bbe",
 }
@@ -34,11 +35,12 @@ LABELS = {
     "greedy": "GPT-2, greedy",
     "markov": "Markov chain",
     "ngram4": "4-gram",
+    "best_ngram": "best n-gram",
     "parrot": "context parrot",
     "recall": "training replay",
 }
 
-WIDTH = 5.4  # inches: text of 10 points stays legible when a phone shows it 340 px wide
+WIDTH = 5.0  # inches: text of 11 points stays legible when a phone shows it 340 px wide
 
 
 def use_style() -> None:
@@ -53,12 +55,12 @@ def use_style() -> None:
             "figure.constrained_layout.use": True,
             "svg.fonttype": "path",
             "svg.hashsalt": "companion",
-            "font.size": 10,
+            "font.size": 11,
             "font.family": "DejaVu Sans",
             "axes.facecolor": "none",
             "axes.edgecolor": MUTED,
             "axes.labelcolor": INK,
-            "axes.titlesize": 10,
+            "axes.titlesize": 11,
             "axes.titlelocation": "left",
             "axes.titlecolor": INK,
             "axes.spines.top": False,
@@ -97,6 +99,6 @@ def note(axes: Axes, x: float, y: float, text: str, method: str, **options) -> N
         textcoords="offset points",
         color=COLOURS[method],
         va=options.pop("va", "center"),
-        fontsize=options.pop("fontsize", 9),
+        fontsize=options.pop("fontsize", 10),
         **options,
     )

@@ -7,12 +7,13 @@ runner adds provenance when the kernel ends; by hand it stays in memory.
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dynlib.measure.intervals import summarise
 
@@ -50,8 +51,8 @@ def metric(
     unit : str
         Physical unit, ``"1"`` for none.
     tolerance : float
-        Relative band within which a rerun on another machine agrees. It is widened to
-        twice the half-range of the samples where that is more.
+        Relative band within which a rerun on another machine agrees; absolute where the
+        value is 0. It is widened to twice the half-range of the samples where that is more.
 
     Returns
     -------
@@ -77,13 +78,13 @@ def metric(
     if samples is None:
         entry = {"value": None, **empty, "unit": unit, "tolerance": tolerance}
     else:
-        values = [samples] if isinstance(samples, (int, float)) else list(samples)
-        values = [v if isinstance(v, int) else float(v) for v in values]
+        values = [samples] if np.ndim(samples) == 0 else list(samples)
+        values = [int(v) if isinstance(v, (int, np.integer)) else float(v) for v in values]
         if len(values) > 1 and over is None:
             raise ValueError(f"{name!r} has {len(values)} samples; say over what (over='seeds')")
         summary = summarise(values)
         value = values[0] if len(values) == 1 else summary.value
-        spread = (max(values) - min(values)) / abs(summary.value) if summary.value else 0.0
+        spread = (max(values) - min(values)) / (abs(summary.value) or 1.0)
         entry = {
             "value": value,
             "low": summary.low,
@@ -93,7 +94,7 @@ def metric(
             "over": over,
             "samples": values if len(values) <= 64 else [],
             "unit": unit,
-            "tolerance": max(tolerance, spread) if math.isfinite(spread) else tolerance,
+            "tolerance": max(tolerance, spread),
         }
     _record["metrics"][name] = entry
     _flush()

@@ -73,7 +73,15 @@ rollout_steps: int = 200  # [130..100000] states generated a rollout
 true_batches: int = 10  # [2..100] batches of fresh true trajectories, used in pairs
 lyapunov_rollouts: int = 4  # [1..1000] rollouts for the exponent
 lyapunov_steps: int = 400  # [100..1000000] states of each
+test_windows: int = 256  # [64..1000000] windows of test tokens for the cross-entropies
+reference_steps: int = 2000  # [100..] iterations of 64 orbits for the reference exponent
+longest_ngram: int = 12  # [4..32] longest memory of the n-grams
 products: int = 15  # [8..100] longest product of Jacobians
+# require: validation_trajectories < train_trajectories
+# require: width % heads == 0
+# require: prompt + rollout_steps + 100 <= trajectory_length
+# require: context + context // 2 + longest_ngram + prompt < trajectory_length
+# require: products <= lyapunov_steps
 # fmt: on
 
 # %% tags=["hide-input"]
@@ -88,6 +96,7 @@ from dynlib.dynamics.lyapunov import (
 )
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems import Henon
+from dynlib.measure.context import context_curve
 from dynlib.measure.distribution import Reference
 from dynlib.measure.sequences import periods, unseen_transitions
 from dynlib.tokens.gpt import GPTConfig, generate, log_probabilities
@@ -97,8 +106,11 @@ from dynlib.tokens.parroting import parrot, recall
 from dynlib.tokens.seeds import train_seeds
 from dynlib.tokens.training import TrainingConfig
 from dynlib.tokens.windows import windows
+from matplotlib.collections import PatchCollection
+from matplotlib.patches import Rectangle
 
 plots.use_style()
+record.clear()
 device = resolve_device(device)
 workers = parallel.default_workers(device)
 seeds = list(range(seed, seed + n_seeds))
@@ -137,29 +149,21 @@ held_out = tokens[n_learn:] if validation_trajectories else None
 test = grid.encode(test_states, unseen="nearest")
 print(f"{grid.vocabulary} of {n_cells**grid.dim} cells are visited")
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-cells", "caption": "The attractor of the Hénon map and the cells that training trajectories visit: each of these cells is one token, and its centre stands for every state in it."}, "image": {"alt": "Scatter of the Hénon attractor, a folded curve, over shaded grid cells along it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-cells", "caption": "The attractor of the Hénon map and the cells that training trajectories visit: each of these cells is one token, and its centre stands for every state in it. The block at the upper left is where the trajectories start."}, "image": {"alt": "Scatter of the Hénon attractor, a folded curve, over shaded grid cells along it."}}
 record.metric("vocabulary", grid.vocabulary, tolerance=0.02)
 record.metric("vocabulary_grid", n_cells**grid.dim, tolerance=0.0)
 record.metric("train_tokens", learn.size, tolerance=0.0)
 
 figure, axes = plots.figure(3.6)
-visited = np.full((n_cells, n_cells), np.nan)
-visited[tuple(grid.cells.T)] = 1
 extent = (grid.low[0], grid.high[0], grid.low[1], grid.high[1])
-axes.imshow(
-    visited.T,
-    origin="lower",
-    extent=extent,
-    aspect="auto",
-    cmap="Blues",
-    vmin=0,
-    vmax=3,
-)
+corners = grid.centres - grid.cell_size / 2
+squares = [Rectangle(corner, *grid.cell_size) for corner in corners]
+axes.add_collection(PatchCollection(squares, facecolor=plots.GRID))
 shown = test_states[0, 100:4100]
 axes.plot(
     *shown.T, ".", markersize=1.2, color=plots.COLOURS["model"], rasterized=True
 )
-axes.set(xlabel="x", ylabel="y")
+axes.set(xlabel="x", ylabel="y", xlim=extent[:2], ylim=extent[2:])
 plt.show()
 
 # %% [markdown]
@@ -216,26 +220,44 @@ record.Table(
 # %% [markdown]
 # ## What a longer memory buys
 #
-# The same target tokens of test trajectories, predicted from the last 1, 2, 4, … tokens. An
-# n-gram that remembers K tokens is the best that counting can do with K; the entropy rate of
-# the map, which by Pesin's formula is its positive Lyapunov exponent, is what unlimited
-# memory would reach if the cells told orbits apart.
+# Tokens of test trajectories, predicted from the last 1, 2, 3, … tokens before them. The
+# n-grams count what followed in the training set; their memory is chosen on the held-out
+# trajectories. By Pesin's formula the entropy rate of the map is its positive Lyapunov
+# exponent. If the cells told all orbits apart, no model could predict better than that.
 
 # %%
-chains = {order: NGram(learn, order, grid.vocabulary) for order in (1, 2, 3, 4)}
-sample = windows(test, context + 1, 4096, first=prompt)
-half = context - context // 2  # the targets of the second half of the context
-scores = [log_probabilities(model, sample) for model in models]
+counts = NGram(learn, longest_ngram, grid.vocabulary)
+chains = {k: counts.shorter(k) for k in range(1, longest_ngram + 1)}
+half = context - context // 2  # targets: the second half of the context
+sample = windows(
+    test, max(context, longest_ngram + half) + 1, test_windows, first=prompt
+)
+scores = [
+    log_probabilities(model, sample[:, -context - 1 :]) for model in models
+]
 chain_scores = {
-    order: chain.log_probabilities(sample) for order, chain in chains.items()
+    k: chain.log_probabilities(sample[:, -half - k :])
+    for k, chain in chains.items()
 }
+best_order = 4
+if held_out is not None:
+    choice = windows(held_out, longest_ngram + half, test_windows, first=prompt)
+    held_out_loss = {
+        k: -chain.log_probabilities(choice[:, -half - k :])[0].mean()
+        for k, chain in chains.items()
+    }
+    best_order = min(held_out_loss, key=held_out_loss.get)
+chains["best"], chain_scores["best"] = (
+    chains[best_order],
+    chain_scores[best_order],
+)
 
 start = simulate(
     system, system.initial_states(64, streams[2]), 1, transient=1000
 )[:, 0]
-exponents = tangent_exponents(system, start, 30_000)
+exponents = tangent_exponents(system, start, reference_steps)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, on the same test targets. GPT-2 goes on gaining where counting has run out of data, and nears the entropy rate of the map."}, "image": {"alt": "Falling curves of cross-entropy against context length: GPT-2 falls below the four n-grams and approaches a horizontal line, the Pesin entropy rate."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, all on the same test targets. Counting predicts as well as the network from few tokens and goes on improving until its contexts become too rare; the network levels off where counting is at its best."}, "image": {"alt": "Curves of cross-entropy against context length on a logarithmic axis. The n-grams fall, reach a minimum and rise again; GPT-2 falls and stays flat near that minimum, above a horizontal line, the Pesin entropy rate."}}
 lyapunov = record.metric(
     "lyapunov_reference",
     exponents[:, 0],
@@ -252,63 +274,73 @@ record.metric(
 record.metric(
     "top1_accuracy", [c[:, -half:].mean() for _, c in scores], over="seeds"
 )
-for order, (score, correct) in chain_scores.items():
-    for name in (
-        [f"ngram{order}", "markov"] if order == 1 else [f"ngram{order}"]
-    ):
-        record.metric(
-            f"{name}_cross_entropy", -score[:, -half:].mean(), unit="nats/token"
-        )
-        record.metric(f"{name}_top1_accuracy", correct[:, -half:].mean())
+record.metric("best_ngram_order", best_order, unit="tokens", tolerance=0.3)
+ngrams = {"markov": 1, "best_ngram": "best"}
+ngrams |= {f"ngram{k}": k for k in range(1, longest_ngram + 1)}
+for name, k in ngrams.items():
+    score, correct = chain_scores[k]
+    record.metric(f"{name}_cross_entropy", -score.mean(), unit="nats/token")
+    record.metric(f"{name}_top1_accuracy", correct.mean())
 
+sentences = windows(test, context + half, test_windows // 4, first=prompt)
+columns = np.linspace(context, context + half - 1, 8).round().astype(int)
 lengths = [
     n
-    for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024)
+    for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
     if n <= context
 ]
-curves = np.array(
-    [
-        [
-            -log_probabilities(m, sample[:, -n - 1 :])[0][:, -1].mean()
-            for m in models
-        ]
-        for n in lengths
-    ]
-)
+curves = [
+    context_curve(
+        lambda w, model=model: log_probabilities(model, w)[0][:, -1],
+        sentences,
+        lengths,
+        columns,
+    )
+    for model in models
+]
+n_gram = [
+    context_curve(
+        lambda w, k=k: np.log(chains[k].likelihood(w[:, :-1], w[:, -1])),
+        sentences,
+        [k],
+        columns,
+    )[0]
+    for k in range(1, min(longest_ngram, context) + 1)
+]
 
 figure, axes = plots.figure(3.4)
 axes.axhline(lyapunov["value"], color=plots.MUTED, linewidth=1)
 axes.annotate(
-    "entropy rate of the map (Pesin)", (1, lyapunov["value"]), xytext=(0, -11),
-    textcoords="offset points", fontsize=9, color=plots.MUTED,
+    "entropy rate of the map", (1, lyapunov["value"]), xytext=(0, -13),
+    textcoords="offset points", fontsize=10, color=plots.MUTED,
 )  # fmt: skip
-for row in curves.T:
+for curve in curves:
     axes.plot(
-        lengths, row, color=plots.COLOURS["model"], linewidth=1, alpha=0.5
+        lengths, curve, "o-", markersize=3.5, color=plots.COLOURS["model"]
     )
 axes.plot(
-    lengths,
-    np.median(curves, axis=1),
-    "o-",
-    markersize=4,
-    color=plots.COLOURS["model"],
-)
-n_gram = [-score[:, -1].mean() for score, _ in chain_scores.values()]
-axes.plot(
-    list(chains), n_gram, "s", markersize=5, color=plots.COLOURS["ngram4"]
-)
-plots.note(axes, 1, n_gram[0], "n-grams", "ngram4", offset=(8, 0), va="top")
+    range(1, len(n_gram) + 1), n_gram, "s--", markersize=4,
+    color=plots.COLOURS["ngram4"],
+)  # fmt: skip
+plots.note(axes, len(n_gram), n_gram[-1], "n-grams", "ngram4", offset=(6, 4))
 plots.note(
-    axes, lengths[-1], np.median(curves[-1]), "GPT-2", "model", offset=(-30, 12)
+    axes,
+    lengths[-1],
+    curves[0][-1],
+    "GPT-2",
+    "model",
+    offset=(-4, -11),
+    ha="right",
 )
 axes.set(
     xscale="log",
     xlabel="tokens of context",
     ylabel="cross-entropy, nats per token",
 )
-axes.set_xticks(lengths, [str(n) for n in lengths])
+ticks = [n for n in lengths if n not in (3, 6, 12, 24)]
+axes.set_xticks(ticks, [str(n) for n in ticks])
 axes.minorticks_off()
-axes.set_ylim(bottom=min(0.3, float(curves.min()) - 0.05))
+axes.set_ylim(bottom=min(0.3, float(np.min(curves)) - 0.05))
 plt.show()
 
 # %% [markdown]
@@ -316,9 +348,10 @@ plt.show()
 #
 # Every method continues the same prompts of true tokens (GPT-2 sees the last
 # {res}`:context` of them). GPT-2 decodes at temperature 1 and greedily, as the paper does
-# (T → 0); beside it stand the Markov chain, the 4-gram, and two copyists that learn nothing:
-# the *context parrot* copies what followed the longest match in its own past, the *training
-# replay* does so in the training data, and therefore wins on distributions by construction.
+# (T → 0); beside it stand n-grams with one token of memory (the Markov chain), with four, and
+# with as many as predict best, and two copyists that learn nothing: the *context parrot* copies
+# what followed the longest match in its own past, the *training replay* does so in the training
+# data. The replay's states are true ones, so its distance from the truth is chance alone.
 
 # %%
 matched = windows(test, prompt + rollout_steps, rollouts, first=100)[:rollouts]
@@ -345,15 +378,15 @@ generated = [
 ]
 short = {"model": generated[0], "greedy": generated[1]}
 long = {"model": generated[2], "greedy": generated[3]}
-for name, order in (("markov", 1), ("ngram4", 4)):
-    chain = chains[order]
+for name, k in (("markov", 1), ("ngram4", 4), ("best_ngram", "best")):
+    chain = chains[k]
     short[name] = [
         chain.generate(prompts, rollout_steps, seed=s) for s in seeds
     ]
     long[name] = [
         chain.generate(long_prompts, lyapunov_steps, seed=s) for s in seeds
     ]
-short["parrot"] = [parrot(prompts, rollout_steps)]
+short["parrot"] = [parrot(prompts, rollout_steps, grid.centres)]
 short["recall"] = [recall(learn, prompts, rollout_steps)]
 methods = list(short)
 
@@ -459,12 +492,14 @@ for axes, (method, sample) in zip(panels.flat, shown.items(), strict=True):
     )
     picture.set_clim(1e-5, 3e-2)
     axes.set_title(plots.LABELS[method])
-figure.supxlabel("x", fontsize=10)
-figure.supylabel("y", fontsize=10)
+for axes in panels[1]:
+    axes.set_xlabel("x")
+for axes in panels[:, 0]:
+    axes.set_ylabel("y")
 figure.colorbar(picture, ax=panels, label="share of states", shrink=0.8)
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). Bars span the seeds. Sampled, every method but the context parrot is near the reference, so this measure alone does not show that a network has learned more than a Markov chain; decoding greedily costs far more than the choice of the method."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for six methods with intervals and a dashed line at one."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). Bars span the seeds. Every method that samples is near the reference, the Markov chain included, so this measure alone does not show that a network has learned more than one token of memory. Decoding greedily and copying one's own past stray far from the truth."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for seven methods with intervals and a dashed line at one."}}
 figure, axes = plots.figure(2.9)
 for row, method in enumerate(methods):
     entry = record.metrics()[prefixed(method, "w1_ratio")]
@@ -473,7 +508,7 @@ for row, method in enumerate(methods):
         [row] * entry["n"],
         "o",
         color=plots.COLOURS[method],
-        alpha=0.45,
+        alpha=0.7,
     )
     if entry["low"] is not None:
         axes.plot(
@@ -547,6 +582,7 @@ names = {
     "greedy_lyapunov": "GPT-2, greedy",
     "markov_lyapunov": "Markov chain",
     "ngram4_lyapunov": "4-gram",
+    "best_ngram_lyapunov": "best n-gram",
 }
 header = ["", f"n = 1 … {products}, as printed", f"n = 5 … {products}"]
 rows = [
@@ -558,9 +594,9 @@ record.Table(
     [*rows, ["tangent space", record.show("lyapunov_reference", ".4f"), ""]],
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-lyapunov", "caption": "The exponent that the paper's estimator finds, with products of all lengths as printed (filled) and without the shortest (open); one mark a seed or batch. The vertical line is the exponent of the map. Rounding true orbits to cell centres moves the estimate as much as replacing them by a model or a Markov chain; decoding greedily moves it far more."}, "image": {"alt": "Dot plot of estimated Lyapunov exponents by source of the states: true orbits, true tokens, GPT-2 sampled and greedy, Markov chain, 4-gram, with a vertical line at the map's exponent."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-lyapunov", "caption": "The exponent that the paper's estimator finds, with products of all lengths as printed (filled) and without the shortest (open); one mark a seed or batch. The vertical line is the exponent of the map. Rounding true orbits to cell centres moves the estimate about as much as replacing them by the sampled network; decoded greedily, the network's seeds scatter far more widely."}, "image": {"alt": "Dot plot of estimated Lyapunov exponents by source of the states: true orbits, true tokens, GPT-2 sampled and greedy, and n-grams, with a vertical line at the map's exponent."}}
 figure, axes = plots.figure(3.0)
-order = ["orbit", "tokens", "model", "greedy", "markov", "ngram4"]
+order = ["orbit", "tokens", *long]
 labels = ["true orbits", "true tokens", *(plots.LABELS[m] for m in order[2:])]
 axes.axvline(lyapunov["value"], color=plots.MUTED, linewidth=1)
 for row, method in enumerate(order):
@@ -581,24 +617,37 @@ plt.show()
 # ## Cycles and forbidden steps
 #
 # A greedy model is a deterministic map of its context, so it must end in a cycle; the
-# question is when. And a sampled model can take steps that no training trajectory took.
+# question is when. And a sampled model can take steps that no training trajectory took; so,
+# rarely, can fresh true orbits.
+
 
 # %% tags=["hide-input"]
-found = np.concatenate([periods(sample) for sample in short["greedy"]])
-kinds, counts = np.unique(found[found > 0], return_counts=True)
-print(
-    "greedy rollouts by period:",
-    dict(zip(kinds.tolist(), counts.tolist(), strict=True)),
+def found_periods(samples: list) -> str:
+    """The periods in which rollouts end, each with the number of rollouts."""
+    kinds, number = np.unique(
+        np.concatenate([periods(sample) for sample in samples]),
+        return_counts=True,
+    )
+    commonest = sorted(zip(-number, kinds, strict=True))
+    pairs = [f"{kind} ({-n})" for n, kind in commonest if kind]
+    return ", ".join([*pairs[:4], *["…"][: len(pairs) > 4]]) or "none"
+
+
+record.metric(
+    "true_unseen_transitions",
+    [unseen_transitions(learn, batch, grid.vocabulary) for batch in batches],
+    over="batches",
+    tolerance=0.5,
 )
-columns = {
-    "in a cycle at the end": "periodic_fraction",
-    "steps never seen": "unseen_transitions",
-}
 rows = [
     [
         plots.LABELS[m],
-        *(record.show(prefixed(m, measure)) for measure in columns.values()),
+        record.show(prefixed(m, "periodic_fraction")),
+        found_periods(short[m]),
+        record.show(prefixed(m, "unseen_transitions"), ".2g"),
     ]
     for m in methods
 ]
-record.Table(["", *columns], rows)
+header = ["", "in a cycle at the end", "periods (rollouts)", "steps never seen"]
+truth = ["truth", "", "", record.show("true_unseen_transitions", ".2g")]
+record.Table(header, [*rows, truth])

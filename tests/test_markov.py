@@ -70,6 +70,27 @@ def test_longer_memory_predicts_better(henon_tokens, henon_grid):
     assert losses[0] > losses[1] > losses[2]
 
 
+def test_a_shorter_chain_is_the_chain_of_that_order(henon_tokens, henon_grid):
+    long, short = (NGram(henon_tokens, k, henon_grid.vocabulary) for k in (4, 2))
+    contexts, chosen = henon_tokens[:, 20:24], henon_tokens[:, 24]
+    np.testing.assert_array_equal(
+        long.shorter(2).likelihood(contexts, chosen), short.likelihood(contexts, chosen)
+    )
+    with pytest.raises(ValueError, match="order"):
+        long.shorter(5)
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 4])
+def test_the_likeliest_is_the_argmax_of_all(order):
+    rng = np.random.default_rng(order)
+    data = rng.choice(12, size=(4, 60), p=np.r_[0.5, np.full(11, 0.5 / 11)])
+    chain = NGram(data, order, vocabulary=14)
+    contexts = rng.integers(0, 14, (300, max(order, 1)))
+    p = chain.probabilities(contexts)
+    found = p[np.arange(300), chain.likeliest(contexts)]
+    np.testing.assert_allclose(found, p.max(axis=1), rtol=1e-12)
+
+
 def test_greedy_takes_the_likeliest(henon_tokens, henon_grid):
     chain = NGram(henon_tokens, 1, henon_grid.vocabulary)
     out = chain.generate(henon_tokens[:3, :1], 5, temperature=0)
@@ -91,16 +112,24 @@ def longest_earlier_match(sequence):
     return place
 
 
-def test_parrot_copies_the_longest_most_recent_match():
+@pytest.mark.parametrize("vocabulary", [3, 40])
+def test_parrot_copies_the_longest_most_recent_match_or_the_nearest_cell(vocabulary):
     rng = np.random.default_rng(3)
-    prompts = rng.integers(0, 3, (20, 15))
-    out = parrot(prompts, 12)
+    prompts = rng.integers(0, vocabulary, (20, 15))
+    centres = rng.normal(size=(vocabulary, 2))
+    out = parrot(prompts, 12, centres)
+    fallbacks = 0
     for prompt, row in zip(prompts.tolist(), out.tolist(), strict=True):
         sequence = list(prompt)
         for token in row:
             place = longest_earlier_match(sequence)
-            assert token == (sequence[place] if place is not None else sequence[-1])
+            if place is None:
+                fallbacks += 1
+                distances = np.linalg.norm(centres[sequence[:-1]] - centres[sequence[-1]], axis=1)
+                place = 1 + max(np.flatnonzero(distances == distances.min()))
+            assert token == sequence[place]
             sequence.append(token)
+    assert (fallbacks > 0) == (vocabulary == 40)
 
 
 def test_recall_replays_the_training_data(henon_tokens):
@@ -121,13 +150,18 @@ def test_recall_goes_on_after_the_end_of_a_trajectory(henon_tokens):
         (lambda: NGram(np.zeros((1, 5), int), 5, 2), "order"),
         (lambda: NGram(np.full((1, 5), 9), 1, 2), r"\[0, 2\)"),
         (lambda: NGram(np.eye(4, dtype=int), 2, 2).generate(np.zeros((1, 1), int), 3), "order-2"),
+        (lambda: NGram(np.eye(4, dtype=int), 1, 2).generate(np.full((1, 2), -1), 3), r"\[0, 2\)"),
+        (
+            lambda: NGram(np.eye(4, dtype=int), 1, 2).likelihood(np.eye(2, dtype=int), [1, 2]),
+            r"\[0, 2\)",
+        ),
         (
             lambda: NGram(np.eye(4, dtype=int), 1, 2).generate(
                 np.zeros((1, 1), int), 3, temperature=0.5
             ),
             "0.5",
         ),
-        (lambda: parrot(np.zeros(3, int), 2), "prompts"),
+        (lambda: parrot(np.zeros((2, 1), int), 2, np.eye(2)), "P >= 2"),
         (lambda: recall(np.eye(2, dtype=int), np.zeros((1, 0), int), 2), "prompts"),
     ],
 )

@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
                 from workflow.schedule import schedule
 
                 own = dict(options.parameters)
-                runs = load(preset, options.runs or None, **own)
+                runs = load(preset, options.runs or None, own)
                 pairs = [f"{name}={value}" for name, value in own.items()]
                 code = schedule(runs, own=pairs, force=options.force, cores=options.cores)
                 if own and code == 0:

@@ -53,11 +53,12 @@ def pip(folder, arguments, log):
         return
     with open(log) as file:
         text = file.read()
-    signs = ("Name or service not known", "Temporary failure in name resolution", "NewConnection",
-             "Network is unreachable", "Connection refused", "Max retries", "timed out")  # fmt: skip
     if "No space left" in text:
-        stop("The disk is full: the environment takes 3 GB (6 GB with CUDA). See %s." % log)
-    if any(sign in text for sign in signs):
+        stop("The disk is full: the environment takes about 2.5 GB (more with CUDA). See %s." % log)
+    with open(os.devnull, "w") as nowhere:
+        probe = [python, "-m", "pip", "download", "--no-deps", "--retries", "1", "-d", folder]
+        offline = subprocess.call(probe + ["iniconfig"], stdout=nowhere, stderr=nowhere) != 0
+    if offline:
         stop(
             "No package index can be reached: connect this machine to the network (or set "
             "PIP_INDEX_URL to a mirror) and run make again. See %s." % log

@@ -1,6 +1,6 @@
 """One run in a process of its own: execute the notebook, add provenance, rename when whole.
 
-Started by the scheduler as ``python -m workflow.execute RUN PRESET [NAME=VALUE ...]``. Exit
+Started by the scheduler as ``python -m workflow.execute PID RUN PRESET [NAME=VALUE ...]``. Exit
 code 0: done; 1: the notebook failed; 2: refused before a kernel was started.
 """
 
@@ -28,10 +28,13 @@ from typing import Any
 from workflow.experiments import ROOT, Refused, Run, load
 from workflow.stamps import inputs, stamp
 
+#: Marks the line of the log that says why a run ended.
+CAUSE = "CAUSE: "
+LOCK_PATIENCE = int(os.environ.get("WORKFLOW_LOCK_PATIENCE", "20"))  # seconds
 
-def die_with_parent() -> None:
+
+def die_with(parent: int) -> None:
     """End this process in good order soon after its parent is gone, however it went."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -47,14 +50,20 @@ def locked(run: Run) -> Iterator[None]:
     path = run.folder / "locks" / f"{run.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise Refused(
-                f"{run.name} ({run.preset}) is being run by process {file.read().strip()}; wait "
-                "for it or stop it"
-            ) from None
+        # A run whose scheduler was killed needs a moment to die: give it that.
+        for patience in range(LOCK_PATIENCE, -1, -1):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if patience:
+                    time.sleep(1)
+                    continue
+                file.seek(0)
+                raise Refused(
+                    f"{run.name} ({run.preset}) is being run by process {file.read().strip()}; "
+                    "wait for it or stop it"
+                ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -142,7 +151,10 @@ def execute(run: Run) -> None:
             kernel_name="python3",
             progress_bar=False,
             cwd=str(ROOT),
-            config=Config({"KernelManager": {"transport": "ipc"}}),
+            # Without `ip` the sockets are called kernel-ipc-* in the working folder, the same
+            # for two kernels at once.
+            config=Config({"KernelManager": {"transport": "ipc", "ip": str(scratch / "k")}}),
+            start_timeout=300,
         )
         wall = time.monotonic() - start
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -175,45 +187,54 @@ def execute(run: Run) -> None:
             done.metadata.get("papermill", {}).pop(key, None)
         nbformat.write(done, target)
         text = json.dumps(results, indent=1, allow_nan=False) + "\n"
-        # The results carry the stamp that makes a run fresh, so they come last.
+        # Both are whole on disk before either replaces its predecessor.
+        part = run.results.with_suffix(".part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
         target.replace(run.executed)
-        write_whole(run.results, text)
+        part.replace(run.results)
         failed.unlink(missing_ok=True)
-    except BaseException:
+    except Exception:  # an interrupt is no failure
         if target.exists():
             failed.parent.mkdir(parents=True, exist_ok=True)
             target.replace(failed)
         raise
     finally:
+        target.unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def main(arguments: list[str]) -> int:
-    """Entry point; the scheduler reads the exit code and the last line of standard output."""
+    """Entry point; the scheduler reads the exit code and the line that begins with CAUSE."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    parent, name, preset, *own = arguments
+    die_with(int(parent))
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    die_with_parent()
-    name, preset, *own = arguments
+    def explain(text: str) -> None:
+        print(CAUSE + " ".join(text.split()), flush=True)
+
     try:
-        (run,) = load(preset, [name], **dict(pair.split("=", 1) for pair in own))
+        (run,) = load(preset, [name], dict(pair.split("=", 1) for pair in own))
         kept = (run.folder / "failed" / f"{name}.ipynb").relative_to(ROOT)
         with locked(run):
             execute(run)
         return 0
     except Refused as error:
-        print(error)
+        explain(str(error))
         return 2
     except PapermillExecutionError as error:
-        print(f"cell {error.exec_count} raised {error.ename}: {error.evalue}; see {kept}")
+        dead = error.ename == "BrokenProcessPool"
+        hint = " (a worker was killed, as when memory runs out)" if dead else ""
+        explain(f"cell {error.exec_count} raised {error.ename}: {error.evalue}{hint}; see {kept}")
     except DeadKernelError:
-        print(
+        explain(
             "its kernel died, as when memory runs out or someone kills it (training has "
             f"checkpoints and goes on from the last); see {kept}"
         )
     except Exception as error:
-        print(f"{type(error).__name__}: {error}")
+        explain(f"{type(error).__name__}: {error}")
     return 1
 
 

@@ -4,13 +4,18 @@ A notebook declares its parameters in the cell tagged ``parameters``, one a line
 
     n_cells: int = 50  # [2..1000] cells per axis
 
-name, type, default, what is allowed (an interval, or ``{a, b}`` for text) and help. All of
-it is read here without starting a kernel, and everything else is refused.
+name, type, default, what is allowed (an interval, or ``{a, b}`` for text) and help. What
+parameters must satisfy together stands in the same cell::
+
+    # require: width % heads == 0
+
+All of it is read here without starting a kernel, and everything else is refused.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import math
 import re
 from dataclasses import dataclass
@@ -21,13 +26,11 @@ from typing import Any
 
 import yaml
 
+from workflow.expressions import Refused, check, is_true
+
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS = ("smoke", "cpu", "paper")
 TYPES = {"int": int, "float": float, "str": str, "bool": bool}
-
-
-class Refused(ValueError):
-    """A request that cannot be carried out, explained in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -163,12 +166,18 @@ class Run:
         return ROOT / "notebooks" / f"{self.notebook}.py"
 
     @cached_property
-    def declared(self) -> dict[str, Parameter]:
-        """Parameters that the notebook declares."""
+    def _cell(self) -> str:
+        if not self.source.exists():
+            raise Refused(f"{self.name} needs notebooks/{self.notebook}.py, which is missing")
         for kind, tags, source in read_cells(self.source):
             if kind == "code" and "parameters" in tags:
-                return parse_parameters(source, f"notebooks/{self.notebook}.py")
+                return source
         raise Refused(f"notebooks/{self.notebook}.py has no cell tagged 'parameters'")
+
+    @cached_property
+    def declared(self) -> dict[str, Parameter]:
+        """Parameters that the notebook declares."""
+        return parse_parameters(self._cell, f"notebooks/{self.notebook}.py")
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -180,6 +189,13 @@ class Run:
                 hint = f"did you mean {near[0]}?" if near else "it has " + ", ".join(self.declared)
                 raise Refused(f"{self.name} has no parameter {name!r}; {hint}")
             values[name] = self.declared[name].check(value)
+        for rule in re.findall(r"^# require: (.+)$", self._cell, re.M):
+            check(rule, values)
+            if not is_true(rule, values):
+                given = ", ".join(
+                    f"{n}={v}" for n, v in values.items() if re.search(rf"\b{n}\b", rule)
+                )
+                raise Refused(f"{self.name} requires {rule}; got {given}")
         return values
 
     @property
@@ -213,7 +229,9 @@ def declared_runs() -> dict[str, dict[str, Any]]:
     return content
 
 
-def load(preset: str, names: list[str] | None = None, **own: Any) -> list[Run]:
+def load(
+    preset: str, names: list[str] | None = None, own: dict[str, Any] | None = None
+) -> list[Run]:
     """Runs of a preset, all or the named ones, in the order of experiments.yml.
 
     Parameters
@@ -222,7 +240,7 @@ def load(preset: str, names: list[str] | None = None, **own: Any) -> list[Run]:
         One of :data:`PRESETS`.
     names : list of str, optional
         Runs wanted; all by default. What they need is not added.
-    **own
+    own : dict, optional
         Parameters that replace the preset's; such runs get the preset's name with a suffix
         made of the parameters, and never touch the preset's outputs.
 
@@ -241,14 +259,16 @@ def load(preset: str, names: list[str] | None = None, **own: Any) -> list[Run]:
             raise Refused(f"there is no run {name!r}; {hint}")
     label = preset
     if own:
-        label += "+" + ",".join(f"{key}={value}" for key, value in sorted(own.items()))
-        label = re.sub(r"[^\w.,=+-]", "_", label)[:80]
+        text = ",".join(f"{key}={value}" for key, value in sorted(own.items()))
+        label += "+" + re.sub(r"[^\w.,=-]", "_", text)
+        if len(label) > 80:
+            label = f"{label[:68]}-{hashlib.sha256(text.encode()).hexdigest()[:11]}"
     runs = []
     for name, entry in everything.items():
         if names and name not in names:
             continue
         settings = entry["presets"][preset]
-        values = {**settings["parameters"], **own}
+        values = {**settings["parameters"], **(own or {})}
         run = Run(
             name=name,
             notebook=entry["notebook"],

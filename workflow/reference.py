@@ -13,7 +13,8 @@ from workflow.status import read_results, state
 def compare(fresh: dict[str, Any], reference: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Metric by metric, whether a run agrees with the reference.
 
-    Two values agree if they differ by no more than the reference's relative tolerance.
+    Two values agree if they differ by no more than the reference's tolerance, which is
+    relative, or absolute where the reference is 0.
 
     Returns
     -------
@@ -30,7 +31,7 @@ def compare(fresh: dict[str, Any], reference: dict[str, Any]) -> list[tuple[str,
             continue
         ours, theirs = fresh["metrics"][name], reference["metrics"][name]
         a, b, tolerance = ours["value"], theirs["value"], theirs["tolerance"]
-        same = a == b or (None not in (a, b) and abs(a - b) <= tolerance * abs(b))
+        same = a == b or (None not in (a, b) and abs(a - b) <= tolerance * (abs(b) or 1.0))
         detail = f"{a:.6g} against {b:.6g}" if None not in (a, b) else f"{a} against {b}"
         rows.append(
             (name, "agrees" if same else "differs", f"{detail} (±{tolerance:.3g} relative)")
@@ -51,6 +52,11 @@ def verify(preset: str, names: list[str]) -> tuple[str, int]:
             code = 1
             continue
         rows = compare(fresh, reference)
+        condition, reason = state(run)
+        if condition != "fresh":
+            lines.append(f"{run.name}: the run is {condition} ({reason}); run it again first")
+            code = 1
+            continue
         odd = [row for row in rows if row[1] != "agrees"]
         lines.append(f"{run.name}: {len(rows) - len(odd)} of {len(rows)} metrics agree")
         lines += [f"  {name}: {verdict}, {detail}" for name, verdict, detail in odd]

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workflow.experiments import ROOT, Run
+from workflow.execute import CAUSE
+from workflow.experiments import ROOT, Refused, Run, load
 from workflow.status import state
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -27,6 +28,7 @@ class Job:
     cores: int
     progress: Path
     log: Path
+    written: int
     process: subprocess.Popen
     started: float = field(default_factory=time.monotonic)
     shown: int = 0
@@ -60,9 +62,10 @@ def start(run: Run, cores: int, own: Sequence[str], folder: Path) -> Job:
         "DYNLIB_WORKERS": os.environ.get("DYNLIB_WORKERS", str(cores)),
     }
     preset = run.preset.split("+")[0]
-    with log.open("w") as file:
+    written = log.stat().st_size if log.exists() else 0
+    with log.open("a") as file:  # a run that is still dying may hold it too
         process = subprocess.Popen(
-            [sys.executable, "-m", "workflow.execute", run.name, preset, *own],
+            [sys.executable, "-m", "workflow.execute", str(os.getpid()), run.name, preset, *own],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -70,7 +73,7 @@ def start(run: Run, cores: int, own: Sequence[str], folder: Path) -> Job:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches the scheduler alone, which stops the rest
         )
-    return Job(run, cores, progress, log, process)
+    return Job(run, cores, progress, log, written, process)
 
 
 def schedule(
@@ -95,6 +98,14 @@ def schedule(
         0 all done, 1 some failed, 2 some were refused, 130 interrupted.
     """
     total = max(1, cores or os.cpu_count() or 1)
+    among = {run.name for run in runs}
+    for run in runs:
+        for needed in load(run.preset.split("+")[0], list(run.needs)) if run.needs else []:
+            if needed.name not in among and state(needed)[0] != "fresh":
+                raise Refused(
+                    f"{run.name} needs {needed.name}, which is {state(needed)[0]}; run both: "
+                    f"python -m workflow run {needed.name} {run.name} --preset {needed.preset}"
+                )
     waiting = []
     for run in runs:
         condition, reason = state(run)
@@ -141,7 +152,8 @@ def schedule(
                         print(f"{job.run.name}: done in {seconds:.0f} s", flush=True)
                         continue
                     broken.add(job.run.name)
-                    outcome = max(outcome, REFUSED if code == REFUSED else FAILED)
+                    if outcome != FAILED:  # a failure outweighs a refusal
+                        outcome = REFUSED if code == REFUSED else FAILED
                     print(explain(job, code, own), flush=True)
                 time.sleep(0.1)
         except KeyboardInterrupt:
@@ -156,8 +168,9 @@ def schedule(
 
 def explain(job: Job, code: int, own: Sequence[str]) -> str:
     """Why a run ended, and the command that runs it again."""
-    lines = job.log.read_text(errors="replace").strip().splitlines()
-    cause = lines[-1] if lines else f"its process ended with code {code} and said nothing"
+    lines = job.log.read_bytes()[job.written :].decode(errors="replace").splitlines()
+    causes = [line.removeprefix(CAUSE) for line in lines if line.startswith(CAUSE)]
+    cause = causes[-1] if causes else f"its process ended with code {code} and did not say why"
     if code < 0:
         cause = f"its process was stopped by signal {-code} ({signal.Signals(-code).name})"
     parameters = "".join(f" -p {pair.replace('=', ' ', 1)}" for pair in own)

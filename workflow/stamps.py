@@ -41,7 +41,7 @@ def versions(imported: set[str]) -> dict[str, str]:
         distribution = normalise(DISTRIBUTIONS.get(name, name))
         if distribution in locked():
             found[distribution] = locked()[distribution]
-        elif name not in ("google",):  # only ever there on Colab
+        else:
             raise Refused(
                 f"{name!r} is imported but not in requirements.lock; add it to pyproject.toml and "
                 "run `make lock` (or add its distribution's name to workflow/stamps.py)"
@@ -69,12 +69,7 @@ def inputs(run: Run) -> dict[str, Any]:
     any depth, the locked versions of what these import, and the stamps of the runs that it
     needs. Comments, docstrings and markdown are no part of it.
     """
-    try:
-        status = run.source.stat()
-    except OSError:
-        raise Refused(
-            f"notebooks/{run.notebook}.py, the notebook of {run.name}, is missing"
-        ) from None
+    status = run.source.stat()
     code, modules, others = _notebook(run.source, (status.st_mtime_ns, status.st_size))
     needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
     return {

@@ -86,10 +86,10 @@ def number(value: float, form: str) -> str:
 
 
 class ResultRole(SphinxRole):
-    """``{res}`[preset/]run:metric[.low|.high|.interval][:format]```; no run: the page's own."""
+    """``{res}`[preset/]run:metric[.part][:format]```; without a run, the page's own."""
 
     def run(self):
-        pattern = r"(?:(\w+)/)?(\w*):(\w+)(?:\.(low|high|interval))?(?::(.*))?"
+        pattern = r"(?:(\w+)/)?(\w*):(\w+)(?:\.(low|high|level|interval))?(?::(.*))?"
         match = re.fullmatch(pattern, self.text.strip())
         try:
             if not match:

@@ -7,6 +7,8 @@ learned from longer context.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 
@@ -98,6 +100,28 @@ class NGram:
             self._cumulative.append(np.cumsum(counts))
             self._ends.append(np.cumsum(self._totals[k]))
 
+    def shorter(self, order: int) -> NGram:
+        """The chain of a lower order, 0 to K, on the same counts."""
+        if not 0 <= order <= self.order:
+            raise ValueError(f"order must lie in [0, {self.order}], got {order}")
+        chain = copy.copy(self)
+        chain.order = order
+        return chain
+
+    def _check(self, contexts: np.ndarray, chosen: np.ndarray | int = 0) -> None:
+        contexts, chosen = np.asarray(contexts), np.asarray(chosen)
+        if contexts.ndim != 2 or contexts.shape[1] < max(self.order, 1):
+            raise ValueError(
+                f"contexts must be (B, K) with K of {max(self.order, 1)} or more for an "
+                f"order-{self.order} chain, got shape {contexts.shape}"
+            )
+        for tokens in (contexts, chosen):
+            if tokens.size and not (tokens.min() >= 0 and tokens.max() < self.vocabulary):
+                raise ValueError(
+                    f"tokens must lie in [0, {self.vocabulary}), got {tokens.min()} to "
+                    f"{tokens.max()}"
+                )
+
     def _levels(self, contexts: np.ndarray):
         """Yield k and the ranks at level k of contexts (B, K or more), newest token last."""
         rank = np.zeros(len(contexts), dtype=np.int64)
@@ -109,6 +133,7 @@ class NGram:
 
     def likelihood(self, contexts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Probability of `chosen` (B,) after `contexts` (B, K or more), shape (B,)."""
+        self._check(contexts, chosen)
         probability = np.full(len(contexts), 1 / self.vocabulary)
         for k, rank in self._levels(contexts):
             key = np.where(rank < 0, -1, rank * self.vocabulary + chosen)
@@ -121,6 +146,7 @@ class NGram:
 
     def probabilities(self, contexts: np.ndarray) -> np.ndarray:
         """All next-token probabilities (B, V) after `contexts` (B, K or more)."""
+        self._check(contexts)
         probability = np.full((len(contexts), self.vocabulary), 1 / self.vocabulary)
         for k, rank in self._levels(contexts):
             for row in np.flatnonzero(rank >= 0):
@@ -133,10 +159,28 @@ class NGram:
         return probability
 
     def likeliest(self, contexts: np.ndarray) -> np.ndarray:
-        """The most probable next token after each of `contexts`, shape (B,)."""
+        """The most probable next token after each of `contexts`, shape (B,).
+
+        Only successors of the newest token can be it, and the most frequent token of all:
+        on the others the interpolation is the same multiple of the unigram frequencies.
+        """
         distinct, inverse = np.unique(contexts, axis=0, return_inverse=True)
-        chunks = [distinct[i : i + 256] for i in range(0, len(distinct), 256)]
-        best = np.concatenate([self.probabilities(chunk).argmax(axis=1) for chunk in chunks])
+        everywhere = self._transitions[0][self._counts[0].argmax()]
+        candidates = [np.full(len(distinct), everywhere)]
+        rows = [np.arange(len(distinct))]
+        if self.order:
+            rank = list(self.shorter(1)._levels(distinct))[1][1]
+            number = np.where(rank < 0, 0, self._distinct[1][rank])
+            first = (np.cumsum(self._distinct[1]) - self._distinct[1])[rank]
+            rows.append(np.repeat(rows[0], number))
+            within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+            place = np.repeat(first, number) + within
+            candidates.append(self._transitions[1][place] % self.vocabulary)
+        row, candidate = np.concatenate(rows), np.concatenate(candidates)
+        probability = self.likelihood(distinct[row], candidate)
+        best = np.empty(len(distinct), dtype=np.int64)
+        rising = np.lexsort((-candidate, probability))  # ties: the smallest token is written last
+        best[row[rising]] = candidate[rising]
         return best[inverse.reshape(-1)]
 
     def _draw(self, contexts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -179,11 +223,7 @@ class NGram:
         `temperature` is 1 (a draw from the chain) or 0 (always its likeliest token). Returns
         the generated tokens without the prompts, shape (B, n_steps).
         """
-        if prompts.shape[1] < max(self.order, 1):
-            raise ValueError(
-                f"prompts need at least {max(self.order, 1)} tokens for an order-{self.order} "
-                f"chain, got {prompts.shape[1]}"
-            )
+        self._check(prompts)
         if temperature not in (0, 1):
             raise ValueError(f"temperature must be 0 or 1 for a chain, got {temperature}")
         rng = np.random.default_rng(seed)

@@ -8,20 +8,22 @@ from __future__ import annotations
 import numpy as np
 
 
-def parrot(prompts: np.ndarray, n_steps: int) -> np.ndarray:
+def parrot(prompts: np.ndarray, n_steps: int, centres: np.ndarray) -> np.ndarray:
     """Context parroting: copy what followed the longest earlier match of the recent past.
 
     At each step the longest suffix of the sequence so far (prompt and own output) that has
     occurred in it before is sought, the most recent occurrence where several are longest,
-    and the token that followed it there is appended. Where even the last token is new it
-    is repeated.
+    and the token that followed it there is appended. Where even the last token is new, the
+    earlier token whose cell is nearest to it takes the place of the match.
 
     Parameters
     ----------
     prompts : numpy.ndarray
-        Tokens, shape (B, P), P at least 1.
+        Tokens, shape (B, P), P at least 2.
     n_steps : int
         Tokens to generate.
+    centres : numpy.ndarray
+        Cell centres, shape (V, d).
 
     Returns
     -------
@@ -30,14 +32,14 @@ def parrot(prompts: np.ndarray, n_steps: int) -> np.ndarray:
 
     Examples
     --------
-    >>> parrot(np.array([[7, 1, 2, 3, 1, 2]]), 3)
+    >>> parrot(np.array([[7, 1, 2, 3, 1, 2]]), 3, np.arange(8.0)[:, None])
     array([[3, 1, 2]])
 
     References
     ----------
     Zhang & Gilpin (2025), arXiv:2505.11349.
     """
-    _check(prompts, n_steps)
+    _check(prompts, n_steps, shortest=2)
     batch, length = prompts.shape
     tokens = np.concatenate([prompts, np.empty((batch, n_steps), np.int64)], axis=1)
     rows = np.arange(batch)
@@ -47,13 +49,14 @@ def parrot(prompts: np.ndarray, n_steps: int) -> np.ndarray:
         newest = tokens[:, end - 1 : end]
         match[:, 1:end] = np.where(tokens[:, : end - 1] == newest, match[:, : end - 1] + 1, 0)
         if end >= length:
-            candidates = match[:, 1:end]
-            if candidates.shape[1] == 0:
-                best, longest = np.zeros(batch, np.int64), np.zeros(batch, np.int64)
-            else:
-                best = candidates.shape[1] - candidates[:, ::-1].argmax(axis=1)
-                longest = match[rows, best]
-            tokens[:, end] = np.where(longest > 0, tokens[rows, best], newest[:, 0])
+            # The last of the longest: p counts tokens before the copy, so look from the end.
+            best = end - 1 - match[:, end - 1 : 0 : -1].argmax(axis=1)
+            new = np.flatnonzero(match[rows, best] == 0)
+            if new.size:
+                gaps = centres[tokens[new, : end - 1]] - centres[newest[new]]
+                distance = np.linalg.norm(gaps, axis=-1)[:, ::-1]
+                best[new] = end - 1 - distance.argmin(axis=1)
+            tokens[:, end] = tokens[rows, best]
     return tokens[:, length:]
 
 
@@ -63,8 +66,8 @@ def recall(training: np.ndarray, prompts: np.ndarray, n_steps: int) -> np.ndarra
     The longest suffix of the prompt that occurs in a training trajectory (the first
     occurrence where several are longest) is followed by the continuation found there; a
     match that grows by replay stays the longest. Where the trajectory ends, the match is
-    sought anew. Its samples *are* training data, so it wins any comparison of
-    distributions by construction.
+    sought anew. Its states *are* training data, so that nothing is left to learn: what
+    distance it has from fresh orbits is chance.
 
     Parameters
     ----------
@@ -118,9 +121,9 @@ def _longest(flat, width, order, starts, history) -> int:
     return int(candidates[0])
 
 
-def _check(prompts: np.ndarray, n_steps: int) -> None:
-    if prompts.ndim != 2 or prompts.shape[1] < 1 or n_steps < 1:
+def _check(prompts: np.ndarray, n_steps: int, shortest: int = 1) -> None:
+    if prompts.ndim != 2 or prompts.shape[1] < shortest or n_steps < 1:
         raise ValueError(
-            f"copying needs prompts (B, P) with P >= 1 and n_steps >= 1, got shape "
+            f"copying needs prompts (B, P) with P >= {shortest} and n_steps >= 1, got shape "
             f"{prompts.shape} and n_steps={n_steps}"
         )

@@ -72,10 +72,14 @@ def train_seeds(
             }
         )
     unfinished = [job for job in jobs if not (job["folder"] / "model").exists()]
-    parallel.map_processes(_train_only, unfinished, parallel.default_workers(device))
+    parallel.map_processes(_train_alone, unfinished, parallel.default_workers(device))
     return [train(**job) for job in jobs]
 
 
-def _train_only(**job: Any) -> None:
-    """Train and return nothing: the model comes back through its artefact."""
-    train(**job)
+def _train_alone(**job: Any) -> None:
+    """Train and return nothing: the model comes back through its artefact.
+
+    Another run may want the same artefact at the same time; it waits here, and then loads.
+    """
+    with checkpoint.exclusive(job["folder"]):
+        train(**job)
