@@ -35,13 +35,27 @@ BANNERS = {
 }
 
 
-def merged(run: Run) -> Any:
-    """The source's cells, with the outputs of the executed notebook."""
+NO_FIGURE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="360" height="40">'
+    '<text x="10" y="25" fill="#808080" font-family="sans-serif">This figure has not been made.'
+    "</text></svg>"
+)
+
+
+def merged(run: Run, *, stale: bool = False) -> Any:
+    """The source's cells, with the outputs of the executed notebook.
+
+    Of a stale run the cells are those that were executed: outputs never stand below code that
+    did not make them.
+    """
     import jupytext
     import nbformat
 
-    source = jupytext.read(run.source)
     executed = nbformat.read(run.executed, as_version=4)
+    source = copy.deepcopy(executed) if stale else jupytext.read(run.source)
+    source.cells = [
+        cell for cell in source.cells if "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
     outputs = [
         cell
         for cell in executed.cells
@@ -103,13 +117,13 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     notebooks = {run.name: run.notebook for run in runs}
     (part / "runs" / "notebooks.json").write_text(json.dumps(notebooks))
     for run in runs:
-        if not run.executed.exists():
+        if not (run.executed.exists() and run.results.exists()):
             text = (
                 f"# {run.title}\n\nThis run has not been made: {stale.get(run.name, 'missing')}.\n"
             )
             (part / "runs" / f"{run.name}.md").write_text(text)
             continue
-        notebook = merged(run)
+        notebook = merged(run, stale=run.name in stale)
         first = notebook.cells[0]
         title, _, rest = first.source.partition("\n")
         banner = BANNERS.get(preset, "")
@@ -130,6 +144,11 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         if reference.parent.name != preset and not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(reference, place)
+    if stale:
+        pages = "".join(page.read_text() for page in part.rglob("*.md"))
+        for name in set(re.findall(r"/figures/([\w.-]+\.svg)", pages)):
+            if not (part / "figures" / name).exists():
+                write_whole(part / "figures" / name, NO_FIGURE)
     if preset in BANNERS:
         home = part / "index.md"
         title, _, rest = home.read_text().partition("\n")
@@ -150,7 +169,7 @@ def key(staged: Path) -> str:
     return digest.hexdigest()
 
 
-def render(preset: str, staged: Path) -> int:
+def render(preset: str, staged: Path, *, allow_stale: bool = False) -> int:
     """Render the staged tree with warnings as errors; the old book stays until the new is whole."""
     output = ROOT / "build" / preset / "html.part"
     shutil.rmtree(output, ignore_errors=True)
@@ -164,6 +183,7 @@ def render(preset: str, staged: Path) -> int:
     ]  # fmt: skip
     environment = os.environ | {
         "COMPANION_PRESET": preset,
+        "COMPANION_ALLOW_STALE": str(int(allow_stale)),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
     with log.open("w") as file:
@@ -220,7 +240,7 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
             print(f"nothing to do: {index.relative_to(ROOT)} is up to date")
             return 0
         mark.unlink(missing_ok=True)
-        if render(preset, staged):
+        if render(preset, staged, allow_stale=bool(stale)):
             return 1
         write_whole(mark, book_key)
     print(f"the book is at {index.relative_to(ROOT)} ({time.monotonic() - start:.0f} s)")

@@ -27,6 +27,8 @@ from workflow.claims import Claim, read_claims, verdict
 log = logging.getLogger(__name__)
 
 PRESET = os.environ.get("COMPANION_PRESET", "cpu")
+#: With stale or missing runs allowed, a number that is not there is a question mark.
+STALE_ALLOWED = os.environ.get("COMPANION_ALLOW_STALE") == "1"
 PAPERS = {
     "tokens": ("Tokens", "shalova2020deep"),
     "stnn": ("StNN", "aluvihare2025stnn"),
@@ -57,10 +59,9 @@ class Results:
 
     def lookup(self, preset: str):
         def find(run: str, name: str, part: str) -> float:
-            entry = self.metric(preset, run, name)
-            value = entry[part] if entry[part] is not None else entry["value"]
-            if value is None:
-                raise LookupError(f"{run}:{name} has no value")
+            value = self.metric(preset, run, name)[part]
+            if value is None:  # no verdict from an interval that does not exist
+                raise LookupError(f"{run}:{name} has no {part}")
             return value
 
         return find
@@ -97,13 +98,18 @@ class ResultRole(SphinxRole):
             preset, run, name, part, form = match.groups()
             results = Results(self.env)
             entry = results.metric(preset or PRESET, run or own_run(self.env), name)
-            if part == "interval":
+            if entry["low"] is None and part:
+                text = "no interval: one value" if part == "interval" else "none"
+            elif entry["value"] is None:
+                text = "none"
+            elif part == "interval":
                 text = f"{number(entry['low'], form)} to {number(entry['high'], form)}"
             else:
                 text = number(entry[part or "value"], form)
         except (LookupError, TypeError, ValueError) as error:
-            log.warning("result %r: %s", self.text, error, location=self.get_location())
             text = "?"
+            if not STALE_ALLOWED:
+                log.warning("result %r: %s", self.text, error, location=self.get_location())
         return [nodes.inline(text, text, classes=["result"])], []
 
 

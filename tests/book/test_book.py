@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -109,16 +110,54 @@ def test_the_run_card_tells_how_the_page_was_made(book):
     assert "quote none of its numbers" in text
 
 
-def test_prose_renders_again_without_a_run():
-    """The staged notebook takes its markdown from the source, its outputs from the execution."""
-    from workflow.book import merged
-    from workflow.experiments import load
+@pytest.fixture
+def copied(book, tmp_path) -> Path:
+    """A copy of the clone with the built smoke book: content decides what is fresh, not place."""
+    root = tmp_path / "clone"
+    skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for folder in ("dynlib", "workflow", "book", "notebooks", "results", "build/smoke"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=skipped)
+    for name in ("_config.yml", "experiments.yml", "requirements.lock"):
+        shutil.copy(ROOT / name, root)
+    return root
 
-    (run,) = load("smoke", ["henon_tokens"])
-    notebook = merged(run)
-    assert any(cell.get("outputs") for cell in notebook.cells)
-    assert not any("@run" in cell.source for cell in notebook.cells)
-    assert not any("injected-parameters" in c.metadata.get("tags", []) for c in notebook.cells)
+
+def make(root: Path, *options: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow", "book", "--preset", "smoke", *options],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
+    page, results = (
+        copied / "build/smoke" / name
+        for name in ("html/runs/henon_tokens.html", "results/henon_tokens.json")
+    )
+    before, ran = page.read_text(), results.stat().st_mtime_ns
+    source = copied / "notebooks" / "henon_tokens.py"
+    source.write_text(source.read_text().replace("# ## Rollouts\n", "# ## Roll on\n"))
+    assert "henon_tokens (smoke): fresh, nothing to do" in make(copied)
+    assert "Roll on" not in before
+    assert "Roll on" in page.read_text()
+    assert results.stat().st_mtime_ns == ran
+
+
+def test_stale_and_missing_runs_can_be_rendered_under_a_banner(copied):
+    (copied / "build/smoke/results/henon_tokens.json").unlink()
+    make(copied, "--allow-stale")
+    assert "has not been made" in (copied / "build/smoke/html/runs/henon_tokens.html").read_text()
+    shutil.copy(ROOT / "build/smoke/results/henon_tokens.json", copied / "build/smoke/results")
+    source = copied / "notebooks" / "henon_tokens.py"
+    source.write_text(source.read_text() + "\n\n# %%\nprint('new cell')\n")
+    make(copied, "--allow-stale")
+    text = (copied / "build/smoke/html/runs/henon_tokens.html").read_text()
+    assert "This page is out of date" in text
+    assert "new cell" not in text
 
 
 @pytest.fixture(scope="module")

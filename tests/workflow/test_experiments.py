@@ -29,6 +29,12 @@ ROOT = Path(__file__).resolve().parents[2]
         (["henon_tokens", "-p", "n_cells", "1_0"], "a whole number"),
         (["henon_tokens", "-p", "temperature", "hot"], "a number from 0.05 to 10"),
         (["henon_tokens", "-p", "temperature", "nan"], "a number"),
+        (
+            ["henon_tokens", "-p", "heads", "3"],
+            "requires width % heads == 0; got heads=3, width=64",
+        ),
+        (["henon_tokens", "-p", "validation_trajectories", "100"], "requires"),
+        (["henon_tokens", "-p", "preset", "x"], "no parameter 'preset'"),
         (["henon_tokens", "-p", "device", "gpu"], "one of auto, cpu, cuda"),
         (["henon_token"], "did you mean henon_tokens?"),
         (["henon_tokens", "--preset", "gpu"], "smoke, cpu, paper"),

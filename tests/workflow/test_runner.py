@@ -145,12 +145,12 @@ def test_kill_9_in_the_middle_of_training_ends_in_the_same_metrics(clone, tmp_pa
     assert family
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    until(lambda: not alive(family), 20)  # no orphan goes on training
     assert not (clone.root / "build/cpu/results/tiny.json").exists()
     assert list(artefacts.glob("tiny-*/checkpoints/step-?????????"))
 
-    code, text = clone("run", "tiny")
+    code, text = clone("run", "tiny")  # at once: what is still dying is waited for
     assert code == 0, text
+    assert not alive(family)  # no orphan went on training
     assert values(results(clone, preset="cpu")) == expected
 
 
@@ -177,7 +177,7 @@ def test_two_at_once_on_one_run_are_refused(clone):
     clone.edit("notebooks/tiny.py", "wait: float = 0.0", "wait: float = 300.0")
     first = clone.start("run", "tiny", "--preset", "smoke")
     until((clone.root / "build/smoke/notebooks/tiny.part.ipynb").exists)
-    code, text = clone("run", "tiny", "--preset", "smoke")
+    code, text = clone("run", "tiny", "--preset", "smoke", WORKFLOW_LOCK_PATIENCE="1")
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=30)
     assert code == 2
@@ -190,6 +190,44 @@ def test_a_killed_kernel_is_explained(clone):
     assert code == 1
     assert "kernel died" in text
     assert "memory" in text
+
+
+def test_a_child_started_before_its_scheduler_died_does_not_live_on(clone):
+    process = clone.start("run", "plain", "--preset", "smoke")
+    until(lambda: below(process.pid))
+    family = below(process.pid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    until(lambda: not alive(family), 10)
+
+
+def test_runs_in_parallel_do_not_share_sockets(clone):
+    code, text = clone("run", "--preset", "smoke", "--cores", "2")
+    assert code == 0, text
+    assert not list(clone.root.glob("kernel-ipc*"))
+
+
+def test_runs_wait_for_what_they_need_and_are_stale_with_it(clone):
+    clone.edit("experiments.yml", "title: Tiny\n  needs: []", "title: Tiny\n  needs: [plain]")
+    code, text = clone("run", "tiny", "--preset", "smoke")
+    assert code == 2
+    assert "needs plain, which is missing" in text
+    code, text = clone("run", "--preset", "smoke", "--cores", "2")
+    assert code == 0, text
+    assert text.index("plain: done") < text.index("tiny: done")
+    clone.edit("notebooks/plain.py", '("n", n)', '("n", n + 1)')
+    assert "run plain" in lines(clone)["tiny"]
+    clone.edit("notebooks/plain.py", '("n", n + 1)', '("n", n / 0)')
+    code, text = clone("run", "--preset", "smoke")
+    assert code == 1
+    assert "tiny: not run, it needs plain" in text
+
+
+def test_the_cause_of_a_failure_is_the_error_not_its_last_line(clone):
+    clone.edit("notebooks/plain.py", '("n", n)', '("n", n); raise RuntimeError("why\\nhint")')
+    code, text = clone("run", "plain", "--preset", "smoke")
+    assert code == 1
+    assert "RuntimeError: why hint" in text
 
 
 def test_verify_and_accept(clone):
@@ -209,6 +247,10 @@ def test_verify_and_accept(clone):
     code, text = clone("verify", "plain", "--preset", "smoke")
     assert code == 1
     assert "n: differs, 9 against 4" in text
+    clone.edit("notebooks/plain.py", '("n", n)', '("n", n + 1)')
+    code, text = clone("verify", "plain", "--preset", "smoke")
+    assert code == 1
+    assert "the run is stale" in text
 
 
 def test_a_torn_results_file_is_missing_not_trusted(clone):
