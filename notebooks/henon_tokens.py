@@ -617,8 +617,8 @@ plt.show()
 # ## Cycles and forbidden steps
 #
 # A greedy model is a deterministic map of its context, so it must end in a cycle; the
-# question is when. And a sampled model can take steps that no training trajectory took; so,
-# rarely, can fresh true orbits.
+# question is when. And a sampled model can take steps that no training trajectory took; the
+# last row says how often fresh true orbits do.
 
 
 # %% tags=["hide-input"]
