@@ -329,7 +329,7 @@ plots.note(
     curves[0][-1],
     "GPT-2",
     "model",
-    offset=(-4, -11),
+    offset=(4, 10),
     ha="right",
 )
 axes.set(
