@@ -118,10 +118,10 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     (part / "runs" / "notebooks.json").write_text(json.dumps(notebooks))
     for run in runs:
         if not (run.executed.exists() and run.results.exists()):
-            text = (
-                f"# {run.title}\n\nThis run has not been made: {stale.get(run.name, 'missing')}.\n"
-            )
-            (part / "runs" / f"{run.name}.md").write_text(text)
+            why = stale.get(run.name, "missing")
+            text = f"# {run.title}\n\nThis run has not been made: {why}."
+            empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+            nbformat.write(empty, part / "runs" / f"{run.name}.ipynb")
             continue
         notebook = merged(run, stale=run.name in stale)
         first = notebook.cells[0]

@@ -81,7 +81,7 @@ def test_a_failure_keeps_the_last_good_result_and_the_failed_notebook(clone):
     assert values(results(clone, "plain"))["n"] == 5  # the other run went on
     assert " failed " in lines(clone)["tiny"]
     clone.edit("notebooks/tiny.py", "fail: bool = True", "fail: bool = False")
-    assert clone("run", "--preset", "smoke")[0] == 0
+    assert clone("run", "--preset", "smoke", "--force")[0] == 0
     assert not (clone.root / "build/smoke/failed/tiny.ipynb").exists()
 
 
