@@ -73,7 +73,7 @@ def pip(folder, arguments, log):
 
 def create(folder, arguments):
     log = os.path.join(os.path.dirname(os.path.abspath(folder)), ".setup.log")
-    print("setting up %s (once; minutes, 1 GB to download without CUDA) ..." % folder)
+    print("setting up %s (once; minutes, half a GB to download without CUDA) ..." % folder)
     sys.stdout.flush()
     _, venv = check()
     try:
