@@ -1,5 +1,6 @@
 """Checkpoints: whole or named as damaged, whatever happened to the files."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ def test_round_trip_and_replacement(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     name=st.sampled_from(["tensors.safetensors", "state.json"]),
     place=st.floats(0, 1, exclude_max=True),
@@ -33,13 +34,9 @@ def test_any_changed_byte_is_noticed(tmp_path_factory, name, place, change):
         return  # white space between the values of JSON means nothing
     data[at] = (data[at] + change) % 256
     (folder / name).write_bytes(data)
-    try:
-        tensors, state = checkpoint.load(folder)
-    except checkpoint.DamagedCheckpoint as error:
-        assert str(folder) in str(error)  # noqa: PT017
-    else:  # a change that the format itself ignores
-        assert state == {"step": 1, "history": [[1, 0.5]]}
-        assert all(torch.equal(tensors[k], v) for k, v in TENSORS.items())
+    with pytest.raises(checkpoint.DamagedCheckpoint, match="delete") as caught:
+        checkpoint.load(folder)
+    assert str(folder) in str(caught.value)
 
 
 def test_the_newest_whole_step_is_found_and_two_are_kept(tmp_path):

@@ -13,10 +13,8 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import ClassVar
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
@@ -113,6 +111,20 @@ class ResultRole(SphinxRole):
         return [nodes.inline(text, text, classes=["result"])], []
 
 
+class ParameterRole(SphinxRole):
+    """``{param}`run:name```: a parameter of a run at the preset of this book."""
+
+    def run(self):
+        run, _, name = self.text.strip().partition(":")
+        try:
+            text = number(Results(self.env).load(PRESET, run)["parameters"][name], "")
+        except LookupError as error:
+            text = "?"
+            if not STALE_ALLOWED:
+                log.warning("parameter %r: %s", self.text, error, location=self.get_location())
+        return [nodes.inline(text, text, classes=["result"])], []
+
+
 class ClaimRole(SphinxRole):
     """``{claim}`id.printed``` (or ``.claim``, ``.verdict``): a field of the ledger."""
 
@@ -199,13 +211,9 @@ class RunCard(SphinxDirective):
 class Ledger(SphinxDirective):
     """``{ledger}``: every claim with what was printed, what we found, and the verdict."""
 
-    option_spec: ClassVar = {"paper": directives.unchanged}
-
     def run(self):
         blocks = []
         for claim in all_claims(self.env):
-            if self.options.get("paper") not in (None, claim.paper):
-                continue
             text = judge(self.env, claim)
             ours = []
             preset = PRESET if claim.scope == "method" else "paper"
@@ -345,6 +353,7 @@ def setup(app: Sphinx) -> dict:
     """Register everything."""
     app.connect("config-inited", theme_options)
     app.add_role("res", ResultRole())
+    app.add_role("param", ParameterRole())
     app.add_role("claim", ClaimRole())
     app.add_directive("run-card", RunCard)
     app.add_directive("run-table", RunTable)
