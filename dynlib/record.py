@@ -107,6 +107,17 @@ def context(**facts: Any) -> None:
     _flush()
 
 
+def named(method: str, measure: str) -> str:
+    """Name of a method's measure; a measure without a method is the main model's own.
+
+    Examples
+    --------
+    >>> named("model", "w1_ratio"), named("markov", "w1_ratio")
+    ('w1_ratio', 'markov_w1_ratio')
+    """
+    return measure if method == "model" else f"{method}_{measure}"
+
+
 def show(name: str, form: str = ".3g") -> str:
     """A recorded metric as text: its value, and its interval in brackets where it has one."""
     entry = _record["metrics"][name]

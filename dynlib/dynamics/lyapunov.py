@@ -9,30 +9,41 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynlib.dynamics.flows import TimeMap
 
-def tangent_exponents(system, states: np.ndarray, n_steps: int) -> np.ndarray:
-    r"""All Lyapunov exponents of a map, one estimate per initial state.
+
+def tangent_exponents(
+    system, states: np.ndarray, n_steps: int, *, alignment: int = 0
+) -> np.ndarray:
+    r"""All Lyapunov exponents of a map or a flow, one estimate per initial state.
 
     A frame :math:`Q` of tangent vectors is carried along each orbit and re-orthonormalised
     at every step, :math:`J(x_k) Q_k = Q_{k+1} R_{k+1}`; then
 
-    .. math:: \lambda_i = \frac1n \sum_{k=1}^{n} \ln |R_{k,ii}|.
+    .. math:: \lambda_i = \frac1n \sum_{k=1}^{n} \ln |R_{k,ii}|,
+
+    divided by :math:`\tau` for a flow, whose frames follow the variational equation
+    :math:`\dot Q = f'(x) Q` over each :math:`\tau`.
 
     Parameters
     ----------
     system : object
-        A map with ``step`` and ``jacobian``, such as :class:`dynlib.dynamics.systems.Henon`.
+        A map with ``step`` and ``jacobian``, such as :class:`dynlib.dynamics.systems.Henon`,
+        or a flow as :class:`dynlib.dynamics.flows.TimeMap`.
     states : numpy.ndarray
         States on the attractor, shape (batch, dim), where the orbits start. Drop the
         transient first.
     n_steps : int
-        Length of each orbit, at least 1.
+        Length of each orbit in steps of the map, at least 1.
+    alignment : int
+        Steps before the average begins, in which the frames turn into their directions.
 
     Returns
     -------
     numpy.ndarray
-        Exponents in nats per iteration, shape (batch, dim), in descending order of the
-        average. The spread over the batch gives the interval.
+        Exponents in nats per iteration of a map, per unit of time of a flow, shape
+        (batch, dim), in descending order of the average. The spread over the batch gives the
+        interval.
 
     Raises
     ------
@@ -54,11 +65,16 @@ def tangent_exponents(system, states: np.ndarray, n_steps: int) -> np.ndarray:
         raise ValueError(f"n_steps must be at least 1, got {n_steps}")
     frame = np.broadcast_to(np.eye(system.dim), (len(states), system.dim, system.dim))
     total = np.zeros(states.shape)
-    for _ in range(n_steps):
-        frame, triangle = np.linalg.qr(system.jacobian(states) @ frame)
-        total += np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)))
-        states = system.step(states)
-    return total / n_steps
+    flow = isinstance(system, TimeMap)
+    for step in range(-alignment, n_steps):
+        if flow:
+            states, pushed = system.push(states, frame)
+        else:
+            states, pushed = system.step(states), system.jacobian(states) @ frame
+        frame, triangle = np.linalg.qr(pushed)
+        if step >= 0:
+            total += np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)))
+    return total / (n_steps * (system.tau if flow else 1))
 
 
 def spectral_norm(matrices: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from dynlib.dynamics.flows import TimeMap
+
 
 class Map(Protocol):
     """What :func:`simulate` needs of a system in discrete time."""
@@ -16,12 +18,13 @@ class Map(Protocol):
 
 
 def simulate(system: Map, initial: np.ndarray, n_steps: int, *, transient: int = 0) -> np.ndarray:
-    """Trajectories of a map from a batch of initial states.
+    """Trajectories of a map, or of a flow sampled at equal times, from many initial states.
 
     Parameters
     ----------
     system : Map
-        Anything with ``dim`` and ``step(states)`` on arrays (batch, dim).
+        Anything with ``dim`` and ``step(states)`` on arrays (batch, dim); a flow as
+        :class:`dynlib.dynamics.flows.TimeMap`.
     initial : numpy.ndarray
         Initial states, shape (batch, dim), float64.
     n_steps : int
@@ -57,13 +60,19 @@ def simulate(system: Map, initial: np.ndarray, n_steps: int, *, transient: int =
             f"n_steps must be at least 1 and transient at least 0, got {n_steps} and {transient}"
         )
     states = initial
-    trajectories = np.empty((len(initial), n_steps, system.dim))
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(transient):
-            states = system.step(states)
-        for k in range(n_steps):
-            trajectories[:, k] = states
-            states = system.step(states)
+        if isinstance(system, TimeMap):
+            for _ in range(0, transient, stretch := 1000):
+                states = system.orbits(states, min(stretch, transient) + 1)[:, -1]
+                transient -= stretch
+            trajectories = system.orbits(states, n_steps)
+        else:
+            trajectories = np.empty((len(initial), n_steps, system.dim))
+            for _ in range(transient):
+                states = system.step(states)
+            for k in range(n_steps):
+                trajectories[:, k] = states
+                states = system.step(states)
     lost = np.flatnonzero(~np.isfinite(trajectories).all(axis=(1, 2)))
     if lost.size:
         raise ValueError(

@@ -7,11 +7,13 @@ distance is given beside that between true samples of the same size, and as thei
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from dynlib.measure.sequences import periods, transitions, unseen_transitions
 from dynlib.measure.transport import token_distance
 
 
@@ -79,3 +81,52 @@ class Reference:
         else:
             numerator = token_distance(generated, matched, self.centres, cost=self.cost)
         return float(numerator / np.median(self.true_true))
+
+
+def rollout_measures(
+    samples: Sequence[np.ndarray],
+    euclidean: Reference,
+    squared: Reference | None,
+    matched: np.ndarray,
+    training: np.ndarray,
+) -> dict[str, list[float]]:
+    """The measures of one method's rollouts, by their names in the results.
+
+    Parameters
+    ----------
+    samples : sequence of numpy.ndarray
+        Generated tokens (R, T), one array a seed.
+    euclidean, squared : Reference
+        Fresh true batches with either cost; None leaves the squared cost out, which takes
+        most of the time.
+    matched : numpy.ndarray
+        True continuations of the same prompts, (R, T).
+    training : numpy.ndarray
+        Training tokens, (M, T').
+
+    Returns
+    -------
+    dict of str to list of float
+        One value a sample under each of ``w1_model_true``, ``w1_ratio``,
+        ``w1_ratio_matched``, ``w2sq_model_true``, ``w2sq_ratio``, ``unseen_transitions``,
+        ``unseen_cells``, ``periodic_fraction``.
+    """
+    vocabulary = len(euclidean.centres)
+    seen, cells = transitions(training, vocabulary), np.unique(training)
+    distances = [euclidean.distance(sample) for sample in samples]
+    scale = np.median(euclidean.true_true)
+    measures = {
+        "w1_model_true": distances,
+        "w1_ratio": [float(distance / scale) for distance in distances],
+        "w1_ratio_matched": [euclidean.ratio(sample, matched) for sample in samples],
+    }
+    if squared is not None:
+        distances = [squared.distance(sample) for sample in samples]
+        scale = np.median(squared.true_true)
+        measures["w2sq_model_true"] = distances
+        measures["w2sq_ratio"] = [float(distance / scale) for distance in distances]
+    return measures | {
+        "unseen_transitions": [unseen_transitions(seen, s, vocabulary) for s in samples],
+        "unseen_cells": [float(1 - np.isin(s, cells).mean()) for s in samples],
+        "periodic_fraction": [float((periods(s) > 0).mean()) for s in samples],
+    }

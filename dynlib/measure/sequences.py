@@ -1,19 +1,30 @@
-r"""Measures of token sequences: transitions never seen, and cycles."""
+"""Measures of token sequences: transitions never seen, and cycles."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def unseen_transitions(training: np.ndarray, generated: np.ndarray, vocabulary: int) -> float:
-    """Share of transitions in `generated` (B, T) that never occur in `training` (M, T').
+def transitions(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
+    """The different transitions in sequences (B, T), as sorted numbers ``from * V + to``.
 
     Examples
     --------
-    >>> unseen_transitions(np.array([[0, 1, 2]]), np.array([[0, 1, 0]]), 3)
+    >>> transitions(np.array([[0, 1, 2, 0, 1]]), 3)
+    array([1, 5, 6])
+    """
+    return np.unique(tokens[:, :-1].astype(np.int64) * vocabulary + tokens[:, 1:])
+
+
+def unseen_transitions(seen: np.ndarray, generated: np.ndarray, vocabulary: int) -> float:
+    """Share of transitions in `generated` (B, T) that are not among those `seen`.
+
+    Examples
+    --------
+    >>> seen = transitions(np.array([[0, 1, 2]]), 3)
+    >>> unseen_transitions(seen, np.array([[0, 1, 0]]), 3)
     0.5
     """
-    seen = np.unique(training[:, :-1].astype(np.int64) * vocabulary + training[:, 1:])
     used = generated[:, :-1].astype(np.int64) * vocabulary + generated[:, 1:]
     return float(1 - np.isin(used, seen).mean())
 

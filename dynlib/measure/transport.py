@@ -89,6 +89,10 @@ def token_distance(
 ) -> float:
     """Wasserstein distance between two sets of tokens, each state at the centre of its cell.
 
+    With the Euclidean cost, which obeys the triangle inequality, what both sides have in common
+    stays where it is; leaving it out changes nothing and makes the problem several times
+    smaller.
+
     Parameters
     ----------
     tokens_a, tokens_b : numpy.ndarray
@@ -98,10 +102,22 @@ def token_distance(
     cost : str
         As for :func:`wasserstein`.
 
+    Returns
+    -------
+    float
+        The distance.
+
     Examples
     --------
     >>> token_distance(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([[0.0], [3.0]]))
     1.0
     """
-    weights = [np.bincount(np.ravel(t), minlength=len(centres)) for t in (tokens_a, tokens_b)]
-    return wasserstein(centres, weights[0], centres, weights[1], cost=cost)
+    a, b = (np.bincount(np.ravel(t), minlength=len(centres)) for t in (tokens_a, tokens_b))
+    a, b = a / a.sum(), b / b.sum()
+    if cost == "euclidean":
+        common = np.minimum(a, b)
+        a, b = a - common, b - common
+    moved = a.sum()
+    if moved == 0:
+        return 0.0
+    return moved * wasserstein(centres, a, centres, b, cost=cost)

@@ -131,19 +131,25 @@ class TokenGPT(nn.Module):
             table = table + places(self.cells[:, axis])
         return table
 
+    def hidden(
+        self, tokens: torch.Tensor, cache: DynamicCache | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Last hidden states (B, T, width) and the table (V, width) that turns them to logits."""
+        table = self.embeddings()
+        states = self.gpt2.transformer(
+            inputs_embeds=F.embedding(tokens, table),
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
+        return states, table
+
     def forward(self, tokens: torch.Tensor, cache: DynamicCache | None = None) -> torch.Tensor:
         """Logits (B, T, V) of the token after each of `tokens` (B, T), given all before it.
 
         With `cache`, `tokens` continue the sequence whose keys and values it holds, and
         theirs are appended to it.
         """
-        table = self.embeddings()
-        hidden = self.gpt2.transformer(
-            inputs_embeds=F.embedding(tokens, table),
-            past_key_values=cache,
-            use_cache=cache is not None,
-        ).last_hidden_state
-        return F.linear(hidden, table)
+        return F.linear(*self.hidden(tokens, cache))
 
     @property
     def device(self) -> torch.device:
@@ -155,9 +161,36 @@ class TokenGPT(nn.Module):
         return sum(weight.numel() for weight in self.parameters())
 
 
+class NextTokenLoss(nn.Module):
+    """Mean cross-entropy of the next token, as a module, so that a parallel wrapper can hold it.
+
+    Under bf16 autocast the logits are made and spent in stretches of 256 tokens, so that the
+    whole (B T, V) table of them never exists; with thousands of tokens in the vocabulary that
+    table is most of the time of a step on a CPU.
+    """
+
+    def __init__(self, model: TokenGPT) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Loss in nats per token on windows (B, T + 1)."""
+        states, table = self.model.hidden(windows[:, :-1])
+        states, targets = states.flatten(0, 1), windows[:, 1:].flatten()
+        if torch.is_autocast_enabled(states.device.type):
+            stretches = nn.LinearCrossEntropyOptions(
+                batch_chunk_size=256, chunking_method=None, acc_policy="balanced"
+            )
+            low = torch.bfloat16
+            return F.linear_cross_entropy(
+                states.to(low), table.to(low), targets, options=stretches
+            ).float()
+        return F.cross_entropy(F.linear(states, table).float(), targets)
+
+
 @torch.no_grad()
 def log_probabilities(
-    model: TokenGPT, windows: np.ndarray, *, batch_size: int = 64
+    model: TokenGPT, windows: np.ndarray, *, last: int | None = None, batch_size: int = 64
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Log-likelihood of each next token in windows, and whether it was the likeliest.
 
@@ -167,15 +200,17 @@ def log_probabilities(
         A trained model.
     windows : numpy.ndarray
         Tokens, shape (B, T + 1) with T at most the model's context.
+    last : int, optional
+        Only the last so many positions, S; all T without it.
     batch_size : int
         Windows evaluated at once.
 
     Returns
     -------
     log_likelihood : numpy.ndarray
-        :math:`\ln p(w_{t+1} | w_{\le t})` in nats, shape (B, T), float64.
+        :math:`\ln p(w_{t+1} | w_{\le t})` in nats, shape (B, S), float64.
     correct : numpy.ndarray
-        True where the next token is the model's first choice, shape (B, T).
+        True where the next token is the model's first choice, shape (B, S).
 
     Raises
     ------
@@ -191,11 +226,22 @@ def log_probabilities(
     likelihood, correct = [], []
     for start in range(0, len(windows), batch_size):
         tokens = torch.as_tensor(windows[start : start + batch_size], device=model.device)
-        logits = model(tokens[:, :-1]).float()  # (B, T, V)
-        chosen = tokens[:, 1:, None]
+        states, table = model.hidden(tokens[:, :-1])
+        kept = slice(-(last or states.shape[1]), None)
+        logits = F.linear(states[:, kept], table).float()  # (B, S, V)
+        chosen = tokens[:, 1:][:, kept, None]
         likelihood.append((logits.log_softmax(-1).gather(-1, chosen)[..., 0]).cpu().numpy())
         correct.append((logits.argmax(-1, keepdim=True) == chosen)[..., 0].cpu().numpy())
     return np.concatenate(likelihood).astype(np.float64), np.concatenate(correct)
+
+
+@torch.no_grad()
+def next_probabilities(model: TokenGPT, prompts: np.ndarray) -> np.ndarray:
+    """Probability of every token after `prompts` (B, T), the last `context` of each; (B, V)."""
+    model.eval()
+    seen = torch.as_tensor(prompts[:, -model.config.context :], device=model.device)
+    states, table = model.hidden(seen)
+    return F.linear(states[:, -1], table).float().softmax(-1).cpu().numpy()
 
 
 @torch.no_grad()
@@ -259,10 +305,21 @@ def generate(
         if cached == context:
             cache, cached, seen = DynamicCache(), 0, end - context // 2
         fresh = tokens[:, seen:end]
-        logits = model(fresh, cache)[:, -1].float()  # (B, V)
+        states, table = model.hidden(fresh, cache)
+        logits = F.linear(states[:, -1], table).float()  # (B, V)
         cached, seen = cached + fresh.shape[1], end
         if temperature > 0:
-            noise = torch.empty_like(logits).exponential_(generator=generator)
-            logits = logits / temperature - noise.log()  # the Gumbel trick: argmax is a draw
-        tokens[:, end] = logits.argmax(-1)
+            tokens[:, end] = _draw(logits / temperature, generator)
+        else:
+            tokens[:, end] = logits.argmax(-1)
     return tokens[:, length:].cpu().numpy()
+
+
+def _draw(logits: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """One token a row of logits (B, V), by inverting the cumulated probabilities.
+
+    On a CPU a tenth of the time of ``torch.multinomial``, which draws a number a token.
+    """
+    cumulated = logits.softmax(-1).cumsum(-1)
+    share = 1 - torch.rand(len(logits), 1, generator=generator, device=logits.device)  # (0, 1]
+    return torch.searchsorted(cumulated, share * cumulated[:, -1:])[:, 0]

@@ -92,7 +92,7 @@ class Grid:
         if vocabulary == "grid":
             occupied = np.arange(grid.n_cells**grid.dim)
         else:
-            occupied = np.unique(grid._flat(grid._indices(states)))
+            occupied = np.unique(grid._flat(grid.indices(states)))
         return cls(grid.low, grid.high, grid.n_cells, occupied)
 
     @property
@@ -129,7 +129,8 @@ class Grid:
     def _tree(self) -> KDTree:
         return KDTree(self.centres)
 
-    def _indices(self, states: np.ndarray) -> np.ndarray:
+    def indices(self, states: np.ndarray) -> np.ndarray:
+        """Integer coordinates of the cells of states inside the box, shape (..., d)."""
         scaled = (states - self.low) / (self.high - self.low) * self.n_cells
         return np.minimum(np.floor(scaled).astype(np.int64), self.n_cells - 1)
 
@@ -167,7 +168,7 @@ class Grid:
             raise ValueError("states must be finite; drop orbits that diverge before encoding")
         inside = ((states >= self.low) & (states <= self.high)).all(axis=-1)
         clipped = np.clip(states, self.low, self.high)
-        flat = self._flat(self._indices(clipped))
+        flat = self._flat(self.indices(clipped))
         tokens = np.minimum(np.searchsorted(self.occupied, flat), self.vocabulary - 1)
         missing = ~inside | (self.occupied[tokens] != flat)
         if missing.any():

@@ -93,12 +93,14 @@ class NGram:
             transitions, counts = np.unique(following, return_counts=True)
             n_contexts = len(self._contexts[-1]) if k else 1
             origin = transitions // vocabulary
+            totals = np.bincount(before.ravel(), minlength=n_contexts)
             self._transitions.append(transitions)
-            self._counts.append(counts)
-            self._totals.append(np.bincount(before.ravel(), minlength=n_contexts))
-            self._distinct.append(np.bincount(origin, minlength=n_contexts))
-            self._cumulative.append(np.cumsum(counts))
-            self._ends.append(np.cumsum(self._totals[k]))
+            # Counts stay below the data's size; half the memory is worth a line.
+            self._counts.append(counts.astype(np.int32))
+            self._totals.append(totals.astype(np.int32))
+            self._distinct.append(np.bincount(origin, minlength=n_contexts).astype(np.int32))
+            self._cumulative.append(np.cumsum(counts, dtype=np.int32))
+            self._ends.append(np.cumsum(totals, dtype=np.int32))
 
     def shorter(self, order: int) -> NGram:
         """The chain of a lower order, 0 to K, on the same counts."""

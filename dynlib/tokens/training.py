@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch.nn import functional as F
 
 from dynlib import checkpoint
 from dynlib.device import resolve_device
 from dynlib.progress import Meter
-from dynlib.tokens.gpt import GPTConfig, TokenGPT, log_probabilities
+from dynlib.tokens.gpt import GPTConfig, NextTokenLoss, TokenGPT, log_probabilities
 from dynlib.tokens.windows import random_windows, windows
 
 
@@ -50,7 +49,7 @@ class TrainingConfig:
         Largest norm of the gradient, 0 for no limit.
     precision : str
         ``"fp32"``; ``"bf16"`` by autocast; ``"auto"``: bf16 on a GPU, and on a CPU from a
-        width of 128 and 1000 tokens, where it starts to pay.
+        width of 128 and 400 tokens, where it starts to pay.
     seed : int
         Seed of the initial weights, the order of the data and dropout.
 
@@ -107,6 +106,13 @@ class TrainingConfig:
             return (step + 1) / warm_up
         done = (step - warm_up) / max(1, self.steps - warm_up)
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+    def autocast(self, model: GPTConfig, device: str) -> bool:
+        """Whether a model is trained in bf16 on a device."""
+        large = model.width >= 128 and model.vocabulary >= 400
+        return self.precision == "bf16" or (
+            self.precision == "auto" and (device == "cuda" or large)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,12 +232,11 @@ def train(
             "processes; choose a multiple"
         )
     share = slice(accelerator.process_index, None, accelerator.num_processes)
-    wrapped = accelerator.prepare(model)
+    if config.autocast(model_config, device) and device == "cpu" and context <= 256:
+        model.gpt2.set_attn_implementation("eager")  # the fused kernel is slow in bf16 on a CPU
+    next_token_loss = accelerator.prepare(NextTokenLoss(model))
     optimizers = [accelerator.prepare(o) for o in _optimizers(model, config)]
-    autocast = config.precision == "bf16" or (
-        config.precision == "auto"
-        and (device == "cuda" or (model_config.width >= 128 and model_config.vocabulary >= 1000))
-    )
+    autocast = config.autocast(model_config, device)
     held_out = None if validation is None else windows(validation, context + 1, 256, first=100)
 
     step, seconds, history = 0, 0.0, []
@@ -248,7 +253,7 @@ def train(
 
     mark = max(1, config.steps // 20)
     meter = Meter(label, config.steps, done=step)
-    wrapped.train()
+    next_token_loss.train()
     total, counted = torch.zeros((), device=accelerator.device), 0
     if resumed is not None:
         total, counted = tensors["loss.total"].to(accelerator.device), state["counted"]
@@ -260,11 +265,10 @@ def train(
         batch = random_windows(trajectories, context + 1, config.batch_size, [config.seed, step])
         tokens = torch.as_tensor(batch[share], dtype=torch.long, device=accelerator.device)
         with torch.autocast(device, dtype=torch.bfloat16, enabled=autocast):
-            logits = wrapped(tokens[:, :-1])
-        loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+            loss = next_token_loss(tokens)
         accelerator.backward(loss)
         if config.clip:
-            accelerator.clip_grad_norm_(wrapped.parameters(), config.clip)
+            accelerator.clip_grad_norm_(next_token_loss.parameters(), config.clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
@@ -274,7 +278,7 @@ def train(
             mean = accelerator.reduce(total / counted, reduction="mean").item()
             history.append([step, mean, _validate(model, held_out)])
             total, counted = torch.zeros_like(total), 0
-            wrapped.train()
+            next_token_loss.train()
         if accelerator.is_main_process:
             meter.update(step, f"loss {history[-1][1]:.3f}" if history else "")
             now = time.monotonic()
@@ -325,8 +329,9 @@ def _weights(model: TokenGPT) -> dict[str, torch.Tensor]:
 def _validate(model: TokenGPT, held_out: np.ndarray | None) -> float | None:
     if held_out is None:
         return None
-    log_likelihood, _ = log_probabilities(model, held_out)
-    return float(-log_likelihood[:, log_likelihood.shape[1] // 2 :].mean())
+    context = held_out.shape[1] - 1
+    log_likelihood, _ = log_probabilities(model, held_out, last=context - context // 2)
+    return float(-log_likelihood.mean())
 
 
 def _finished(model: TokenGPT, weights: dict[str, torch.Tensor], state: dict) -> Trained:

@@ -1,0 +1,191 @@
+r"""Flows sampled at equal times: a differential equation made into a map.
+
+A flow gives its right-hand side once, as a plain function of the coordinates. numpy evaluates
+it on whole arrays, numba compiles it for the integrator: the textbook formula is the fast one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numba
+import numpy as np
+from numba.extending import overload
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+
+class Flow:
+    """What every system in continuous time shares; subclasses are frozen dataclasses.
+
+    A subclass has ``dim``, ``names``, and two methods that return functions of the
+    coordinates: ``equations()`` of the velocity's components, ``linearisation()`` of the rows
+    of its Jacobian. Both use arithmetic only, so that they work on numbers and arrays alike.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Pendulum(Flow):
+    ...     dim = 2
+    ...     def equations(self):
+    ...         return lambda angle, speed: (speed, -np.sin(angle))
+    >>> Pendulum().velocity(np.array([0.0, 1.0]))
+    array([1., 0.])
+    """
+
+    dim: int
+
+    def equations(self) -> Callable[..., tuple]:
+        """Right-hand side as a function of the coordinates that returns a tuple."""
+        raise NotImplementedError
+
+    def linearisation(self) -> Callable[..., tuple]:
+        """Jacobian as a function of the coordinates that returns a tuple of rows."""
+        raise NotImplementedError
+
+    def velocity(self, states: np.ndarray) -> np.ndarray:
+        """Right-hand side at states of shape (..., dim)."""
+        return np.stack(self.equations()(*np.moveaxis(states, -1, 0)), axis=-1)
+
+    def jacobian(self, states: np.ndarray) -> np.ndarray:
+        """Derivative of :meth:`velocity` at states of shape (..., dim), as (..., dim, dim)."""
+        rows = self.linearisation()(*np.moveaxis(states, -1, 0))
+        ones = np.ones(states.shape[:-1])
+        return np.stack([np.stack([ones * e for e in row], axis=-1) for row in rows], axis=-2)
+
+
+@dataclass(frozen=True)
+class TimeMap:
+    r"""The map that a flow makes of the state after a fixed time.
+
+    .. math:: x(t) \mapsto x(t + \tau)
+
+    by equal steps of the classical fourth-order Runge–Kutta method. Anything that takes a map
+    takes it: :func:`dynlib.dynamics.simulate.simulate`,
+    :func:`dynlib.dynamics.lyapunov.tangent_exponents`.
+
+    Parameters
+    ----------
+    flow : Flow
+        The differential equation.
+    tau : float
+        Time between two states, above 0.
+    substeps : int
+        Runge–Kutta steps within `tau`, at least 1. Five give the Lorenz system an error below
+        :math:`10^{-5}` after :math:`\tau = 0.03`; halving the step divides it by sixteen.
+
+    Raises
+    ------
+    ValueError
+        If `tau` is not a positive number or `substeps` is smaller than 1.
+
+    Examples
+    --------
+    >>> from dynlib.dynamics.systems import Lorenz
+    >>> TimeMap(Lorenz(), 0.03).step(np.ones((1, 3))).round(4)
+    array([[1.2083, 2.1597, 0.9584]])
+
+    References
+    ----------
+    Hairer, Nørsett & Wanner (1993), Solving Ordinary Differential Equations I, section II.1.
+    """
+
+    flow: Flow
+    tau: float
+    substeps: int = 5
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.tau) and self.tau > 0) or self.substeps < 1:
+            raise ValueError(
+                "a TimeMap needs a finite tau above 0 and at least one substep, got "
+                f"tau={self.tau}, substeps={self.substeps}"
+            )
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates."""
+        return self.flow.dim
+
+    def orbits(self, states: np.ndarray, n_steps: int) -> np.ndarray:
+        """States (batch, dim) and what follows them, shape (batch, n_steps, dim)."""
+        trajectories = np.empty((len(states), n_steps, self.dim))
+        _integrator(self.flow)(
+            np.ascontiguousarray(states, np.float64), trajectories,
+            self.tau / self.substeps, self.substeps,
+        )  # fmt: skip
+        return trajectories
+
+    def step(self, states: np.ndarray) -> np.ndarray:
+        """States (batch, dim) a time `tau` later."""
+        return self.orbits(states, 2)[:, 1]
+
+    def push(self, states: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        r"""Carry states (batch, dim) and tangent frames (batch, dim, k) over one `tau`.
+
+        .. math:: \dot x = f(x), \qquad \dot Q = f'(x)\, Q
+        """
+        h = self.tau / self.substeps
+        for _ in range(self.substeps):
+            dx, dq = [], []
+            for stage in range(4):
+                back = (0.0, h / 2, h / 2, h)[stage]
+                x = states + back * dx[-1] if stage else states
+                q = frames + back * dq[-1] if stage else frames
+                dx.append(self.flow.velocity(x))
+                dq.append(self.flow.jacobian(x) @ q)
+            states = states + h / 6 * (dx[0] + 2 * (dx[1] + dx[2]) + dx[3])
+            frames = frames + h / 6 * (dq[0] + 2 * (dq[1] + dq[2]) + dq[3])
+        return states, frames
+
+
+def _along(state: tuple, h: float, slope: tuple) -> tuple:
+    """Each coordinate moved by h times its slope (unrolled by numba for any dimension)."""
+
+
+@overload(_along)
+def _(state, h, slope):
+    if len(state) == 1:
+        return lambda state, h, slope: (state[0] + h * slope[0],)
+    return lambda state, h, slope: (
+        (state[0] + h * slope[0],) + _along(state[1:], h, slope[1:])  # noqa: RUF005
+    )
+
+
+@lru_cache
+def stepper(flow: Flow) -> Callable[[tuple, float, int], tuple]:
+    """Compiled Runge–Kutta steps of a flow: (state, length of a step, number) to the state after.
+
+    The state is a tuple, which keeps it in registers: for kernels of one's own.
+    """
+    velocity = numba.njit(flow.equations())
+
+    @numba.njit
+    def advance(state, h, substeps):
+        for _ in range(substeps):
+            k1 = velocity(*state)
+            k2 = velocity(*_along(state, h / 2, k1))
+            k3 = velocity(*_along(state, h / 2, k2))
+            k4 = velocity(*_along(state, h, k3))
+            state = _along(_along(state, h / 6, k1), h / 3, k2)
+            state = _along(_along(state, h / 3, k3), h / 6, k4)
+        return state
+
+    return advance
+
+
+@lru_cache
+def _integrator(flow: Flow) -> Callable[[np.ndarray, np.ndarray, float, int], None]:
+    """The compiled loop that fills trajectories (batch, time, dim)."""
+    advance, dim = stepper(flow), flow.dim
+
+    @numba.njit
+    def integrate(states, trajectories, h, substeps):
+        for b in range(trajectories.shape[0]):
+            state = to_fixed_tuple(states[b], dim)
+            for n in range(trajectories.shape[1]):
+                for i in range(dim):
+                    trajectories[b, n, i] = state[i]
+                state = advance(state, h, substeps)
+
+    return integrate

@@ -1,0 +1,176 @@
+r"""The paper's divergence time: how long a generated sentence stays one that a true orbit writes.
+
+A sentence of cells belongs to many orbits. So a continuation is not compared with the one
+orbit whose prompt it was given, but with all orbits that can be found whose first k tokens
+are the prompt; the longest match counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numba
+import numpy as np
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from dynlib.dynamics.flows import Flow, TimeMap, stepper
+from dynlib.tokens.grid import Grid
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """True orbits that begin with a prompt.
+
+    `initial` are the states at the prompt's first token, shape (n, d), the prompt's own orbit
+    first; `rate` is the share of the first cloud that was accepted, `clouds` the number of
+    clouds drawn. The prompt's own orbit is not counted as accepted.
+    """
+
+    initial: np.ndarray
+    rate: float
+    clouds: int
+
+    @property
+    def accepted(self) -> int:
+        """Number of orbits found besides the prompt's own."""
+        return len(self.initial) - 1
+
+    def continuations(self, system: TimeMap, grid: Grid, k: int, horizon: int) -> np.ndarray:
+        """Tokens (n, horizon) that follow the first k of each orbit."""
+        states = system.orbits(self.initial, k + horizon)[:, k:]
+        return grid.encode(states, unseen="nearest")
+
+
+def find_shadows(
+    system: TimeMap,
+    grid: Grid,
+    start: np.ndarray,
+    k: int,
+    exponent: float,
+    *,
+    samples: int = 200_000,
+    wanted: int = 20,
+    seed: int = 0,
+) -> Shadows:
+    r"""Orbits near a state that write the same prompt, by rejection from a Gaussian cloud.
+
+    .. math:: x \sim \mathcal N(x_0, \delta^2 I), \qquad \delta = l_d\, e^{-\lambda k \tau}
+
+    with :math:`l_d` half the diagonal of a cell. An orbit is dropped at its first wrong
+    cell. Where fewer than `wanted` are accepted, the cloud is shrunk by 0.7 and drawn again, up
+    to ten times; what was accepted before is kept.
+
+    Parameters
+    ----------
+    system : TimeMap
+        The flow and its :math:`\tau`.
+    grid : Grid
+        The cells.
+    start : numpy.ndarray
+        State at the prompt's first token, shape (d,).
+    k : int
+        Tokens of the prompt that the orbit from `start` writes, at least 1.
+    exponent : float
+        Largest Lyapunov exponent :math:`\lambda`, per unit of time.
+    samples : int
+        States drawn a cloud.
+    wanted : int
+        Orbits to find, besides the prompt's own.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    Shadows
+        The orbits' initial states and how hard they were to find.
+
+    Raises
+    ------
+    ValueError
+        If `k`, `samples` or `wanted` is smaller than 1.
+
+    References
+    ----------
+    Shalova & Oseledets (2020), the algorithm before "We conduct experiments".
+    """
+    if min(k, samples, wanted) < 1:
+        raise ValueError(
+            f"k, samples and wanted must be at least 1, got {k}, {samples} and {wanted}"
+        )
+    rng = np.random.default_rng(seed)
+    start = np.asarray(start, dtype=np.float64)
+    own = system.orbits(start[None], k)[0]
+    cells = np.minimum(np.floor((own - grid.low) / grid.cell_size), grid.n_cells - 1)
+    h = system.tau / system.substeps
+    survive = _survivors(system.flow)
+    edges = (grid.low, grid.cell_size, grid.n_cells)
+
+    def accepted(states: np.ndarray) -> np.ndarray:
+        kept = np.zeros(len(states), dtype=np.bool_)
+        survive(states, cells, *edges, h, system.substeps, kept)
+        return states[kept]
+
+    spread = grid.half_diagonal * np.exp(-exponent * k * system.tau)
+    found, rate = [start[None]], 0.0
+    for cloud in range(11):
+        states = start + spread * 0.7**cloud * rng.standard_normal((samples, grid.dim))
+        found.append(accepted(states))
+        if cloud == 0:
+            rate = len(found[-1]) / samples
+        if sum(map(len, found)) > wanted:
+            break
+    return Shadows(np.concatenate(found), rate, cloud + 1)
+
+
+def longest_match(orbits: np.ndarray, generated: np.ndarray) -> int:
+    """Tokens of `generated` (T,) that the best of `orbits` (n, T) writes before differing.
+
+    Examples
+    --------
+    >>> longest_match(np.array([[1, 2, 3], [1, 2, 4]]), np.array([1, 2, 4]))
+    3
+    """
+    differs = np.concatenate([orbits != generated, np.ones((len(orbits), 1), bool)], axis=1)
+    return int(differs.argmax(axis=1).max())
+
+
+def divergence_steps(orbits: Sequence[np.ndarray], generated: np.ndarray) -> np.ndarray:
+    """Steps that each continuation in `generated` (C, T) matches one of its prompt's orbits.
+
+    `orbits` holds, for each of the C prompts, the tokens (n, T) of the true trajectories found.
+    """
+    return np.array([longest_match(o, g) for o, g in zip(orbits, generated, strict=True)])
+
+
+def true_divergence_steps(orbits: Sequence[np.ndarray]) -> np.ndarray:
+    """The same of one of the orbits found, against all the others; NaN where there is no other.
+
+    It is what a generator would reach that wrote a true trajectory, and nothing but that.
+    """
+    return np.array(
+        [longest_match(np.delete(o, 1, axis=0), o[1]) if len(o) > 1 else np.nan for o in orbits]
+    )
+
+
+@lru_cache
+def _survivors(flow: Flow) -> Callable[..., None]:
+    """Compiled: marks the states whose orbits visit the given cells."""
+    advance, dim = stepper(flow), flow.dim
+
+    @numba.njit
+    def survive(states, cells, low, size, n_cells, h, substeps, kept):
+        for b in range(states.shape[0]):
+            state = to_fixed_tuple(states[b], dim)
+            right = True
+            for t in range(cells.shape[0]):
+                for i in range(dim):
+                    place = min(np.floor((state[i] - low[i]) / size[i]), n_cells - 1)
+                    right = right and place == cells[t, i]
+                if not right:
+                    break
+                state = advance(state, h, substeps)
+            kept[b] = right
+
+    return survive
