@@ -71,6 +71,7 @@ prompt: int = 100  # [5..600] true tokens before each rollout
 rollouts: int = 20  # [2..10000] rollouts a method
 rollout_steps: int = 200  # [130..100000] states generated a rollout
 true_batches: int = 10  # [2..100] batches of fresh true trajectories, used in pairs
+sampling_pairs: int = 5  # [2..100] pairs of samples behind each distance of true from true
 lyapunov_rollouts: int = 4  # [1..1000] rollouts for the exponent
 lyapunov_steps: int = 400  # [100..1000000] states of each
 test_windows: int = 256  # [64..1000000] windows of test tokens for the cross-entropies
@@ -87,7 +88,7 @@ products: int = 15  # [8..100] longest product of Jacobians
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
-from dynlib import parallel, plots, record
+from dynlib import figures, parallel, plots, record
 from dynlib.device import resolve_device
 from dynlib.dynamics.lyapunov import (
     fit_exponent,
@@ -96,13 +97,13 @@ from dynlib.dynamics.lyapunov import (
 )
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems import Henon
-from dynlib.measure.context import context_curve
 from dynlib.measure.distribution import Reference
-from dynlib.measure.sequences import periods, unseen_transitions
-from dynlib.tokens.gpt import GPTConfig, generate, log_probabilities
+from dynlib.tokens import report
+from dynlib.tokens.generators import Generators
+from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
-from dynlib.tokens.parroting import parrot, recall
+from dynlib.tokens.memory import best_order, context_curves
 from dynlib.tokens.seeds import train_seeds
 from dynlib.tokens.training import TrainingConfig
 from dynlib.tokens.windows import windows
@@ -184,38 +185,7 @@ trained = train_seeds(
 models = [each.model for each in trained]
 
 # %% tags=["hide-input"]
-record.metric("parameters", models[0].count_parameters(), tolerance=0.02)
-record.metric("n_seeds", n_seeds, tolerance=0.0)
-record.metric(
-    "tokens_seen", trained[0].tokens_seen, unit="tokens", tolerance=0.0
-)
-record.metric(
-    "train_tokens_per_s",
-    [each.tokens_seen / each.seconds for each in trained],
-    over="seeds",
-    unit="tokens/s",
-    tolerance=20.0,
-)
-record.metric(
-    "train_s",
-    [each.seconds for each in trained],
-    over="seeds",
-    unit="s",
-    tolerance=20.0,
-)
-if held_out is not None:
-    losses = [each.validation_loss for each in trained]
-    record.metric(
-        "validation_cross_entropy", losses, over="seeds", unit="nats/token"
-    )
-record.Table(
-    ["seed", "tokens seen", "seconds", "training loss", "validation loss"],
-    [
-        [str(s), f"{t.tokens_seen:,}", f"{t.seconds:.0f}"]
-        + [f"{loss:.3f}" for loss in t.history[-1, 1:]]
-        for s, t in zip(seeds, trained, strict=True)
-    ],
-)
+report.training(trained, seeds)
 
 # %% [markdown]
 # ## What a longer memory buys
@@ -227,30 +197,17 @@ record.Table(
 
 # %%
 counts = NGram(learn, longest_ngram, grid.vocabulary)
-chains = {k: counts.shorter(k) for k in range(1, longest_ngram + 1)}
-half = context - context // 2  # targets: the second half of the context
-sample = windows(
-    test, max(context, longest_ngram + half) + 1, test_windows, first=prompt
+targets = context - context // 2  # the second half of the context is predicted
+best = (
+    4
+    if held_out is None
+    else best_order(counts, held_out, targets, test_windows, first=prompt)
 )
-scores = [
-    log_probabilities(model, sample[:, -context - 1 :]) for model in models
-]
-chain_scores = {
-    k: chain.log_probabilities(sample[:, -half - k :])
-    for k, chain in chains.items()
-}
-best_order = 4
-if held_out is not None:
-    choice = windows(held_out, longest_ngram + half, test_windows, first=prompt)
-    held_out_loss = {
-        k: -chain.log_probabilities(choice[:, -half - k :])[0].mean()
-        for k, chain in chains.items()
-    }
-    best_order = min(held_out_loss, key=held_out_loss.get)
-chains["best"], chain_scores["best"] = (
-    chains[best_order],
-    chain_scores[best_order],
+report.prediction(models, counts, best, test, test_windows, first=prompt)
+lengths, networks, ngrams = context_curves(
+    models, counts, test, test_windows // 4, first=prompt
 )
+report.context(lengths, networks)
 
 start = simulate(
     system, system.initial_states(64, streams[2]), 1, transient=1000
@@ -265,82 +222,8 @@ lyapunov = record.metric(
     unit="nats/iteration",
     tolerance=0.005,
 )
-record.metric(
-    "cross_entropy",
-    [-s[:, -half:].mean() for s, _ in scores],
-    over="seeds",
-    unit="nats/token",
-)
-record.metric(
-    "top1_accuracy", [c[:, -half:].mean() for _, c in scores], over="seeds"
-)
-record.metric("best_ngram_order", best_order, unit="tokens", tolerance=0.3)
-ngrams = {"markov": 1, "best_ngram": "best"}
-ngrams |= {f"ngram{k}": k for k in range(1, longest_ngram + 1)}
-for name, k in ngrams.items():
-    score, correct = chain_scores[k]
-    record.metric(f"{name}_cross_entropy", -score.mean(), unit="nats/token")
-    record.metric(f"{name}_top1_accuracy", correct.mean())
-
-sentences = windows(test, context + half, test_windows // 4, first=prompt)
-columns = np.linspace(context, context + half - 1, 8).round().astype(int)
-lengths = [
-    n
-    for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
-    if n <= context
-]
-curves = [
-    context_curve(
-        lambda w, model=model: log_probabilities(model, w)[0][:, -1],
-        sentences,
-        lengths,
-        columns,
-    )
-    for model in models
-]
-n_gram = [
-    context_curve(
-        lambda w, k=k: np.log(chains[k].likelihood(w[:, :-1], w[:, -1])),
-        sentences,
-        [k],
-        columns,
-    )[0]
-    for k in range(1, min(longest_ngram, context) + 1)
-]
-
 figure, axes = plots.figure(3.4)
-axes.axhline(lyapunov["value"], color=plots.MUTED, linewidth=1)
-axes.annotate(
-    "entropy rate of the map", (1, lyapunov["value"]), xytext=(0, -13),
-    textcoords="offset points", fontsize=10, color=plots.MUTED,
-)  # fmt: skip
-for curve in curves:
-    axes.plot(
-        lengths, curve, "o-", markersize=3.5, color=plots.COLOURS["model"]
-    )
-axes.plot(
-    range(1, len(n_gram) + 1), n_gram, "s--", markersize=4,
-    color=plots.COLOURS["ngram4"],
-)  # fmt: skip
-plots.note(axes, len(n_gram), n_gram[-1], "n-grams", "ngram4", offset=(6, 4))
-plots.note(
-    axes,
-    lengths[-1],
-    curves[0][-1],
-    "GPT-2",
-    "model",
-    offset=(4, 10),
-    ha="right",
-)
-axes.set(
-    xscale="log",
-    xlabel="tokens of context",
-    ylabel="cross-entropy, nats per token",
-)
-ticks = [n for n in lengths if n not in (3, 6, 12, 24)]
-axes.set_xticks(ticks, [str(n) for n in ticks])
-axes.minorticks_off()
-axes.set_ylim(bottom=min(0.3, float(np.min(curves)) - 0.05))
+figures.context_curves(axes, lengths, networks, ngrams, lyapunov["value"])
 plt.show()
 
 # %% [markdown]
@@ -360,35 +243,21 @@ long_prompts = windows(test, prompt, lyapunov_rollouts, first=100)[
     :lyapunov_rollouts
 ]
 
-jobs = [
-    {
-        "model": model,
-        "prompts": start,
-        "n_steps": n,
-        "temperature": t,
-        "seed": s,
-    }
-    for start, n in ((prompts, rollout_steps), (long_prompts, lyapunov_steps))
-    for t in (temperature, 0.0)
-    for s, model in zip(seeds, models, strict=True)
-]
-generated = parallel.map_processes(generate, jobs, workers)
-generated = [
-    generated[i : i + n_seeds] for i in range(0, len(generated), n_seeds)
-]
-short = {"model": generated[0], "greedy": generated[1]}
-long = {"model": generated[2], "greedy": generated[3]}
-for name, k in (("markov", 1), ("ngram4", 4), ("best_ngram", "best")):
-    chain = chains[k]
-    short[name] = [
-        chain.generate(prompts, rollout_steps, seed=s) for s in seeds
-    ]
-    long[name] = [
-        chain.generate(long_prompts, lyapunov_steps, seed=s) for s in seeds
-    ]
-short["parrot"] = [parrot(prompts, rollout_steps, grid.centres)]
-short["recall"] = [recall(learn, prompts, rollout_steps)]
-methods = list(short)
+chains = {
+    "markov": counts.shorter(1),
+    "ngram4": counts.shorter(4),
+    "best_ngram": counts.shorter(best),
+}
+generators = Generators(models, chains, learn, grid.centres, seeds, workers)
+short = generators.all(prompts, rollout_steps, temperature)
+sampled, greedy = generators.networks(
+    long_prompts, lyapunov_steps, (temperature, 0.0)
+)
+long = {
+    "model": sampled,
+    "greedy": greedy,
+    **generators.counting(long_prompts, lyapunov_steps),
+}
 
 # %% [markdown]
 # ## Distributions: Table I
@@ -414,61 +283,7 @@ euclidean = Reference(batches, grid.centres, "euclidean")
 squared = Reference(batches, grid.centres, "squared")
 
 # %% tags=["hide-input"]
-record.metric("context", context, tolerance=0.0)
-
-
-def prefixed(method: str, measure: str) -> str:
-    """Name of a measure in the results: the main model's own has no prefix."""
-    return measure if method == "model" else f"{method}_{measure}"
-
-
-record.metric(
-    "w1_true_true", euclidean.true_true, over="batches", tolerance=0.3
-)
-record.metric(
-    "w2sq_true_true", squared.true_true, over="batches", tolerance=0.5
-)
-record.metric(
-    "w1_states",
-    int(prompts.shape[0] * rollout_steps),
-    unit="states",
-    tolerance=0.0,
-)
-for method, samples in short.items():
-    for measure, values in {
-        "w1_model_true": [euclidean.distance(s) for s in samples],
-        "w1_ratio": [euclidean.ratio(s) for s in samples],
-        "w1_ratio_matched": [
-            euclidean.ratio(s, continuations) for s in samples
-        ],
-        "w2sq_model_true": [squared.distance(s) for s in samples],
-        "w2sq_ratio": [squared.ratio(s) for s in samples],
-        "unseen_transitions": [
-            unseen_transitions(learn, s, grid.vocabulary) for s in samples
-        ],
-        "unseen_cells": [float(1 - np.isin(s, learn).mean()) for s in samples],
-        "periodic_fraction": [float((periods(s) > 0).mean()) for s in samples],
-    }.items():
-        record.metric(
-            prefixed(method, measure), values, over="seeds", tolerance=0.3
-        )
-
-
-columns = {
-    "W1 to truth": "w1_model_true",
-    "ratio": "w1_ratio",
-    "ratio, matched": "w1_ratio_matched",
-    "ratio, squared cost": "w2sq_ratio",
-}
-rows = [
-    [
-        plots.LABELS[m],
-        *(record.show(prefixed(m, measure)) for measure in columns.values()),
-    ]
-    for m in methods
-]
-reference = ["truth to truth", record.show("w1_true_true"), "1", "", ""]
-record.Table(["", *columns], [*rows, reference])
+report.rollouts(short, euclidean, squared, continuations, learn)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-density", "caption": "How often each cell is visited, on one logarithmic scale. GPT-2 sampled at temperature 1 cannot be told from the truth by eye, and nor can a Markov chain that remembers a single token."}, "image": {"alt": "Four maps of the Hénon attractor coloured by visits per cell: truth, GPT-2 at temperature one, GPT-2 greedy, Markov chain."}}
 figure, panels = plots.figure(4.6, 2, 2, sharex=True, sharey=True)
@@ -501,34 +316,32 @@ plt.show()
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). Bars span the seeds. Every method that samples is near the reference, the Markov chain included, so this measure alone does not show that a network has learned more than one token of memory. Decoding greedily and copying one's own past stray far from the truth."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for seven methods with intervals and a dashed line at one."}}
 figure, axes = plots.figure(2.9)
-for row, method in enumerate(methods):
-    entry = record.metrics()[prefixed(method, "w1_ratio")]
-    axes.plot(
-        entry["samples"],
-        [row] * entry["n"],
-        "o",
-        color=plots.COLOURS[method],
-        alpha=0.7,
-    )
-    if entry["low"] is not None:
-        axes.plot(
-            [entry["low"], entry["high"]],
-            [row, row],
-            color=plots.COLOURS[method],
-        )
-    axes.plot(
-        entry["value"],
-        row,
-        "|",
-        color=plots.COLOURS[method],
-        markersize=14,
-        mew=2,
-    )
+figures.dots(axes, list(short), "w1_ratio")
 axes.axvline(1, color=plots.MUTED, linestyle="--", linewidth=1)
-axes.set_yticks(range(len(methods)), [plots.LABELS[m] for m in methods])
-axes.invert_yaxis()
 axes.set(xscale="log", xlabel="W1 to truth / W1 of truth to truth")
 plt.show()
+
+# %% [markdown]
+# ## What a distance of true from true can mean
+#
+# Two true samples differ by chance, and by how much depends on their size and on how many
+# independent orbits they come from. The paper prints neither, nor the cost. *Cells* measures
+# lengths in cells instead of state units.
+
+
+# %%
+def fresh_tokens(n: int, length: int) -> np.ndarray:
+    """True orbits that nobody has seen, as tokens."""
+    states = simulate(
+        system, system.initial_states(n, streams[2]), length, transient=1000
+    )
+    return grid.encode(states, unseen="nearest")
+
+
+designs = [(1, 10_000), (10, 1000), (200, 50), (1, 100_000), (200, 500)]
+report.sampling(
+    fresh_tokens, grid, designs, [(10, 1000), (200, 500)], sampling_pairs
+)
 
 # %% [markdown]
 # ## The Lyapunov exponent
@@ -620,34 +433,5 @@ plt.show()
 # question is when. And a sampled model can take steps that no training trajectory took; the
 # last row says how often fresh true orbits do.
 
-
 # %% tags=["hide-input"]
-def found_periods(samples: list) -> str:
-    """The periods in which rollouts end, each with the number of rollouts."""
-    kinds, number = np.unique(
-        np.concatenate([periods(sample) for sample in samples]),
-        return_counts=True,
-    )
-    commonest = sorted(zip(-number, kinds, strict=True))
-    pairs = [f"{kind} ({-n})" for n, kind in commonest if kind]
-    return ", ".join([*pairs[:4], *["…"][: len(pairs) > 4]]) or "none"
-
-
-record.metric(
-    "true_unseen_transitions",
-    [unseen_transitions(learn, batch, grid.vocabulary) for batch in batches],
-    over="batches",
-    tolerance=0.5,
-)
-rows = [
-    [
-        plots.LABELS[m],
-        record.show(prefixed(m, "periodic_fraction")),
-        found_periods(short[m]),
-        record.show(prefixed(m, "unseen_transitions"), ".2g"),
-    ]
-    for m in methods
-]
-header = ["", "in a cycle at the end", "periods (rollouts)", "steps never seen"]
-truth = ["truth", "", "", record.show("true_unseen_transitions", ".2g")]
-record.Table(header, [*rows, truth])
+report.cycles(short)

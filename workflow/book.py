@@ -70,6 +70,8 @@ def merged(run: Run, *, stale: bool = False) -> Any:
     for number, cell in enumerate(source.cells):
         cell["id"] = f"cell-{number:03d}"
         cell.source = cell.source.replace("@run", run.name)
+        if cell.source.startswith("# "):  # one notebook may serve several runs
+            cell.source = re.sub("^# .*", f"# {run.title}: the run", cell.source)
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
         for key, text in figure.items():
             figure[key] = text.replace("@run", run.name)
