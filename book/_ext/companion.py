@@ -218,21 +218,27 @@ class Ledger(SphinxDirective):
             ours = []
             preset = PRESET if claim.scope == "method" else "paper"
             results = Results(self.env)
+            runs = dict.fromkeys(run for run, _ in claim.metrics)
             for run, metric in dict.fromkeys(claim.metrics):
+                name = f"`{metric}`" if len(runs) == 1 else f"`{run}:{metric}`"
                 try:
                     entry = results.metric(preset, run, metric)
                 except LookupError:
-                    ours.append(f"`{metric}`: not run at the `{preset}` preset")
+                    ours.append(f"{name}: not run at the `{preset}` preset")
                     continue
-                value = number(entry["value"], ".4g")
+                value = "none" if entry["value"] is None else number(entry["value"], ".4g")
                 if entry["low"] is not None:
                     value += f" ({number(entry['low'], '.4g')} to {number(entry['high'], '.4g')})"
-                ours.append(f"`{metric}` {value}")
-            runs = dict.fromkeys(run for run, _ in claim.metrics)
+                ours.append(f"{name} {value}")
             pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
             rule = f"`{claim.criterion}`" if claim.criterion else f"Untested: {claim.untested}"
             kind = short(text).replace(" ", "-")
             judged = "the method" if claim.scope == "method" else "the printed model"
+            found = [f"Ours: {'; '.join(ours)}. See {pages}.", ""] if ours else []
+            ruled = [f"Criterion, on {judged}: {rule}" if claim.criterion else rule, ""]
+            if len(ours) > 8:  # out of the way, but there
+                fold = [f"::::{{dropdown}} Criterion, and our {len(ours)} numbers"]
+                found, ruled = [f"See {pages}.", ""], [*fold, *ruled, *found, "::::", ""]
             lines = [
                 f"(claim-{claim.id})=",
                 f":::::{{admonition}} {claim.claim}",
@@ -241,9 +247,8 @@ class Ledger(SphinxDirective):
                 "",
                 f"Printed: {claim.printed} ({PAPERS[claim.paper][0]}, {claim.place})",
                 "",
-                *([f"Ours: {'; '.join(ours)}. See {pages}.", ""] if ours else []),
-                f"Criterion, on {judged}: {rule}" if claim.criterion else rule,
-                "",
+                *found,
+                *ruled,
                 claim.note,
                 ":::::",
                 "",
@@ -332,16 +337,20 @@ def two_grounds(app, page, template, context, doctree) -> None:
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
-    """After the build: dark twins of the figures, and MathJax from its installed package."""
+    """After the build: dark twins of the figures; MathJax and Plotly from installed packages."""
     if error is not None or app.builder.format != "html":
         return
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
         if not path.stem.endswith("-dark"):
             path.with_name(path.stem + "-dark.svg").write_text(on_dark(path.read_text()))
-    package = Path(importlib.util.find_spec("mathjax").origin).parent
-    target = Path(app.outdir) / "_static" / "mathjax" / "tex-svg.js"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(package / "static" / "mathjax" / "es5" / "tex-svg.js", target)
+    for package, source, name in (
+        ("mathjax", "static/mathjax/es5/tex-svg.js", "mathjax/tex-svg.js"),
+        ("plotly", "package_data/plotly.min.js", "plotly.min.js"),  # which scene3d.js loads
+    ):
+        target = Path(app.outdir) / "_static" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(importlib.util.find_spec(package).origin).parent
+        shutil.copyfile(folder / source, target)
 
 
 def theme_options(app: Sphinx, config) -> None:
@@ -352,6 +361,7 @@ def theme_options(app: Sphinx, config) -> None:
 def setup(app: Sphinx) -> dict:
     """Register everything."""
     app.connect("config-inited", theme_options)
+    app.add_js_file("scene3d.js", loading_method="defer")
     app.add_role("res", ResultRole())
     app.add_role("param", ParameterRole())
     app.add_role("claim", ClaimRole())

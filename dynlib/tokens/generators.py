@@ -23,9 +23,9 @@ class Generators:
 
     Parameters
     ----------
-    models : sequence of TokenGPT
+    models : sequence of dynlib.tokens.gpt.TokenGPT
         The same model from several training seeds.
-    chains : dict of str to NGram
+    chains : dict of str to dynlib.tokens.markov.NGram
         n-grams by name.
     training : numpy.ndarray
         Training tokens, shape (M, T), for the training replay.

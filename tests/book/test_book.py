@@ -164,7 +164,9 @@ def test_stale_and_missing_runs_can_be_rendered_under_a_banner(copied):
 def browser(chromium):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+            executable_path=chromium,
+            # the last: WebGL in software, which a scene needs where there is no graphics card
+            args=["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"],
         )
         yield browser
         browser.close()
@@ -217,3 +219,30 @@ def test_search_finds_a_word(book, browser):
     page.wait_for_selector("#search-results li a", timeout=20_000)
     assert page.locator("#search-results li").count() >= 2
     page.close()
+
+
+def test_scenes_open_in_3d(book, browser):
+    names = [name for name in PAGES if 'class="scene3d"' in (book / f"{name}.html").read_text()]
+    assert names, "no page of the book has a scene"
+    context = browser.new_context(viewport={"width": 380, "height": 900}, offline=True)
+    problems, requests = [], []
+    page = context.new_page()
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("requestfailed", lambda request: problems.append(f"failed {request.url}"))
+    page.on("request", lambda request: requests.append(request.url))
+    for name in names:
+        requests.clear()
+        page.goto((book / f"{name}.html").as_uri())
+        page.wait_for_load_state("load")
+        assert not [url for url in requests if "plotly" in url], f"{name}: 4.8 MB before a click"
+        for scene in page.locator(".scene3d").all():
+            scene.locator("button").click(timeout=20_000)
+            scene.locator(".js-plotly-plot .gl-container canvas").first.wait_for(timeout=60_000)
+            overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert overflow <= 0, f"{name} scrolls sideways by {overflow} px with a scene open"
+            scene.get_by_role("button", name="Close").click()
+            assert scene.locator(".js-plotly-plot").count() == 0
+        outside = [url for url in requests if not url.startswith(("file:", "data:", "blob:"))]
+        assert not outside, f"{name}: {outside}"
+        assert not problems, f"{name}: {problems}"
+    context.close()
