@@ -315,9 +315,8 @@ matched = random_windows(
     test[:, transient:], prompt + rollout_steps, rollouts, [data_seed, 1]
 )
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
-short = generators.all(prompts, rollout_steps, temperature)
-[half_way] = generators.networks(prompts, rollout_steps, [0.5])
-short = {"model": short.pop("model"), "half": half_way, **short}
+warmth = {"model": temperature, "half": 0.5, "greedy": 0.0}
+short = generators.all(prompts, rollout_steps, warmth)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-scheme", "caption": "The scheme, with cells, probabilities and continuation of this run. A trajectory (upper left) becomes the row of cells that it visits, a sentence of tokens (upper right, later is darker). GPT-2 gives each token a probability to come next (lower left, likelier is darker; the cross is where the trajectory does go). One of them is taken, its centre is the next state, and so on (lower right: the trajectory in black, the centres that GPT-2 writes in colour)."}, "image": {"alt": "Four panels of the same stretch of a trajectory: as a curve over a grid, as shaded cells, with the probabilities of the next cell, and with its continuation."}}
 plane = (

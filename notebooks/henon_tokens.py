@@ -249,13 +249,13 @@ chains = {
     "best_ngram": counts.shorter(best),
 }
 generators = Generators(models, chains, learn, grid.centres, seeds, workers)
-short = generators.all(prompts, rollout_steps, temperature)
-sampled, greedy = generators.networks(
-    long_prompts, lyapunov_steps, (temperature, 0.0)
+warmth = {"model": temperature, "greedy": 0.0}
+short = generators.all(prompts, rollout_steps, warmth)
+written = generators.networks(
+    long_prompts, lyapunov_steps, list(warmth.values())
 )
 long = {
-    "model": sampled,
-    "greedy": greedy,
+    **dict(zip(warmth, written, strict=True)),
     **generators.counting(long_prompts, lyapunov_steps),
 }
 

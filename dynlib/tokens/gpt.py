@@ -250,7 +250,7 @@ def generate(
     prompts: np.ndarray,
     n_steps: int,
     *,
-    temperature: float = 1.0,
+    temperature: float | np.ndarray = 1.0,
     seed: int = 0,
 ) -> np.ndarray:
     r"""Continue prompts for any number of steps.
@@ -268,8 +268,8 @@ def generate(
         Tokens, shape (B, P), P at least 1. The model sees the last `context` of them.
     n_steps : int
         Tokens to generate per prompt, at least 1.
-    temperature : float
-        T, at least 0.
+    temperature : float or numpy.ndarray
+        T, at least 0; for all, or one a prompt, shape (B,).
     seed : int
         Seed of the draws.
 
@@ -288,8 +288,12 @@ def generate(
             f"generation needs prompts (B, P) with P >= 1 and n_steps >= 1, got shape "
             f"{prompts.shape} and n_steps={n_steps}"
         )
-    if not temperature >= 0 or not np.isfinite(temperature):
-        raise ValueError(f"temperature must be finite and at least 0, got {temperature}")
+    warmth = np.asarray(temperature, dtype=np.float64)
+    if warmth.shape not in ((), (len(prompts),)) or not (np.isfinite(warmth) & (warmth >= 0)).all():
+        raise ValueError(
+            f"temperature must be finite and at least 0, one or {len(prompts)} of them, got "
+            f"{temperature}"
+        )
     if prompts.min() < 0 or prompts.max() >= model.config.vocabulary:
         raise ValueError(
             f"prompts must hold tokens in [0, {model.config.vocabulary}), got "
@@ -300,6 +304,9 @@ def generate(
     generator = torch.Generator(device=model.device).manual_seed(seed)
     tokens = torch.empty(len(prompts), length + n_steps, dtype=torch.long, device=model.device)
     tokens[:, :length] = torch.as_tensor(prompts, device=model.device)
+    warmth = torch.as_tensor(warmth, dtype=torch.float32).expand(len(prompts)).to(model.device)
+    greedy, drawn = (warmth == 0).nonzero()[:, 0], (warmth > 0).nonzero()[:, 0]
+    divisor = warmth[drawn, None]
     cache, cached, seen = DynamicCache(), 0, max(0, length - context)
     for end in range(length, length + n_steps):
         if cached == context:
@@ -308,10 +315,10 @@ def generate(
         states, table = model.hidden(fresh, cache)
         logits = F.linear(states[:, -1], table).float()  # (B, V)
         cached, seen = cached + fresh.shape[1], end
-        if temperature > 0:
-            tokens[:, end] = _draw(logits / temperature, generator)
-        else:
-            tokens[:, end] = logits.argmax(-1)
+        if len(greedy):
+            tokens[greedy, end] = logits[greedy].argmax(-1)
+        if len(drawn):
+            tokens[drawn, end] = _draw(logits[drawn] / divisor, generator)
     return tokens[:, length:].cpu().numpy()
 
 
