@@ -59,25 +59,32 @@ class Reference:
         pairs = zip(self.batches[0::2], self.batches[1::2], strict=True)
         return np.array([token_distance(a, b, self.centres, cost=self.cost) for a, b in pairs])
 
-    def distance(self, generated: np.ndarray) -> float:
-        """Median distance of generated tokens (R, T) from n true batches (the first of a pair)."""
+    def distance(self, generated: np.ndarray, batch: int | None = None) -> float:
+        """Distance of generated tokens (R, T) from the first true batch of a pair.
+
+        From that of the pair numbered `batch`, or the median over all n pairs.
+        """
+        true = self.batches[0::2] if batch is None else [self.batches[2 * batch]]
         return float(
             np.median(
-                [
-                    token_distance(generated, true, self.centres, cost=self.cost)
-                    for true in self.batches[0::2]
-                ]
+                [token_distance(generated, each, self.centres, cost=self.cost) for each in true]
             )
         )
 
-    def ratio(self, generated: np.ndarray, matched: np.ndarray | None = None) -> float:
+    def ratio(
+        self,
+        generated: np.ndarray,
+        matched: np.ndarray | None = None,
+        *,
+        batch: int | None = None,
+    ) -> float:
         """Distance of `generated`, over the median distance of true batches from each other.
 
         With `matched` (the true continuations of the very prompts) the distance is taken
         from these; the denominator stays.
         """
         if matched is None:
-            numerator = self.distance(generated)
+            numerator = self.distance(generated, batch)
         else:
             numerator = token_distance(generated, matched, self.centres, cost=self.cost)
         return float(numerator / np.median(self.true_true))
@@ -95,12 +102,15 @@ def rollout_measures(
     Parameters
     ----------
     samples : sequence of numpy.ndarray
-        Generated tokens (R, T), one array a seed.
+        Generated tokens (R, T), one array a seed, or a batch of prompts.
     euclidean, squared : Reference
         Fresh true batches with either cost; None leaves the squared cost out, which takes
         most of the time.
     matched : numpy.ndarray
-        True continuations of the same prompts, (R, T).
+        True continuations of the same prompts, (R, T); or (P, R, T), one set a sample: then
+        the samples are independent batches, and sample p is compared with the p-th pair of
+        true batches alone, so that its distances are independent too. (A single sample is
+        compared with all pairs.)
     training : numpy.ndarray
         Training tokens, (M, T').
 
@@ -113,15 +123,20 @@ def rollout_measures(
     """
     vocabulary = len(euclidean.centres)
     seen, cells = transitions(training, vocabulary), np.unique(training)
-    distances = [euclidean.distance(sample) for sample in samples]
+    apart = matched.ndim == 3
+    units = [
+        (sample, p if apart and len(samples) > 1 else None, matched[p] if apart else matched)
+        for p, sample in enumerate(samples)
+    ]
+    distances = [euclidean.distance(sample, batch) for sample, batch, _ in units]
     scale = np.median(euclidean.true_true)
     measures = {
         "w1_model_true": distances,
         "w1_ratio": [float(distance / scale) for distance in distances],
-        "w1_ratio_matched": [euclidean.ratio(sample, matched) for sample in samples],
+        "w1_ratio_matched": [euclidean.ratio(sample, true) for sample, _, true in units],
     }
     if squared is not None:
-        distances = [squared.distance(sample) for sample in samples]
+        distances = [squared.distance(sample, batch) for sample, batch, _ in units]
         scale = np.median(squared.true_true)
         measures["w2sq_model_true"] = distances
         measures["w2sq_ratio"] = [float(distance / scale) for distance in distances]

@@ -81,10 +81,13 @@ class Generators:
     def counting(
         self, prompts: np.ndarray, n_steps: int, temperature: float = 1.0
     ) -> dict[str, list[np.ndarray]]:
-        """Continuations by each n-gram; at temperature 0 one, which no seed can change."""
-        seeds = self.seeds if temperature else self.seeds[:1]
+        """Continuations by each n-gram, as many as seeds; at temperature 0 one, for all alike."""
+        copies = len(self.seeds) if temperature else 1
+        many = np.tile(prompts, (copies, 1))
         return {
-            name: [chain.generate(prompts, n_steps, temperature=temperature, seed=s) for s in seeds]
+            name: np.split(
+                chain.generate(many, n_steps, temperature=temperature, seed=self.seeds[0]), copies
+            )
             for name, chain in self.chains.items()
         }
 

@@ -44,8 +44,12 @@ def chain_scores(
 def best_order(chain: NGram, held_out: np.ndarray, targets: int, n: int, first: int = 0) -> int:
     """Memory, from 1 token to the chain's own, that predicts held-out trajectories best."""
     sentences = windows(held_out, chain.order + targets, n, first=first)
-    scores = chain_scores(chain, range(1, chain.order + 1), sentences, targets)
-    return min(scores, key=lambda order: scores[order][0])
+    losses = {}
+    for order in range(1, chain.order + 1):
+        heard = np.lib.stride_tricks.sliding_window_view(sentences[:, :-1], order, axis=1)
+        before, chosen = heard[:, -targets:].reshape(-1, order), sentences[:, -targets:].ravel()
+        losses[order] = -np.log(chain.shorter(order).likelihood(before, chosen)).mean()
+    return min(losses, key=losses.get)
 
 
 def context_curves(

@@ -84,17 +84,21 @@ def rollouts(
 ) -> record.Table:
     """Record the measures of every method's rollouts; the table of the distances.
 
-    `with_squared` names the methods measured with the squared cost as well (all by default).
+    The samples of a method are one a training seed, or, where `matched` is (P, R, T), one a
+    batch of prompts (:func:`dynlib.measure.distribution.rollout_measures`). `with_squared` names
+    the methods measured with the squared cost as well (all by default).
     """
     record.metric("w1_true_true", euclidean.true_true, over="batches", tolerance=0.3)
     record.metric("w2sq_true_true", squared.true_true, over="batches", tolerance=0.5)
-    record.metric("w1_states", int(matched.size), unit="states", tolerance=0.0)
+    size = int(np.prod(matched.shape[-2:]))
+    record.metric("w1_states", size, unit="states", tolerance=0.0)
+    over = "batches" if matched.ndim == 3 else "seeds"
     chosen = set(samples if with_squared is None else with_squared)
     for method, each in samples.items():
         second = squared if method in chosen else None
         measures = rollout_measures(each, euclidean, second, matched, learned)
         for measure, values in measures.items():
-            record.metric(record.named(method, measure), values, over="seeds", tolerance=0.3)
+            record.metric(record.named(method, measure), values, over=over, tolerance=0.3)
     seen, known = transitions(learned, len(euclidean.centres)), record.metrics()
     record.metric(
         "true_unseen_transitions",
@@ -149,8 +153,9 @@ def sampling(
     fresh: Callable[[int, int], np.ndarray],
     grid: Grid,
     designs: Sequence[tuple[int, int]],
-    readings_of: Sequence[tuple[int, int]],
     pairs: int,
+    readings_of: Sequence[tuple[int, int]],
+    references: tuple[Reference, Reference],
 ) -> record.Table:
     r"""Record how far true samples are from each other, by size and by number of trajectories.
 
@@ -163,28 +168,40 @@ def sampling(
     designs : sequence of (int, int)
         Numbers of trajectories and their lengths; W1 in state units is recorded for all, as
         ``sampling_<n>x<length>_w1``.
+    pairs : int
+        Disjoint pairs of samples a design.
     readings_of : sequence of (int, int)
         Designs for which the other readings of "Wasserstein distance" are recorded as well:
         squared cost (``_w2sq``), cell units (``_w1_cells``) and both (``_w2sq_cells``).
-    pairs : int
-        Disjoint pairs of samples a design.
+    references : (Reference, Reference)
+        True batches with Euclidean and squared cost, whose distances are known already: one
+        more design, with all readings.
     """
+    cells = grid.cells.astype(float)
     readings = {
         "w1": ("euclidean", grid.centres),
         "w2sq": ("squared", grid.centres),
-        "w1_cells": ("euclidean", grid.cells.astype(float)),
-        "w2sq_cells": ("squared", grid.cells.astype(float)),
+        "w1_cells": ("euclidean", cells),
+        "w2sq_cells": ("squared", cells),
     }
+    batches = references[0].batches
+    known = {"w1": references[0].true_true, "w2sq": references[1].true_true}
     rows = []
-    for n, length in designs:
-        samples = [(fresh(n, length), fresh(n, length)) for _ in range(pairs)]
+    for n, length in [*designs, batches.shape[1:]]:
+        last = (n, length) == batches.shape[1:]
+        samples = [(fresh(n, length), fresh(n, length)) for _ in range(0 if last else pairs)]
+        if last:
+            samples = list(zip(batches[0::2], batches[1::2], strict=True))[:pairs]
         row = [f"{n:,} of {length:,} states"]
         for reading, (cost, centres) in readings.items():
-            if reading != "w1" and (n, length) not in readings_of:
+            if reading != "w1" and not last and (n, length) not in readings_of:
                 row.append("")
                 continue
+            if last and reading in known:
+                distances = known[reading]
+            else:
+                distances = [token_distance(a, b, centres, cost=cost) for a, b in samples]
             name = f"sampling_{n}x{length}_{reading}"
-            distances = [token_distance(a, b, centres, cost=cost) for a, b in samples]
             record.metric(name, distances, over="batches", tolerance=0.5)
             row.append(record.show(name, ".2g"))
         rows.append(row)
