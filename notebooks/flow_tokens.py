@@ -635,8 +635,8 @@ plots.note(
     np.mean(steps_matched),
     "GPT-2",
     "model",
-    offset=(-8, 6),
-    ha="right",
+    offset=(9, -3),
+    ha="left",
 )
 axes.set(
     xlabel="accuracy a of the next token", ylabel="steps until divergence",

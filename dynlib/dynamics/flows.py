@@ -30,8 +30,8 @@ class Flow:
     ...     dim = 2
     ...     def equations(self):
     ...         return lambda angle, speed: (speed, -np.sin(angle))
-    >>> Pendulum().velocity(np.array([0.0, 1.0]))
-    array([1., 0.])
+    >>> Pendulum().velocity(np.array([np.pi / 2, 1.0]))
+    array([ 1., -1.])
     """
 
     dim: int
@@ -46,13 +46,16 @@ class Flow:
 
     def velocity(self, states: np.ndarray) -> np.ndarray:
         """Right-hand side at states of shape (..., dim)."""
-        return np.stack(self.equations()(*np.moveaxis(states, -1, 0)), axis=-1)
+        rates = self.equations()(*np.moveaxis(states, -1, 0))
+        return np.stack([np.broadcast_to(rate, states.shape[:-1]) for rate in rates], axis=-1)
 
     def jacobian(self, states: np.ndarray) -> np.ndarray:
         """Derivative of :meth:`velocity` at states of shape (..., dim), as (..., dim, dim)."""
         rows = self.linearisation()(*np.moveaxis(states, -1, 0))
-        ones = np.ones(states.shape[:-1])
-        return np.stack([np.stack([ones * e for e in row], axis=-1) for row in rows], axis=-2)
+        shape = states.shape[:-1]
+        return np.stack(
+            [np.stack([np.broadcast_to(e, shape) for e in row], axis=-1) for row in rows], axis=-2
+        )
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class TimeMap:
     --------
     >>> from dynlib.dynamics.systems import Lorenz
     >>> TimeMap(Lorenz(), 0.03).step(np.ones((1, 3))).round(4)
-    array([[1.2083, 2.1597, 0.9584]])
+    array([[1.1072, 1.7983, 0.9651]])
 
     References
     ----------

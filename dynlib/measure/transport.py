@@ -117,7 +117,7 @@ def token_distance(
     if cost == "euclidean":
         common = np.minimum(a, b)
         a, b = a - common, b - common
-    moved = a.sum()
+    moved = float(a.sum())
     if moved == 0:
         return 0.0
     return moved * wasserstein(centres, a, centres, b, cost=cost)

@@ -166,7 +166,8 @@ class NextTokenLoss(nn.Module):
 
     Under bf16 autocast the logits are made and spent in stretches of 256 tokens, so that the
     whole (B T, V) table of them never exists; with thousands of tokens in the vocabulary that
-    table is most of the time of a step on a CPU.
+    table is most of the time of a step on a CPU. torch's own ``linear_cross_entropy`` does the
+    same, but sums the loss itself in bf16, which is wrong by a percent or two.
     """
 
     def __init__(self, model: TokenGPT) -> None:
@@ -178,19 +179,44 @@ class NextTokenLoss(nn.Module):
         states, table = self.model.hidden(windows[:, :-1])
         states, targets = states.flatten(0, 1), windows[:, 1:].flatten()
         if torch.is_autocast_enabled(states.device.type):
-            stretches = nn.LinearCrossEntropyOptions(
-                batch_chunk_size=256, chunking_method=None, acc_policy="balanced"
-            )
-            low = torch.bfloat16
-            return F.linear_cross_entropy(
-                states.to(low), table.to(low), targets, options=stretches
-            ).float()
+            return _StretchedCrossEntropy.apply(states, table, targets)
         return F.cross_entropy(F.linear(states, table).float(), targets)
+
+
+class _StretchedCrossEntropy(torch.autograd.Function):
+    """Mean of -ln softmax(states @ table.T) at the targets; both gradients made on the way."""
+
+    @staticmethod
+    def forward(ctx, states, table, targets, stretch=256):
+        low, n = table.to(torch.bfloat16), len(states)
+        d_states = torch.empty_like(states)  # (n, width)
+        d_table = torch.zeros_like(table, dtype=torch.float32)  # (V, width)
+        total = torch.zeros((), device=states.device)
+        for start in range(0, n, stretch):
+            rows = slice(start, start + stretch)
+            here, chosen = states[rows].to(torch.bfloat16), targets[rows, None]
+            logits = (here @ low.T).float()  # (stretch, V); from here on in place
+            logits -= logits.amax(1, keepdim=True)
+            picked = logits.gather(1, chosen)
+            norm = logits.exp_().sum(1, keepdim=True)
+            total += (norm.log() - picked).sum()
+            logits /= norm * n
+            logits.scatter_add_(1, chosen, torch.full_like(picked, -1 / n))
+            gradient = logits.to(torch.bfloat16)
+            d_states[rows] = (gradient @ low).to(states.dtype)
+            d_table += gradient.T @ here
+        ctx.save_for_backward(d_states, d_table.to(table.dtype))
+        return total / n
+
+    @staticmethod
+    def backward(ctx, gradient):
+        d_states, d_table = ctx.saved_tensors
+        return gradient * d_states, gradient * d_table, None
 
 
 @torch.no_grad()
 def log_probabilities(
-    model: TokenGPT, windows: np.ndarray, *, last: int | None = None, batch_size: int = 64
+    model: TokenGPT, windows: np.ndarray, *, last: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Log-likelihood of each next token in windows, and whether it was the likeliest.
 
@@ -202,8 +228,6 @@ def log_probabilities(
         Tokens, shape (B, T + 1) with T at most the model's context.
     last : int, optional
         Only the last so many positions, S; all T without it.
-    batch_size : int
-        Windows evaluated at once.
 
     Returns
     -------
@@ -223,11 +247,14 @@ def log_probabilities(
             f"the model's is {model.config.context}"
         )
     model.eval()
+    kept = slice(-(last or windows.shape[1] - 1), None)
+    # As many windows at once as make a gigabyte of logits, at most 64.
+    logits_each = (last or windows.shape[1] - 1) * model.config.vocabulary
+    batch_size = max(1, min(64, 2**28 // logits_each))
     likelihood, correct = [], []
     for start in range(0, len(windows), batch_size):
         tokens = torch.as_tensor(windows[start : start + batch_size], device=model.device)
         states, table = model.hidden(tokens[:, :-1])
-        kept = slice(-(last or states.shape[1]), None)
         logits = F.linear(states[:, kept], table).float()  # (B, S, V)
         chosen = tokens[:, 1:][:, kept, None]
         likelihood.append((logits.log_softmax(-1).gather(-1, chosen)[..., 0]).cpu().numpy())

@@ -60,7 +60,8 @@ def find_shadows(
 
     with :math:`l_d` half the diagonal of a cell. An orbit is dropped at its first wrong
     cell. Where fewer than `wanted` are accepted, the cloud is shrunk by 0.7 and drawn again, up
-    to ten times; what was accepted before is kept.
+    to ten times; what was accepted before is kept. Cells are compared, not tokens: one that was
+    never seen in training is a cell like any other.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def find_shadows(
     rng = np.random.default_rng(seed)
     start = np.asarray(start, dtype=np.float64)
     own = system.orbits(start[None], k)[0]
-    cells = np.minimum(np.floor((own - grid.low) / grid.cell_size), grid.n_cells - 1)
+    cells = np.clip(np.floor((own - grid.low) / grid.cell_size), 0, grid.n_cells - 1)
     h = system.tau / system.substeps
     survive = _survivors(system.flow)
     edges = (grid.low, grid.cell_size, grid.n_cells)
@@ -166,8 +167,8 @@ def _survivors(flow: Flow) -> Callable[..., None]:
             right = True
             for t in range(cells.shape[0]):
                 for i in range(dim):
-                    place = min(np.floor((state[i] - low[i]) / size[i]), n_cells - 1)
-                    right = right and place == cells[t, i]
+                    place = np.floor((state[i] - low[i]) / size[i])
+                    right = right and max(0, min(place, n_cells - 1)) == cells[t, i]
                 if not right:
                     break
                 state = advance(state, h, substeps)
