@@ -12,15 +12,18 @@ from collections.abc import Callable
 import numpy as np
 import ot
 import torch
+from scipy.integrate import odeint
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from dynlib import parallel
+from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.lyapunov import spectral_norm
 from dynlib.dynamics.simulate import simulate
-from dynlib.dynamics.systems import Henon
-from dynlib.measure.transport import wasserstein
-from dynlib.tokens.gpt import GPTConfig, TokenGPT, generate
+from dynlib.dynamics.systems import Henon, Lorenz
+from dynlib.measure.transport import token_distance, wasserstein
+from dynlib.tokens.gpt import GPTConfig, NextTokenLoss, TokenGPT, _draw, generate
+from dynlib.tokens.grid import Grid
 
 REPETITIONS = 5
 
@@ -62,6 +65,22 @@ def simulation() -> None:
     )
 
 
+def flows() -> None:
+    flow = Lorenz()
+    initial = simulate(TimeMap(flow, 0.03), flow.initial_states(50, np.random.default_rng(0)), 500)
+
+    equations = flow.equations()
+
+    def scipy() -> None:
+        for state in initial[:, -1]:
+            odeint(lambda x, _: equations(*x), state, np.arange(200) * 0.03, rtol=1e-6, atol=1e-6)
+
+    report(
+        "Lorenz, 50 trajectories of 200 states: TimeMap / scipy's odeint at 1e-6",
+        ratio(lambda: simulate(TimeMap(flow, 0.03), initial[:, -1], 200), scipy),
+    )
+
+
 def norms() -> None:
     matrices = np.random.default_rng(0).normal(size=(100_000, 2, 2))
     report(
@@ -83,8 +102,25 @@ def transport() -> None:
     )
 
 
+def common_mass() -> None:
+    flow = Lorenz()
+    states = simulate(
+        TimeMap(flow, 0.03), flow.initial_states(40, np.random.default_rng(0)), 500, transient=500
+    )
+    grid = Grid.fit(states, 35)
+    a, b = grid.encode(states).reshape(2, -1)
+    weights = [np.bincount(t, minlength=grid.vocabulary) for t in (a, b)]
+    report(
+        "W1 of 10^4 states a side on cells: without what both have / with it",
+        ratio(
+            lambda: token_distance(a, b, grid.centres),
+            lambda: wasserstein(grid.centres, weights[0], grid.centres, weights[1]),
+        ),
+    )
+
+
 def training_step(
-    width: int, vocabulary: int, *, bf16: bool = False, activation: str = ""
+    width: int, vocabulary: int, *, bf16: bool = False, whole: bool = False, activation: str = ""
 ) -> Callable:
     torch.manual_seed(0)
     model = TokenGPT(GPTConfig(vocabulary, 1, 4, width, 32))
@@ -92,11 +128,16 @@ def training_step(
         for block in model.gpt2.transformer.h:
             block.mlp.act = ACT2FN[activation]
     tokens = torch.randint(0, vocabulary, (64, 33))
+    loss_of = NextTokenLoss(model)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = model(tokens[:, :-1])
-        F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten()).backward()
+            if whole:
+                logits = model(tokens[:, :-1])
+                loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+            else:
+                loss = loss_of(tokens)
+        loss.backward()
         model.zero_grad()
 
     def steps() -> None:
@@ -116,6 +157,21 @@ def training() -> None:
             f"training step, width {width}, {vocabulary} tokens: bf16 / fp32",
             ratio(training_step(width, vocabulary, bf16=True), training_step(width, vocabulary)),
         )
+    report(
+        "training step, width 128, 5000 tokens, bf16: logits in stretches / whole",
+        ratio(training_step(128, 5000, bf16=True), training_step(128, 5000, bf16=True, whole=True)),
+    )
+
+
+def sampling() -> None:
+    logits, generator = torch.randn(200, 5000), torch.Generator().manual_seed(0)
+    report(
+        "200 draws from 5000 tokens: inverted sum / torch.multinomial",
+        ratio(
+            lambda: _draw(logits, generator),
+            lambda: torch.multinomial(logits.softmax(-1), 1, generator=generator),
+        ),
+    )
 
 
 def generation() -> None:
@@ -144,7 +200,9 @@ def generation() -> None:
 def main() -> None:
     print(f"{'ours / peer':<74} {'times faster':>7}")
     parallel.set_threads(1)
-    for section in (simulation, norms, transport, training, generation):
+    for section in (
+        simulation, flows, norms, transport, common_mass, training, sampling, generation,
+    ):  # fmt: skip
         section()
 
 

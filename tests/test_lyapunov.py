@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from dynlib.dynamics.lyapunov import fit_exponent, product_growth, spectral_norm
+from dynlib.dynamics.lyapunov import (
+    fit_exponent,
+    product_growth,
+    spectral_norm,
+    tangent_exponents,
+)
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems import Henon
 
@@ -46,3 +51,8 @@ def test_impossible_windows_are_named():
         product_growth(np.ones((1, 3, 1, 1)), 4)
     with pytest.raises(ValueError, match="first=14"):
         fit_exponent(np.ones(15), first=14)
+
+
+def test_a_negative_alignment_is_refused():
+    with pytest.raises(ValueError, match="alignment"):
+        tangent_exponents(Henon(), np.full((1, 2), 0.1), 10, alignment=-5)

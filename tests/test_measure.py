@@ -1,14 +1,18 @@
 """Distances, cycles and intervals against closed forms and peers."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from dynlib.measure.distribution import Reference
+from dynlib.measure.distribution import Reference, rollout_measures
 from dynlib.measure.intervals import summarise
-from dynlib.measure.sequences import periods, unseen_transitions
+from dynlib.measure.sequences import periods, transitions, unseen_transitions
 from dynlib.measure.transport import token_distance, wasserstein
 
 
@@ -33,6 +37,91 @@ def test_large_supports_reach_optimality():
     points = np.random.default_rng(2).normal(size=(1500, 2))
     ones, moved = np.ones(1500), points + np.array([0.3, 0.4])
     assert wasserstein(points, ones, moved, ones) == pytest.approx(0.5, rel=1e-9)
+
+
+@st.composite
+def two_samples(draw):
+    """Token samples of different sizes on few cells, so that they have much in common."""
+    cells, dim = draw(st.integers(1, 7)), draw(st.integers(1, 3))
+    centres = draw(arrays(np.int64, (cells, dim), elements=st.integers(-20, 20))) / 4.0
+    tokens = st.integers(0, cells - 1)
+    sizes = st.integers(1, 25)
+    a, b = (draw(arrays(np.int64, draw(sizes), elements=tokens)) for _ in range(2))
+    return a, b, centres
+
+
+def full_transport(a, b, centres, cost):
+    """All mass of either side given to the solver, what they have in common included."""
+    wa, wb = (np.bincount(tokens, minlength=len(centres)) for tokens in (a, b))
+    return wasserstein(centres, wa, centres, wb, cost=cost)
+
+
+@settings(max_examples=200, deadline=None)
+@given(two_samples())
+def test_leaving_out_what_is_common_changes_no_distance(case):
+    a, b, centres = case
+    ours = token_distance(a, b, centres)
+    assert ours == pytest.approx(full_transport(a, b, centres, "euclidean"), abs=1e-9)
+    assert ours == pytest.approx(token_distance(b, a, centres), abs=1e-12)
+    squared = token_distance(a, b, centres, cost="squared")
+    assert squared == pytest.approx(full_transport(a, b, centres, "squared"), abs=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(two_samples(), st.integers(1, 5))
+def test_equal_distributions_have_no_distance(case, times):
+    a, _, centres = case
+    repeated = np.random.default_rng(times).permutation(np.tile(a, times))
+    assert token_distance(a, repeated, centres) == 0
+    assert token_distance(a, repeated, centres, cost="squared") == pytest.approx(0, abs=1e-12)
+
+
+def test_on_a_line_tokens_agree_with_scipy(henon_tokens, henon_grid):
+    centres = henon_grid.centres[:, :1]
+    for a, b in itertools.pairwise(henon_tokens[:, :700]):
+        expected = stats.wasserstein_distance(centres[a, 0], centres[b, 0])
+        assert token_distance(a, b, centres) == pytest.approx(expected, rel=1e-9)
+
+
+def test_in_the_squared_cost_what_is_common_does_move():
+    """A chain of steps is cheaper than one leap: 0, 1 to 1, 2 costs 1 and not 4 / 2."""
+    a, b, centres = np.array([0, 1]), np.array([1, 2]), np.arange(3.0)[:, None]
+    assert token_distance(a, b, centres, cost="squared") == pytest.approx(1)
+    assert token_distance(a, b, centres) == pytest.approx(1)
+
+
+def test_rollout_measures_are_the_measures_one_by_one(henon_tokens, henon_grid):
+    batches = henon_tokens[:8, :500].reshape(4, 2, 500)
+    centres, training = henon_grid.centres, henon_tokens[8:10]
+    euclidean, squared = (Reference(batches, centres, c) for c in ("euclidean", "squared"))
+    rng = np.random.default_rng(0)
+    samples = [rng.integers(0, len(centres), (2, 300)), np.tile(henon_tokens[:2, :7], (1, 30))]
+    matched = henon_tokens[10:]
+    measures = rollout_measures(samples, euclidean, squared, matched, training)
+    assert list(measures) == [
+        "w1_model_true", "w1_ratio", "w1_ratio_matched", "w2sq_model_true", "w2sq_ratio",
+        "unseen_transitions", "unseen_cells", "periodic_fraction",
+    ]  # fmt: skip
+    without = rollout_measures(samples, euclidean, None, matched, training)
+    assert list(without) == [name for name in measures if not name.startswith("w2sq")]
+    assert all(without[name] == measures[name] for name in without)
+    seen = {pair for row in training.tolist() for pair in itertools.pairwise(row)}
+    for i, sample in enumerate(samples):
+        for name, cost in (("w1", "euclidean"), ("w2sq", "squared")):
+            distances = [token_distance(sample, batches[j], centres, cost=cost) for j in (0, 2)]
+            pairs = [token_distance(*batches[j : j + 2], centres, cost=cost) for j in (0, 2)]
+            assert measures[f"{name}_model_true"][i] == pytest.approx(np.median(distances))
+            ratio = np.median(distances) / np.median(pairs)
+            assert measures[f"{name}_ratio"][i] == pytest.approx(ratio)
+        ratio = token_distance(sample, matched, centres) / np.median(euclidean.true_true)
+        assert measures["w1_ratio_matched"][i] == pytest.approx(ratio)
+        steps = [pair for row in sample.tolist() for pair in itertools.pairwise(row)]
+        unseen = np.mean([pair not in seen for pair in steps])
+        assert measures["unseen_transitions"][i] == pytest.approx(unseen)
+        cells = set(training.ravel().tolist())
+        unseen = np.mean([cell not in cells for cell in sample.ravel().tolist()])
+        assert measures["unseen_cells"][i] == pytest.approx(unseen)
+    assert measures["periodic_fraction"] == [0, 1]
 
 
 def test_reference_follows_the_protocol(henon_tokens, henon_grid):
@@ -64,7 +153,32 @@ def test_a_short_stay_is_no_cycle():
 
 
 def test_unseen_transitions_count_steps_not_cells():
-    assert unseen_transitions(np.array([[0, 1, 2, 0]]), np.array([[0, 1, 2, 1, 0]]), 3) == 0.5
+    seen = transitions(np.array([[0, 1, 2, 0]]), 3)
+    assert unseen_transitions(seen, np.array([[0, 1, 2, 1, 0]]), 3) == 0.5
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    arrays(np.int64, (3, 6), elements=st.integers(0, 4)),
+    arrays(np.int64, (2, 9), elements=st.integers(0, 4)),
+)
+def test_transitions_never_cross_from_one_row_to_the_next(training, generated):
+    known = {pair for row in training.tolist() for pair in itertools.pairwise(row)}
+    numbers = transitions(training, 5)
+    assert {divmod(number, 5) for number in numbers.tolist()} == known
+    assert (np.diff(numbers) > 0).all()
+    steps = [pair for row in generated.tolist() for pair in itertools.pairwise(row)]
+    expected = np.mean([pair not in known for pair in steps])
+    assert unseen_transitions(numbers, generated, 5) == pytest.approx(expected)
+
+
+def test_transitions_of_a_large_vocabulary_are_not_confused():
+    """The number of a transition exceeds 32 bits: 125000 cells of a 50-cell cube, squared."""
+    vocabulary = 125_000
+    training = np.array([[124_999, 124_998, 0]], dtype=np.int32)
+    seen = transitions(training, vocabulary)
+    assert seen.tolist() == [124_998 * vocabulary, 124_999 * vocabulary + 124_998]
+    assert unseen_transitions(seen, training[:, ::-1], vocabulary) == 1
 
 
 def test_intervals_of_few_samples_have_their_stated_level():

@@ -19,7 +19,8 @@ def test_mean_separation_is_the_mean_of_norms():
 
 def test_a_translation_is_everywhere_its_length_away():
     a = np.random.default_rng(1).normal(size=(5, 9, 3))
-    np.testing.assert_allclose(mean_separation(a, a + [2.0, 3.0, 6.0]), 7, rtol=1e-12)
+    shift = np.array([2.0, 3.0, 6.0])
+    np.testing.assert_allclose(mean_separation(a, a + shift), 7, rtol=1e-12)
     np.testing.assert_array_equal(mean_separation(a, a), 0)
 
 

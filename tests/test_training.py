@@ -69,6 +69,56 @@ def test_one_step_of_adamw_is_torchs(cycle):
     assert_same(weights(result), {k: v.clone() for k, v in twin.state_dict().items()})
 
 
+@pytest.mark.parametrize(
+    ("precision", "width", "vocabulary", "device", "expected"),
+    [
+        ("fp32", 768, 2500, "cuda", False),
+        ("fp32", 768, 2500, "cpu", False),
+        ("bf16", 16, 6, "cpu", True),
+        ("bf16", 16, 6, "cuda", True),
+        ("auto", 16, 6, "cuda", True),
+        ("auto", 128, 400, "cpu", True),
+        ("auto", 127, 400, "cpu", False),
+        ("auto", 128, 399, "cpu", False),
+    ],
+)
+def test_bf16_is_used_where_it_pays(precision, width, vocabulary, device, expected):
+    config = TrainingConfig(1, 1, precision=precision)
+    assert config.autocast(GPTConfig(vocabulary, heads=1, width=width), device) is expected
+
+
+@pytest.mark.parametrize(
+    ("precision", "context", "attention"),
+    [("fp32", 8, "sdpa"), ("bf16", 8, "eager"), ("bf16", 257, "sdpa")],
+)
+def test_short_contexts_in_bf16_train_with_plain_attention(cycle, precision, context, attention):
+    tokens = np.tile(cycle, (1, 2))
+    model = dataclasses.replace(MODEL, context=context)
+    config = TrainingConfig(1, 2, precision=precision)
+    seen = []
+    original = training.NextTokenLoss.forward
+
+    def watched(self, batch):
+        seen.append(self.model.gpt2.config._attn_implementation)
+        return original(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.NextTokenLoss, "forward", watched)
+        train(tokens, None, model, config, device="cpu")
+    assert seen == [attention]
+
+
+def test_plain_attention_is_the_same_function():
+    torch.manual_seed(0)
+    model = training.TokenGPT(dataclasses.replace(MODEL, dropout=0.0))
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    tokens = torch.randint(0, 6, (4, 8))
+    fused = model(tokens)
+    model.gpt2.set_attn_implementation("eager")
+    torch.testing.assert_close(model(tokens), fused)
+
+
 class Stopped(Exception):
     pass
 

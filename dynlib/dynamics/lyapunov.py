@@ -48,7 +48,7 @@ def tangent_exponents(
     Raises
     ------
     ValueError
-        If `n_steps` is smaller than 1.
+        If `n_steps` is smaller than 1 or `alignment` than 0.
 
     Examples
     --------
@@ -61,8 +61,10 @@ def tangent_exponents(
     ----------
     Benettin, Galgani, Giorgilli & Strelcyn (1980), Meccanica 15, 9-20.
     """
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be at least 1, got {n_steps}")
+    if n_steps < 1 or alignment < 0:
+        raise ValueError(
+            f"n_steps must be at least 1 and alignment at least 0, got {n_steps} and {alignment}"
+        )
     frame = np.broadcast_to(np.eye(system.dim), (len(states), system.dim, system.dim))
     total = np.zeros(states.shape)
     flow = isinstance(system, TimeMap)

@@ -239,18 +239,20 @@ def log_probabilities(
     Raises
     ------
     ValueError
-        If the windows are longer than the context allows.
+        If the windows are longer than the context allows, or shorter than `last` asks.
     """
     if windows.shape[1] - 1 > model.config.context:
         raise ValueError(
             f"windows of {windows.shape[1]} tokens need a context of {windows.shape[1] - 1}, "
             f"the model's is {model.config.context}"
         )
+    positions = windows.shape[1] - 1 if last is None else last
+    if not 1 <= positions < windows.shape[1]:
+        raise ValueError(f"last must lie in [1, {windows.shape[1] - 1}], got {last}")
     model.eval()
-    kept = slice(-(last or windows.shape[1] - 1), None)
+    kept = slice(-positions, None)
     # As many windows at once as make a gigabyte of logits, at most 64.
-    logits_each = (last or windows.shape[1] - 1) * model.config.vocabulary
-    batch_size = max(1, min(64, 2**28 // logits_each))
+    batch_size = max(1, min(64, 2**28 // (positions * model.config.vocabulary)))
     likelihood, correct = [], []
     for start in range(0, len(windows), batch_size):
         tokens = torch.as_tensor(windows[start : start + batch_size], device=model.device)
@@ -356,4 +358,5 @@ def _draw(logits: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """
     cumulated = logits.softmax(-1).cumsum(-1)
     share = 1 - torch.rand(len(logits), 1, generator=generator, device=logits.device)  # (0, 1]
-    return torch.searchsorted(cumulated, share * cumulated[:, -1:])[:, 0]
+    drawn = torch.searchsorted(cumulated, share * cumulated[:, -1:])[:, 0]
+    return drawn.clamp_(max=logits.shape[1] - 1)  # a row of NaN, of a model that has failed

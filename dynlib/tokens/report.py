@@ -187,7 +187,7 @@ def sampling(
     batches = references[0].batches
     known = {"w1": references[0].true_true, "w2sq": references[1].true_true}
     rows = []
-    for n, length in [*designs, batches.shape[1:]]:
+    for n, length in dict.fromkeys([*designs, batches.shape[1:]]):
         last = (n, length) == batches.shape[1:]
         samples = [(fresh(n, length), fresh(n, length)) for _ in range(0 if last else pairs)]
         if last:

@@ -54,7 +54,7 @@ def find_shadows(
     wanted: int = 20,
     seed: int = 0,
 ) -> Shadows:
-    r"""Orbits near a state that write the same prompt, by rejection from a Gaussian cloud.
+    r"""Orbits near a state that begin in the same k cells, by rejection from a Gaussian cloud.
 
     .. math:: x \sim \mathcal N(x_0, \delta^2 I), \qquad \delta = l_d\, e^{-\lambda k \tau}
 

@@ -335,6 +335,7 @@ def _validate(model: TokenGPT, held_out: np.ndarray | None) -> float | None:
 
 
 def _finished(model: TokenGPT, weights: dict[str, torch.Tensor], state: dict) -> Trained:
+    model.gpt2.set_attn_implementation("sdpa")
     model.load_state_dict(weights)
     model.eval()
     rows = [[np.nan if value is None else value for value in row] for row in state["history"]]
