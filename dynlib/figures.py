@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from dynlib import plots, record
 
@@ -27,7 +28,7 @@ def context_curves(
         axes.plot(lengths, curve, "o-", markersize=3.5, color=plots.COLOURS["model"])
     orders = range(1, len(counts) + 1)
     axes.plot(orders, counts, "s--", markersize=4, color=plots.COLOURS["ngram4"])
-    plots.note(axes, len(counts), counts[-1], "n-grams", "ngram4", offset=(6, 4))
+    plots.note(axes, len(counts), counts[-1], "n-grams", "ngram4", offset=(0, -14), ha="center")
     plots.note(
         axes, lengths[-1], networks[0][-1], "GPT-2", "model", offset=(4, 10), ha="right"
     )  # fmt: skip
@@ -50,3 +51,13 @@ def dots(axes: Axes, methods: Sequence[str], measure: str) -> None:
         axes.plot(entry["value"], row, "|", color=colour, markersize=14, mew=2)
     axes.set_yticks(range(len(methods)), [plots.LABELS[m] for m in methods])
     axes.set_ylim(len(methods) - 0.5, -0.5)
+
+
+def ratios(axes: Axes, methods: Sequence[str]) -> None:
+    """Distance of each method from the truth over that of truth from truth; dashed: equal."""
+    dots(axes, methods, "w1_ratio")
+    axes.axvline(1, color=plots.MUTED, linestyle="--", linewidth=1)
+    axes.set(xscale="log", xlabel="W1 to truth / W1 of truth to truth")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())

@@ -467,9 +467,7 @@ report.rollouts(
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). The training replay copies true trajectories: its distance from one is chance. The Markov chain is near one as well, so this measure alone does not show that a network has learned more than one token of memory."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for eight methods with a dashed line at one."}}
 figure, axes = plots.figure(3.1)
-figures.dots(axes, list(short), "w1_ratio")
-axes.axvline(1, color=plots.MUTED, linestyle="--", linewidth=1)
-axes.set(xscale="log", xlabel="W1 to truth / W1 of truth to truth")
+figures.ratios(axes, list(short))
 plt.show()
 
 # %% [markdown]

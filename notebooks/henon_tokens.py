@@ -316,9 +316,7 @@ plt.show()
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). Bars span the seeds. Every method that samples is near the reference, the Markov chain included, so this measure alone does not show that a network has learned more than one token of memory. Decoding greedily and copying one's own past stray far from the truth."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for seven methods with intervals and a dashed line at one."}}
 figure, axes = plots.figure(2.9)
-figures.dots(axes, list(short), "w1_ratio")
-axes.axvline(1, color=plots.MUTED, linestyle="--", linewidth=1)
-axes.set(xscale="log", xlabel="W1 to truth / W1 of truth to truth")
+figures.ratios(axes, list(short))
 plt.show()
 
 # %% [markdown]
