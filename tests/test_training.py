@@ -163,7 +163,8 @@ def test_the_older_checkpoint_serves_when_the_newest_is_torn(cycle, tmp_path, mo
 
 
 KILLED = """
-import numpy as np, sys, pathlib, dataclasses
+import numpy as np, sys, pathlib, dataclasses, torch
+torch.set_num_threads({threads})  # sums are bitwise equal for equal threads only
 sys.path.insert(0, {tests!r})
 from test_training import MODEL, CONFIG
 from dynlib.tokens.training import train
@@ -174,7 +175,9 @@ train(tokens, None, MODEL, config, pathlib.Path({folder!r}), device="cpu", check
 
 
 def test_kill_9_in_the_middle_of_training(cycle, tmp_path):
-    code = KILLED.format(tests=os.path.dirname(__file__), folder=str(tmp_path))
+    code = KILLED.format(
+        tests=os.path.dirname(__file__), folder=str(tmp_path), threads=torch.get_num_threads()
+    )
     child = subprocess.Popen([sys.executable, "-c", code])
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("checkpoints/step-?????????")) and child.poll() is None:

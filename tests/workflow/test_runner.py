@@ -47,7 +47,7 @@ def test_runs_stamp_skip_and_stale(clone):
 
     # Code does, for the run that uses it and for no other.
     clone.edit(
-        "dynlib/tokens/gpt.py", "logits = logits / temperature", "logits = logits * 1 / temperature"
+        "dynlib/tokens/gpt.py", "cached, seen = cached + fresh", "cached, seen = 0 + cached + fresh"
     )
     found = lines(clone)
     assert " stale " in found["tiny"]
