@@ -1,0 +1,92 @@
+r"""Trajectories at tight tolerance, cut into pairs of a state and the next one."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.integrate import odeint
+
+from dynlib.dynamics.flows import Flow
+
+
+def integrate(
+    flow: Flow, initial: np.ndarray, times: np.ndarray, *, tolerance: float = 1e-12
+) -> np.ndarray:
+    r"""Solutions of a differential equation at given times, by LSODA.
+
+    Parameters
+    ----------
+    flow : Flow
+        The differential equation.
+    initial : numpy.ndarray
+        States at ``times[0]``, shape (batch, dim).
+    times : numpy.ndarray
+        Increasing times, shape (T,).
+    tolerance : float
+        Relative and absolute tolerance, in [1e-14, 0.1].
+
+    Returns
+    -------
+    numpy.ndarray
+        States of shape (batch, T, dim), float64.
+
+    Raises
+    ------
+    ValueError
+        If a shape or the tolerance is impossible.
+    RuntimeError
+        If the solver fails.
+
+    Examples
+    --------
+    >>> from dynlib.dynamics.systems import Lorenz
+    >>> integrate(Lorenz(), np.zeros((2, 3)), np.array([0.0, 1.0])).shape
+    (2, 2, 3)
+
+    References
+    ----------
+    Petzold (1983), SIAM J. Sci. Stat. Comput. 4, 136-148; through scipy.integrate.odeint, as
+    in Aluvihare et al. (2025), section 5.2.
+    """
+    initial = np.asarray(initial, dtype=np.float64)
+    if initial.ndim != 2 or initial.shape[1] != flow.dim or np.ndim(times) != 1:
+        raise ValueError(
+            f"initial states must have shape (batch, {flow.dim}) and times one axis, got "
+            f"{initial.shape} and {np.shape(times)}"
+        )
+    if not 1e-14 <= tolerance <= 0.1:
+        raise ValueError(f"tolerance must lie in [1e-14, 0.1], got {tolerance}")
+    equations = flow.equations()
+    solutions = np.empty((len(initial), len(times), flow.dim))
+    for start, solution in zip(initial, solutions, strict=True):
+        solution[:], report = odeint(
+            lambda state, _: equations(*state), start, times,
+            rtol=tolerance, atol=tolerance, full_output=True, mxstep=100_000,
+        )  # fmt: skip
+        if report["message"] != "Integration successful.":
+            raise RuntimeError(f"LSODA failed from {start.tolist()}: {report['message']}")
+    return solutions
+
+
+def pairs(trajectories: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All states (M, dim) of trajectories (batch, T, dim) that have a successor, and those.
+
+    Examples
+    --------
+    >>> pairs(np.arange(3.0).reshape(1, 3, 1))[1].ravel()
+    array([1., 2.])
+    """
+    dim = trajectories.shape[-1]
+    return trajectories[:, :-1].reshape(-1, dim), trajectories[:, 1:].reshape(-1, dim)
+
+
+def split_at_random(
+    states: tuple[np.ndarray, np.ndarray], share: float, seed: int
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Pairs in two parts, a `share` of them (rounded) and the rest, drawn at random.
+
+    A pair of the one part then lies between pairs of the other on the same trajectory.
+    """
+    order = np.random.default_rng(seed).permutation(len(states[0]))
+    size = round(share * len(order))
+    first, second = order[:size], order[size:]
+    return tuple(s[first] for s in states), tuple(s[second] for s in states)

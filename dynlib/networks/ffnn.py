@@ -1,0 +1,193 @@
+r"""Plain feed-forward networks with the activations of the paper's: the peers and the controls."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class FFNN(nn.Module):
+    r"""A dense network with three hidden layers: tanh, sigmoid, ReLU, then linear.
+
+    .. math:: y = W_4\,\mathrm{relu}(W_3\,\mathrm{sigmoid}(W_2 \tanh(W_1 x + b_1) + b_2) + b_3)
+              + b_4
+
+    Parameters
+    ----------
+    widths : sequence of five int
+        Sizes of input, hidden layers and output; the paper's 3-30-30-30-3 by default, which
+        has 2073 parameters.
+    dtype : torch.dtype
+        Of the weights.
+
+    Raises
+    ------
+    ValueError
+        If there are not five widths of at least 1.
+
+    Examples
+    --------
+    >>> sum(weight.numel() for weight in FFNN().parameters())
+    2073
+
+    References
+    ----------
+    Aluvihare, Lingsch, Li & Perera (2025), arXiv:2503.23697, section 4.1 and Table 1.
+    """
+
+    def __init__(
+        self, widths: Sequence[int] = (3, 30, 30, 30, 3), *, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        if len(widths) != 5 or min(widths) < 1:
+            raise ValueError(
+                f"FFNN needs five widths of at least 1 (input, three hidden, output), got "
+                f"{tuple(widths)}"
+            )
+        self.widths = tuple(widths)
+        self.n, self.n_out = widths[0], widths[-1]
+        for layer, (inner, outer) in enumerate(itertools.pairwise(widths), start=1):
+            weight = torch.zeros(outer, inner, dtype=dtype)
+            self.register_parameter(f"weight_{layer}", nn.Parameter(weight))
+            self.register_parameter(f"bias_{layer}", nn.Parameter(torch.zeros(outer, dtype=dtype)))
+        self.draw(torch.Generator().manual_seed(0))
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator) -> None:
+        r"""Draw torch's default initial weights, :math:`U(-1, 1)/\sqrt{\text{inputs}}`."""
+        for name, weight in self.named_parameters():
+            layer = int(name[-1])
+            noise = torch.rand(weight.shape, generator=generator, dtype=torch.float64)
+            weight.copy_((2 * noise - 1) / self.widths[layer - 1] ** 0.5)
+
+    @torch.no_grad()
+    def draw_alive(self, generator: torch.Generator, used: int | None = None) -> None:
+        r"""Draw initial weights for standardised data that leave every ReLU active.
+
+        The same care as :meth:`dynlib.networks.stnn.StNN.draw_alive`: biases lift the third
+        layer above 1/2 for every input, and outputs are spread by :math:`\pm 6/\sqrt w` with
+        random signs about zero. `used` is for that method's padding and must be None here.
+        """
+        if used not in (None, self.widths[-1]):
+            raise ValueError(f"FFNN pads no outputs, got used={used}")
+        self.draw(generator)
+        self.bias_3.copy_(0.5 - self.weight_3.clamp(max=0).sum(1))
+        shape = self.weight_4.shape
+        signs = torch.randint(0, 2, shape, generator=generator, dtype=torch.float64) * 2 - 1
+        self.weight_4.copy_(6 * signs / shape[1] ** 0.5)
+        self.bias_4.zero_()
+        self.bias_4.sub_(self(torch.zeros(self.n, dtype=self.bias_4.dtype)))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """States one time step on, shape (..., n)."""
+        h = torch.tanh(nn.functional.linear(states, self.weight_1, self.bias_1))
+        h = torch.sigmoid(nn.functional.linear(h, self.weight_2, self.bias_2))
+        h = torch.relu(nn.functional.linear(h, self.weight_3, self.bias_3))
+        return nn.functional.linear(h, self.weight_4, self.bias_4)
+
+    # --- many copies of the weights at once, each with its own batch, as training wants them
+
+    def split(self, theta: Tensor) -> dict[str, Tensor]:
+        """Weights by name, from flat vectors (copies, P): shapes (copies, ...)."""
+        parts = theta.split([weight.numel() for weight in self.parameters()], dim=-1)
+        named = zip(self.named_parameters(), parts, strict=True)
+        return {name: part.unflatten(-1, weight.shape) for (name, weight), part in named}
+
+    def evaluate(self, theta: Tensor, columns: Tensor) -> Tensor:
+        """Outputs (copies, n, batch) of copies with weights (copies, P), a column a state."""
+        return self.layers(self.split(theta), columns)[-1]
+
+    def layers(self, w: dict[str, Tensor], columns: Tensor) -> list[Tensor]:
+        """Values of all layers (copies, width, batch), the input's first."""
+        values = [columns]
+        for layer, act in enumerate((torch.tanh, torch.sigmoid, torch.relu, lambda z: z), 1):
+            bias = w[f"bias_{layer}"].unsqueeze(-1)
+            values.append(act(torch.baddbmm(bias, w[f"weight_{layer}"], values[-1])))
+        return values
+
+    def jacobian(
+        self, theta: Tensor, columns: Tensor, out: Tensor, fresh: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Outputs (copies, m, batch) and their derivatives (copies, P, m, batch) by all weights.
+
+        As :meth:`dynlib.networks.stnn.StNN.jacobian`, by back-propagation of all outputs.
+        """
+        w = self.split(theta)
+        copies, m, batch = len(theta), *out.shape[2:]
+        if m != self.widths[-1]:
+            raise ValueError(f"out has {m} outputs, the network {self.widths[-1]}")
+        _, h1, h2, h3, y = self.layers(w, columns)
+        if fresh:
+            out.zero_()
+        sizes = [weight.numel() for weight in self.parameters()]
+        blocks = dict(zip(w, out.split(sizes, dim=1), strict=True))
+        inner = {1: columns, 2: h1, 3: h2, 4: h3}
+        slopes = {3: (h3 > 0).to(h3.dtype), 2: h2 * (1 - h2), 1: 1 - h1 * h1}
+
+        last = blocks["weight_4"].view(copies, m, -1, m, batch).diagonal(dim1=1, dim2=3)
+        last.copy_(h3.unsqueeze(-1).expand(*h3.shape, m))
+        blocks["bias_4"].diagonal(dim1=1, dim2=2).fill_(1)
+        back = w["weight_4"].mT.unsqueeze(-1)  # dy/dh3, (copies, width, m, 1)
+        for layer in (3, 2, 1):
+            by_bias = blocks[f"bias_{layer}"]  # dy/dz, (copies, width, m, batch)
+            torch.mul(back, slopes[layer].unsqueeze(2), out=by_bias)
+            target = blocks[f"weight_{layer}"]
+            target = target.view(copies, by_bias.shape[1], -1, m, batch)
+            torch.mul(by_bias.unsqueeze(2), inner[layer][:, None, :, None, :], out=target)
+            if layer > 1:
+                back = (w[f"weight_{layer}"].mT @ by_bias.flatten(2)).unflatten(-1, (m, batch))
+        return y, out
+
+    @torch.no_grad()
+    def rescale(self, mean: Tensor, scale: Tensor, out_mean: Tensor, out_scale: Tensor) -> None:
+        """Turn a network of standardised states into the same network of raw ones, exactly."""
+        self.weight_1 /= scale
+        self.bias_1 -= self.weight_1 @ mean
+        self.weight_4 *= out_scale.unsqueeze(-1)
+        self.bias_4.copy_(out_mean + out_scale * self.bias_4)
+
+
+def widths_of_size(parameters: int, n: int = 3, within: float = 0.02) -> tuple[int, ...]:
+    """The most equal hidden widths whose network has a given number of parameters, nearly.
+
+    Parameters
+    ----------
+    parameters : int
+        Number of weights and biases wanted.
+    n : int
+        Number of inputs and of outputs.
+    within : float
+        Largest relative deviation.
+
+    Returns
+    -------
+    tuple of int
+        Five widths for :class:`FFNN`: of all within the deviation, those with the smallest
+        difference between widths, and among them the nearest number of parameters.
+
+    Raises
+    ------
+    ValueError
+        If no network comes near enough.
+
+    Examples
+    --------
+    >>> widths_of_size(388)
+    (3, 12, 12, 11, 3)
+    """
+    best = None
+    near = itertools.product(range(1, 1 + parameters // (n + 1)), range(-6, 7), range(-6, 7))
+    for a, b, c in ((a, a + i, a + j) for a, i, j in near if a + i > 0 and a + j > 0):
+        size = (n + 1) * a + (a + 1) * b + (b + 1) * c + (c + 1) * n
+        if abs(size - parameters) <= within * parameters:
+            rank = (max(a, b, c) - min(a, b, c), abs(size - parameters), -a, -b)
+            if best is None or rank < best[0]:
+                best = (rank, (n, a, b, c, n))
+    if best is None:
+        raise ValueError(
+            f"no network {n}-a-b-c-{n} has {parameters} parameters within {within:.0%}"
+        )
+    return best[1]

@@ -1,0 +1,106 @@
+r"""What is trained, how, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dynlib.networks.ffnn import FFNN
+from dynlib.networks.stnn import StNN
+
+#: Inputs (M, c) and targets (M, d).
+Pairs = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What is trained: a structured network of some branches, or a plain one of some widths.
+
+    Parameters
+    ----------
+    branches : int
+        Number of branches of an :class:`dynlib.networks.stnn.StNN`; 0 for a plain network.
+    widths : tuple of int
+        Widths of an :class:`dynlib.networks.ffnn.FFNN`, where `branches` is 0.
+    n : int
+        Length of the structured network's vectors; states are padded with zeros.
+    released : bool
+        The permutation of the authors' code.
+    """
+
+    branches: int = 0
+    widths: tuple[int, ...] = ()
+    n: int = 4
+    released: bool = False
+
+    def build(self, dtype: torch.dtype = torch.float64) -> StNN | FFNN:
+        """The network, with weights that are to be drawn."""
+        if self.branches:
+            return StNN(self.n, self.branches, released=self.released, dtype=dtype)
+        return FFNN(self.widths, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained by Levenberg–Marquardt steps on mini-batches.
+
+    Parameters
+    ----------
+    steps : int
+        Steps in all, those of the starts apart.
+    batch_size : int
+        Pairs a step; every pair is met once before any is met again.
+    printed : bool
+        The paper's setting: raw units, the authors' initial weights, float32, all outputs
+        (the padded one included), one start, damping by factors of ten. Otherwise:
+        standardised units, initial weights that leave no ReLU dead, float64, several starts,
+        damping by the gain ratio.
+    starts, start_steps : int
+        How many initial weights are tried a seed, for how many steps; the one with the
+        lowest error on the training pairs goes on.
+    float32 : bool
+        Calculate in float32 in our setting too.
+    marks : int
+        Rows of the history.
+    """
+
+    steps: int
+    batch_size: int
+    printed: bool = False
+    starts: int = 1
+    start_steps: int = 0
+    float32: bool = False
+    marks: int = 100
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Arithmetic of the training."""
+        return torch.float32 if self.printed or self.float32 else torch.float64
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and the record of its training.
+
+    Parameters
+    ----------
+    model : StNN or FFNN
+        For raw units, float64.
+    seconds : float
+        Wall time of the training's share of this seed.
+    history : numpy.ndarray
+        Rows (step, mean training error since the row before, validation error of every
+        coordinate), mean squares in raw units; shape (marks, 2 + d).
+    dead : int
+        Units of the third layer that are zero on all training pairs looked at.
+    solves : float
+        Factorisations a step.
+    """
+
+    model: StNN | FFNN
+    seconds: float
+    history: np.ndarray
+    dead: int
+    solves: float

@@ -1,0 +1,251 @@
+r"""Training one architecture from several seeds, with several starts and with checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from dynlib import checkpoint
+from dynlib.device import resolve_device
+from dynlib.networks.levenberg import LevenbergMarquardt
+from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained
+from dynlib.progress import Meter
+
+
+def train(
+    architecture: Architecture,
+    recipe: Recipe,
+    pairs: Pairs,
+    seeds: Sequence[int],
+    *,
+    validation: Pairs,
+    folder: Path | None = None,
+    device: str = "cpu",
+    checkpoint_seconds: float = 15.0,
+    label: str = "training",
+) -> list[Trained]:
+    r"""Minimise the mean squared error of the next state, from several seeds side by side.
+
+    .. math:: \min_\theta \frac1{|\mathcal B|} \sum_{(x, x') \in \mathcal B}
+              \lVert f_\theta(x) - x' \rVert_2^2
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The network.
+    recipe : Recipe
+        The training.
+    pairs : pair of numpy.ndarray
+        Inputs (M, c) and what follows them, (M, d), in raw units.
+    seeds : sequence of int
+        Each draws its own initial weights and order of batches. Seeds that share one call
+        share its time; results do not depend on who else is trained.
+    validation : pair of numpy.ndarray
+        Pairs that are looked at and never learnt from.
+    folder : pathlib.Path, optional
+        Where the checkpoints and the finished networks live. What is finished is loaded, what
+        was interrupted goes on.
+    device : str
+        ``"cpu"``, ``"cuda"`` or ``"auto"``. Networks of this size are as fast on a CPU.
+    checkpoint_seconds : float
+        Seconds between two checkpoints.
+    label : str
+        What the lines of progress call this training.
+
+    Returns
+    -------
+    list of Trained
+        One a seed.
+
+    Raises
+    ------
+    ValueError
+        If the pairs do not match or are fewer than a batch.
+    """
+    inputs, targets = pairs
+    matched = inputs.ndim == targets.ndim == 2 and len(targets) == len(inputs)
+    if not matched or len(inputs) < recipe.batch_size:
+        raise ValueError(
+            f"pairs must be arrays (M, c) and (M, d) with M at least the batch size "
+            f"{recipe.batch_size}, got {inputs.shape} and {targets.shape}"
+        )
+    with threadpool_limits(torch.get_num_threads()):
+        return _Training(
+            architecture, recipe, pairs, list(seeds), validation, resolve_device(device)
+        ).run(folder, checkpoint_seconds, label)
+
+
+class _Training:
+    """The state of one call of :func:`train`: copies of the weights and where they stand."""
+
+    def __init__(self, architecture, recipe, pairs, seeds, validation, device) -> None:
+        self.device = device
+        self.architecture, self.recipe, self.seeds = architecture, recipe, seeds
+        self.model = architecture.build(recipe.dtype)
+        self.units = [
+            (np.zeros(states.shape[1]), np.ones(states.shape[1]))
+            if recipe.printed
+            else (states.mean(0), states.std(0))
+            for states in pairs
+        ]  # mean and scale of inputs and of targets
+        self.d = pairs[1].shape[1]
+        self.outputs = self.model.n_out if recipe.printed else self.d  # a padded one is exact
+        self.learn, self.held_out = self._columns(pairs), self._columns(validation)
+        self.scale = torch.as_tensor(self.units[1][1], device=self.device)
+
+    def _columns(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Inputs and targets in the units of the training, padded with zeros, a column each."""
+        columns = []
+        for states, (mean, scale), width in zip(
+            pairs, self.units, (self.model.n, self.outputs), strict=True
+        ):
+            scaled = ((states - mean) / scale).T
+            padded = np.pad(scaled, ((0, width - len(scaled)), (0, 0)))
+            columns.append(torch.as_tensor(padded, dtype=self.recipe.dtype, device=self.device))
+        return tuple(columns)
+
+    def _draw(self, seed: int, start: int) -> Tensor:
+        generator = torch.Generator().manual_seed(1000 * seed + start)
+        if self.recipe.printed:
+            self.model.draw(generator)
+        else:
+            self.model.draw_alive(generator, used=self.d)
+        weights = [weight.detach().flatten() for weight in self.model.parameters()]
+        return torch.cat(weights).to(self.device, copy=True)
+
+    def _batches(self, seeds: Sequence[int], stage: int, first: int) -> Iterator[Tensor]:
+        """Indices (copies, batch) of every step from `first` on: a new shuffle a pass."""
+        size, held = self.recipe.batch_size, {}
+        each = self.learn[0].shape[1] // size
+        step = first
+        while True:
+            chosen = []
+            for seed in seeds:
+                key = [seed, stage, step // each]
+                if held.get(seed, (None,))[0] != key:
+                    held[seed] = key, np.random.default_rng(key).permutation(each * size)
+                chosen.append(held[seed][1][step % each * size :][:size])
+            yield torch.as_tensor(np.stack(chosen), device=self.device)
+            step += 1
+
+    def _step(self, optimizer: LevenbergMarquardt, chosen: Tensor) -> Tensor:
+        """One step of every copy on the pairs chosen for it, indices (copies, batch)."""
+        return optimizer.step(*(c[:, chosen].transpose(0, 1).contiguous() for c in self.learn))
+
+    def _optimizer(self, theta: Tensor) -> LevenbergMarquardt:
+        rule = "factor" if self.recipe.printed else "gain"
+        return LevenbergMarquardt(self.model, theta, rule=rule)
+
+    def _errors(self, theta: Tensor, columns: Sequence[Tensor]) -> Tensor:
+        """Mean squared error of every copy and coordinate, in raw units: (copies, d)."""
+        total, parts = 0, zip(*(c.split(4096, dim=1) for c in columns), strict=True)
+        for inputs, targets in parts:
+            outputs = self.model.evaluate(theta, inputs.expand(len(theta), *inputs.shape))
+            error = outputs[:, : self.d] - targets[: self.d]
+            total = total + error.double().square().sum(-1)
+        return total / columns[0].shape[1] * self.scale**2
+
+    def _stride(self) -> int:
+        """Every so many training pairs make a sample of some 8000."""
+        return max(1, self.learn[0].shape[1] // 8000)
+
+    def _best_starts(self) -> Tensor:
+        """The best of several initial weights of every seed, by the error on training pairs."""
+        recipe, chosen = self.recipe, []
+        few = [c[:, :: self._stride()] for c in self.learn]
+        for seed in self.seeds:
+            optimizer = self._optimizer(
+                torch.stack([self._draw(seed, start) for start in range(recipe.starts)])
+            )
+            batches = self._batches([seed] * recipe.starts, 0, 0)
+            for _, batch in zip(range(recipe.start_steps), batches, strict=False):
+                self._step(optimizer, batch)
+            relative = (self._errors(optimizer.theta, few) / self.scale**2).sum(-1)
+            error = torch.nan_to_num(relative, nan=torch.inf)
+            chosen.append(optimizer.theta[error.argmin()])
+        return torch.stack(chosen)
+
+    @torch.no_grad()
+    def run(self, folder, checkpoint_seconds, label) -> list[Trained]:
+        if folder is not None and (folder / "model").exists():
+            try:
+                return self._finished(*checkpoint.load(folder / "model"))
+            except checkpoint.DamagedCheckpoint:
+                shutil.rmtree(folder / "model", ignore_errors=True)
+        start = saved = time.monotonic()
+        recipe, history, step, seconds, solves = self.recipe, [], 0, 0.0, 0
+        resumed = checkpoint.latest_step(folder / "checkpoints") if folder is not None else None
+        if resumed is not None:
+            tensors, state = resumed
+            optimizer = self._optimizer(tensors["theta"].to(self.device))
+            optimizer.restore({name: tensors[name].to(self.device) for name in optimizer.state()})
+            step, seconds, history = state["step"], state["seconds"], state["history"]
+            solves, total, counted = state["solves"], tensors["total"], state["counted"]
+        else:
+            first = [self._draw(seed, 0) for seed in self.seeds]
+            first = self._best_starts() if recipe.starts > 1 else torch.stack(first)
+            optimizer = self._optimizer(first)
+            total, counted = torch.zeros(len(self.seeds), self.d, dtype=torch.float64), 0
+        total = total.to(self.device)
+        mark = max(1, recipe.steps // recipe.marks)
+        meter = Meter(label, recipe.steps, done=step)
+        for batch in self._batches(self.seeds, 1, step):
+            if step == recipe.steps:
+                break
+            loss = self._step(optimizer, batch)
+            step, total, counted = step + 1, total + loss[:, : self.d].double(), counted + 1
+            if step % mark == 0 or step == recipe.steps:
+                errors = self._errors(optimizer.theta, self.held_out)
+                mean = (total / counted * self.scale**2).mean(-1)
+                history.append([step, mean.tolist(), errors.tolist()])
+                total, counted = torch.zeros_like(total), 0
+                meter.update(step, f"validation {errors.mean(-1).median():.2e}")
+            now = time.monotonic()
+            if folder is not None and step < recipe.steps and now - saved > checkpoint_seconds:
+                state = {
+                    "history": history, "counted": counted, "seconds": seconds + now - start,
+                    "solves": solves + optimizer.solves,
+                }  # fmt: skip
+                tensors = optimizer.state() | {"total": total}
+                checkpoint.save_step(folder / "checkpoints", step, tensors, state)
+                saved = time.monotonic()
+        few = self.learn[0][:, :: self._stride()]
+        hidden = self.model.layers(
+            self.model.split(optimizer.theta), few.expand(len(self.seeds), *few.shape)
+        )[-2]
+        dead = (hidden <= 0).all(-1).flatten(1).sum(1)
+        state = {
+            "architecture": dataclasses.asdict(self.architecture),
+            "recipe": dataclasses.asdict(recipe),
+            "seeds": self.seeds,
+            "seconds": seconds + time.monotonic() - start,
+            "history": history,
+            "dead": dead.tolist(),
+            "solves": (solves + optimizer.solves) / max(1, recipe.steps) / len(self.seeds),
+        }
+        tensors = {"theta": optimizer.theta}
+        if folder is not None:
+            checkpoint.save(folder / "model", tensors, state)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        return self._finished(tensors, state)
+
+    def _finished(self, tensors: dict[str, Tensor], state: dict) -> list[Trained]:
+        """The networks in raw units, one a seed."""
+        (mean, scale), out = (tuple(map(torch.as_tensor, unit)) for unit in self.units)
+        results = []
+        for i, theta in enumerate(tensors["theta"].double().cpu()):
+            model = self.architecture.build()
+            torch.nn.utils.vector_to_parameters(theta, model.parameters())
+            model.rescale(mean, scale, *out)
+            rows = [[step, loss[i], *errors[i]] for step, loss, errors in state["history"]]
+            share = state["seconds"] / len(self.seeds)
+            results.append(Trained(model, share, np.array(rows), state["dead"][i], state["solves"]))
+        return results
