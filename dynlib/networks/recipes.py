@@ -1,4 +1,4 @@
-r"""What is trained, how, and what comes of it."""
+"""What is trained, how, and what comes of it."""
 
 from __future__ import annotations
 
@@ -60,8 +60,6 @@ class Recipe:
     starts, start_steps : int
         How many initial weights are tried a seed, for how many steps; the one with the
         lowest error on the training pairs goes on.
-    float32 : bool
-        Calculate in float32 in our setting too.
     marks : int
         Rows of the history.
     """
@@ -71,13 +69,12 @@ class Recipe:
     printed: bool = False
     starts: int = 1
     start_steps: int = 0
-    float32: bool = False
     marks: int = 100
 
     @property
     def dtype(self) -> torch.dtype:
         """Arithmetic of the training."""
-        return torch.float32 if self.printed or self.float32 else torch.float64
+        return torch.float32 if self.printed else torch.float64
 
 
 @dataclass(frozen=True)

@@ -263,10 +263,14 @@ class StNN(nn.Module):
 
         d3, d4 = (w[f"diagonal_{layer}"][..., :m, None] for layer in (3, 4))
         h2, h3 = h2[..., :m, :], h3[..., :m, :]
-        g3 = d4 * (h3 > 0)  # dy/dz of each layer
-        g2 = g3 * d3 * (h2 * (1 - h2))
-        slope = second[..., :m, :].mT.unsqueeze(-1) * (1 - h1 * h1).unsqueeze(-2)
-        g1 = torch.mul(slope, g2.unsqueeze(-3), out=blocks["bias_1"])
+        flat = torch.ones_like
+        slope_3 = flat(h3) if self.linear else h3 > 0
+        slope_2 = flat(h2) if self.linear else h2 * (1 - h2)
+        slope_1 = flat(h1) if self.linear else 1 - h1 * h1
+        g3 = d4 * slope_3  # dy/dz of each layer
+        g2 = g3 * d3 * slope_2
+        reach = second[..., :m, :].mT.unsqueeze(-1) * slope_1.unsqueeze(-2)
+        g1 = torch.mul(reach, g2.unsqueeze(-3), out=blocks["bias_1"])
         for name, values in (("bias_2", g2), ("diagonal_3", g3 * h2), ("bias_3", g3),
                              ("diagonal_4", h3)):  # fmt: skip
             blocks[name].diagonal(dim1=2, dim2=3).copy_(values.mT)
