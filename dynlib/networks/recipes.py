@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -79,25 +80,44 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network and the record of its training.
+    """A training that has come to its end: the networks on its way, and their errors.
 
     Parameters
     ----------
-    model : StNN or FFNN
-        For raw units, float64.
-    seconds : float
-        Wall time of the training's share of this seed.
+    architecture : Architecture
+        What was trained.
+    units : tuple of two (mean, scale)
+        Units of inputs and of targets in which it was trained.
+    weights : torch.Tensor
+        Weights at every mark, in those units, shape (marks, P).
     history : numpy.ndarray
-        Rows (step, mean training error since the row before, validation error of every
+        Rows (step, mean training error since the mark before, validation error of every
         coordinate), mean squares in raw units; shape (marks, 2 + d).
+    seconds : numpy.ndarray
+        Wall time of this seed's share of the training until every mark, (marks,).
     dead : int
         Units of the third layer that are zero on all training pairs looked at.
     solves : float
         Factorisations a step.
     """
 
-    model: StNN | FFNN
-    seconds: float
+    architecture: Architecture
+    units: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    weights: torch.Tensor
     history: np.ndarray
+    seconds: np.ndarray
     dead: int
     solves: float
+
+    def at(self, mark: int) -> StNN | FFNN:
+        """The network at a mark, for raw units, float64."""
+        model = self.architecture.build()
+        torch.nn.utils.vector_to_parameters(self.weights[mark].double(), model.parameters())
+        inner, outer = (tuple(map(torch.as_tensor, unit)) for unit in self.units)
+        model.rescale(*inner, *outer)
+        return model
+
+    @cached_property
+    def model(self) -> StNN | FFNN:
+        """The finished network, for raw units, float64."""
+        return self.at(-1)

@@ -311,52 +311,6 @@ class StNN(nn.Module):
         self.diagonal_4[:, outer] *= out_scale
         self.bias_4[outer] = out_mean + out_scale * self.bias_4[outer]
 
-    def assembled(self) -> AssembledStNN:
-        """The same map with its factors multiplied out, for inference."""
-        return AssembledStNN(self)
-
-
-class AssembledStNN(nn.Module):
-    """A structured network whose factors have been multiplied out: two small dense products.
-
-    Parameters
-    ----------
-    model : StNN
-        The network; later changes of its weights do not reach this copy.
-    """
-
-    def __init__(self, model: StNN) -> None:
-        super().__init__()
-        w = {name: weight.detach() for name, weight in model.named_parameters()}
-        n, p = model.n, model.branches
-        first = model.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
-        second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
-        self.n, self.linear = n, model.linear
-        self.register_buffer("first", first.reshape(p * 2 * n, n).contiguous())
-        self.register_buffer("bias_1", w["bias_1"].reshape(-1, 1).clone())
-        self.register_buffer("second", second.contiguous())
-        self.register_buffer("bias_2", w["bias_2"].unsqueeze(-1).clone())
-        self.register_buffer("diagonal_3", w["diagonal_3"].unsqueeze(-1).clone())
-        self.register_buffer("bias_3", w["bias_3"].unsqueeze(-1).clone())
-        fourth = torch.diag_embed(w["diagonal_4"]).permute(1, 0, 2).reshape(n, p * n)
-        self.register_buffer("fourth", fourth.contiguous())
-        self.register_buffer("bias_4", w["bias_4"].unsqueeze(-1).clone())
-
-    def forward(self, states: Tensor) -> Tensor:
-        """States one time step on, shape (..., n) as the input."""
-        columns = states.reshape(-1, self.n).mT
-        h1 = torch.addmm(self.bias_1, self.first, columns)
-        if not self.linear:
-            h1 = h1.tanh_()
-        h2 = torch.baddbmm(self.bias_2, self.second, h1.view(len(self.second), -1, h1.shape[1]))
-        if not self.linear:
-            h2 = h2.sigmoid_()
-        h3 = torch.addcmul(self.bias_3, h2, self.diagonal_3)
-        if not self.linear:
-            h3 = h3.relu_()
-        y = torch.addmm(self.bias_4, self.fourth, h3.view(-1, h3.shape[-1]))
-        return y.mT.reshape(states.shape)
-
 
 def _levels(size: int) -> list[int]:
     """Lengths of the transforms that have twiddles: size, size/2, ..., 4."""

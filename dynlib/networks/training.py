@@ -2,7 +2,6 @@ r"""Training one architecture from several seeds, with several starts and with c
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -181,7 +180,7 @@ class _Training:
             except checkpoint.DamagedCheckpoint:
                 shutil.rmtree(folder / "model", ignore_errors=True)
         start = saved = time.monotonic()
-        recipe, history, step, seconds, solves = self.recipe, [], 0, 0.0, 0
+        recipe, history, path, step, seconds, solves = self.recipe, [], [], 0, 0.0, 0
         resumed = checkpoint.latest_step(folder / "checkpoints") if folder is not None else None
         if resumed is not None:
             tensors, state = resumed
@@ -189,6 +188,7 @@ class _Training:
             optimizer.restore({name: tensors[name].to(self.device) for name in optimizer.state()})
             step, seconds, history = state["step"], state["seconds"], state["history"]
             solves, total, counted = state["solves"], tensors["total"], state["counted"]
+            path = list(tensors["path"])
         else:
             first = [self._draw(seed, 0) for seed in self.seeds]
             first = self._best_starts() if recipe.starts > 1 else torch.stack(first)
@@ -205,7 +205,9 @@ class _Training:
             if step % mark == 0 or step == recipe.steps:
                 errors = self._errors(optimizer.theta, self.held_out)
                 mean = (total / counted * self.scale**2).mean(-1)
-                history.append([step, mean.tolist(), errors.tolist()])
+                spent = seconds + time.monotonic() - start
+                history.append([step, spent, mean.tolist(), errors.tolist()])
+                path.append(optimizer.theta.cpu().clone())
                 total, counted = torch.zeros_like(total), 0
                 meter.update(step, f"validation {errors.mean(-1).median():.2e}")
             now = time.monotonic()
@@ -214,7 +216,9 @@ class _Training:
                     "history": history, "counted": counted, "seconds": seconds + now - start,
                     "solves": solves + optimizer.solves,
                 }  # fmt: skip
-                tensors = optimizer.state() | {"total": total}
+                empty = torch.zeros(0, *optimizer.theta.shape)
+                so_far = torch.stack(path) if path else empty
+                tensors = optimizer.state() | {"total": total, "path": so_far}
                 checkpoint.save_step(folder / "checkpoints", step, tensors, state)
                 saved = time.monotonic()
         few = self.learn[0][:, :: self._stride()]
@@ -223,29 +227,28 @@ class _Training:
         )[-2]
         dead = (hidden <= 0).all(-1).flatten(1).sum(1)
         state = {
-            "architecture": dataclasses.asdict(self.architecture),
-            "recipe": dataclasses.asdict(recipe),
-            "seeds": self.seeds,
-            "seconds": seconds + time.monotonic() - start,
             "history": history,
             "dead": dead.tolist(),
-            "solves": (solves + optimizer.solves) / max(1, recipe.steps) / len(self.seeds),
+            "solves": (solves + optimizer.solves) / recipe.steps / len(self.seeds),
         }
-        tensors = {"theta": optimizer.theta}
+        tensors = {"path": torch.stack(path)}
         if folder is not None:
             checkpoint.save(folder / "model", tensors, state)
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         return self._finished(tensors, state)
 
     def _finished(self, tensors: dict[str, Tensor], state: dict) -> list[Trained]:
-        """The networks in raw units, one a seed."""
-        (mean, scale), out = (tuple(map(torch.as_tensor, unit)) for unit in self.units)
-        results = []
-        for i, theta in enumerate(tensors["theta"].double().cpu()):
-            model = self.architecture.build()
-            torch.nn.utils.vector_to_parameters(theta, model.parameters())
-            model.rescale(mean, scale, *out)
-            rows = [[step, loss[i], *errors[i]] for step, loss, errors in state["history"]]
-            share = state["seconds"] / len(self.seeds)
-            results.append(Trained(model, share, np.array(rows), state["dead"][i], state["solves"]))
-        return results
+        """One record a seed."""
+        share = 1 / len(self.seeds)
+        return [
+            Trained(
+                self.architecture,
+                tuple(self.units),
+                tensors["path"][:, i],
+                np.array([[step, loss[i], *error[i]] for step, _, loss, error in state["history"]]),
+                np.array([row[1] * share for row in state["history"]]),
+                state["dead"][i],
+                state["solves"],
+            )
+            for i in range(len(self.seeds))
+        ]

@@ -1,0 +1,78 @@
+"""What a one-step network is worth: its errors, its failures, its active directions."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from dynlib.networks.ffnn import FFNN
+from dynlib.networks.recipes import Pairs
+from dynlib.networks.stnn import StNN
+
+
+def padded(states: np.ndarray, n: int) -> torch.Tensor:
+    """States (..., d) with zeros up to n coordinates, float64."""
+    return nn.functional.pad(torch.as_tensor(states), (0, n - states.shape[-1]))
+
+
+def one_step_errors(model: StNN | FFNN, pairs: Pairs) -> np.ndarray:
+    r"""Mean squared one-step error of every coordinate, in the units of the pairs.
+
+    .. math:: \frac1M \sum_{(x, x')} (f(x) - x')_i^2
+
+    Parameters
+    ----------
+    model : StNN or FFNN
+        A network; padded inputs and outputs are seen to here.
+    pairs : pair of numpy.ndarray
+        Inputs (M, c) and targets (M, d).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (d,).
+    """
+    inputs, targets = pairs
+    with torch.no_grad():
+        outputs = model(padded(inputs, model.n)).numpy()[:, : targets.shape[1]]
+    return np.square(outputs - targets).mean(0)
+
+
+def failed(errors: np.ndarray, variance: np.ndarray) -> bool:
+    """Whether a coordinate's error exceeds one per cent of its variance, or is not finite.
+
+    Examples
+    --------
+    >>> failed(np.array([1e-3, 2.0]), np.array([60.0, 80.0]))
+    True
+    """
+    return not (np.isfinite(errors).all() and (errors <= 0.01 * variance).all())
+
+
+def active_directions(model: StNN | FFNN, states: np.ndarray, tolerance: float = 1e-9) -> int:
+    r"""Rank of the derivative of all outputs by all weights, over many states.
+
+    Directions in weight space that leave the map unchanged do not count: weights that meet
+    padding, and scalings that cancel.
+
+    Parameters
+    ----------
+    model : StNN or FFNN
+        At its trained weights, float64.
+    states : numpy.ndarray
+        Inputs, shape (M, d), in the model's units.
+    tolerance : float
+        Singular values below this share of the largest count as zero, after every weight's
+        derivative has been scaled to one.
+    """
+    theta = torch.cat([weight.detach().flatten() for weight in model.parameters()])
+    columns = padded(states, model.n).mT.contiguous()
+    m = min(states.shape[1], model.n_out)
+    out = torch.empty(1, len(theta), m, columns.shape[1], dtype=theta.dtype)
+    with torch.no_grad():
+        _, jacobian = model.jacobian(theta.unsqueeze(0), columns.unsqueeze(0), out)
+    rows = jacobian[0].flatten(1)
+    norms = rows.norm(dim=1, keepdim=True)
+    values = torch.linalg.svdvals(rows / torch.where(norms > 0, norms, 1.0))
+    return int((values > tolerance * values[0]).sum())

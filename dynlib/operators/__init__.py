@@ -1,0 +1,1 @@
+"""Linear operators with structure: Hankel products, and operators fitted to snapshots."""
