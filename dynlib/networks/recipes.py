@@ -112,7 +112,9 @@ class Trained:
     def at(self, mark: int) -> StNN | FFNN:
         """The network at a mark, for raw units, float64."""
         model = self.architecture.build()
-        torch.nn.utils.vector_to_parameters(self.weights[mark].double(), model.parameters())
+        torch.nn.utils.vector_to_parameters(
+            self.weights[mark].to(torch.float64, copy=True), model.parameters()
+        )
         inner, outer = (tuple(map(torch.as_tensor, unit)) for unit in self.units)
         model.rescale(*inner, *outer)
         return model
