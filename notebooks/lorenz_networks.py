@@ -404,7 +404,7 @@ axes.set_xticks([68, 132, 260, 388, 2073], ["68", "132", "260", "388", "2073"])
 axes.minorticks_off()
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Training (thin) and validation (thick) error against steps (their Figure 4). Above: as printed, every seed; a plateau near 10 is a coordinate whose last ReLUs are all dead. Below: in our setting."}, "image": {"alt": "Two panels of error against steps on logarithmic axes. Above, several curves stay on plateaus of the order of ten; below, all curves fall."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Training (thin) and validation (thick) error against steps (their Figure 4). Above: as printed, every seed; a plateau near 10 is a coordinate whose last ReLUs are all dead. Below: in our setting."}, "image": {"alt": "Two panels of error against steps, both axes logarithmic. Above, several curves stay on plateaus of the order of ten; below, all curves fall."}}
 figure, panels = plots.figure(5.8, 2, 1)
 groups = (
     {**as_printed},
@@ -435,7 +435,7 @@ for axes, group in zip(panels, groups, strict=True):
             titles[name].replace(", as printed", "").replace(" 3-30-30-30-3", ""), (x, y), xytext=(4, 0),
             textcoords="offset points", color=colour, fontsize=9, va="center", annotation_clip=False,
         )  # fmt: skip
-    axes.set(yscale="log", ylabel="MSE")
+    axes.set(xscale="log", yscale="log", ylabel="MSE")
     axes.margins(x=0.0)
 panels[1].set_xlabel("Levenberg-Marquardt steps")
 plt.show()

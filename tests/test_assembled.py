@@ -1,0 +1,69 @@
+"""The network multiplied out against the network itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dynlib.networks.assembled import AssembledStNN
+from dynlib.networks.stnn import StNN
+from dynlib.operators.hankel import Hankel
+
+
+def draw(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def random(n=4, branches=3, *, dtype=torch.float64, **options):
+    """A network with weights that are all different, and with dead and living ReLUs."""
+    model = StNN(n, branches, dtype=dtype, **options)
+    flat = draw(sum(w.numel() for w in model.parameters()), dtype=dtype)
+    torch.nn.utils.vector_to_parameters(0.7 * flat, model.parameters())
+    return model
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("options", [{}, {"released": True}, {"linear": True}])
+@pytest.mark.parametrize(("n", "branches"), [(2, 2), (4, 1), (4, 6), (8, 3)])
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (3, 11)])
+def test_multiplied_out_it_is_the_same_map(shape, n, branches, options, dtype):
+    model = random(n, branches, dtype=dtype, **options)
+    x = draw(*shape, n, seed=1, dtype=dtype)
+    found, expected = AssembledStNN(model)(x), model(x).detach()
+    assert found.dtype == dtype
+    assert found.shape == x.shape
+    size = float(expected.abs().max()) if x.numel() else 0.0
+    atol = 20 * torch.finfo(dtype).eps * size
+    torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+
+
+def test_it_is_a_copy_and_leaves_its_input_alone():
+    model, x = random(), draw(5, 4, seed=1)
+    fast, kept = AssembledStNN(model), x.clone()
+    before = fast(x)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(1)
+    assert torch.equal(fast(x), before)
+    assert torch.equal(x, kept)  # its activations work in place
+
+
+def test_gradients_by_the_state_flow_through():
+    fast, x = AssembledStNN(random()), draw(5, 4, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(fast, (x,))
+
+
+@pytest.mark.parametrize("n", [2, 4, 16])
+def test_the_linear_layers_hold_a_hankel_operator(n):
+    symbol, x = draw(2 * n - 1), draw(5, n, seed=1)
+    expected = Hankel(symbol).multiply_dense(x)
+    product = AssembledStNN(StNN.from_hankel(symbol))(x.to(torch.complex128))
+    atol = 1e-13 * float(expected.abs().max())
+    torch.testing.assert_close(product.real, expected, rtol=0, atol=atol)
+    torch.testing.assert_close(product.imag, torch.zeros_like(expected), rtol=0, atol=atol)
+
+
+def test_no_tensor_is_made_on_the_wrong_device():
+    fast = AssembledStNN(StNN(4, 6).to("meta"))
+    assert all(buffer.device.type == "meta" for buffer in fast.buffers())
+    assert fast(torch.empty(9, 4, device="meta")).device.type == "meta"
