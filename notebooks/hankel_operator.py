@@ -76,6 +76,7 @@ from dynlib.operators.bestfit import (
     shrink,
 )
 from dynlib.operators.hankel import Hankel, nearest, operations
+from matplotlib.colors import ListedColormap
 
 plots.use_style()
 record.clear()
@@ -583,6 +584,44 @@ record.Table(
         ],
     ],
 )
+
+# %% [markdown]
+# ## Factors and layers
+#
+# The first layer of one branch for n = 4, factor by factor: what is free to learn and what is
+# frozen.
+
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-factors", "caption": "The first layer of a branch for n = 4 as a product of sparse factors, applied from left to right: pad with zeros and scale, a butterfly of length eight, two of length four, blocks of two, and a permutation. Blue entries are free to learn (equal for both halves of a level), grey ones are frozen, the rest is zero."}, "image": {"alt": "Five small matrix patterns. Grey ones sit on identities and permutations, blue ones on diagonals and two-by-two blocks."}}
+def butterfly(n: int) -> np.ndarray:
+    """Pattern of [[I, I], [D, -D]]: 1 is frozen, 2 is free."""
+    one = np.eye(n // 2)
+    return np.block([[one, one], [2 * one, 2 * one]])
+
+
+def permutation(n: int) -> np.ndarray:
+    """Pattern of the even-odd permutations of all levels, undone: where each entry goes."""
+    identity = torch.eye(n)
+    values = identity.unsqueeze(-2).unflatten(-1, (-1, 2)).squeeze(-3)
+    while values.shape[-1] < n:
+        values = values.unflatten(-2, (-1, 2)).transpose(-1, -2).flatten(-2)
+    return values.squeeze(-2).T.numpy()
+
+
+factors = {
+    "pad": np.vstack([2 * np.eye(4), np.zeros((4, 4))]),
+    "butterfly": butterfly(8),
+    "butterflies": scipy.linalg.block_diag(butterfly(4), butterfly(4)),
+    "blocks": scipy.linalg.block_diag(*[2 * np.ones((2, 2))] * 4),
+    "permutation": permutation(8),
+}
+palette = ListedColormap(["#00000000", "#9aa4ae", "#2f81c1"])
+figure, panels = plots.figure(1.7, 1, 5, width_ratios=[1, 2, 2, 2, 2])
+for axes, (name, pattern) in zip(panels, factors.items(), strict=True):
+    axes.imshow(pattern, cmap=palette, vmin=0, vmax=2)
+    axes.set_title(name, fontsize=8)
+    axes.set(xticks=[], yticks=[])
+plt.show()
 
 # %% [markdown]
 # ## What real weights can represent

@@ -146,6 +146,9 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         if reference.parent.name != preset and not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(reference, place)
+    for picture in sorted((ROOT / "results" / "paper").glob("*.svg")):  # of the printed setting
+        if not picture.stem.endswith(".dark"):
+            shutil.copy(picture, part / "figures" / f"paper-{picture.name}")
     if stale:
         pages = "".join(page.read_text() for page in part.rglob("*.md"))
         for name in set(re.findall(r"/figures/([\w.-]+\.svg)", pages)):

@@ -34,6 +34,14 @@ ROWS = (
     ("lorenz_tokens_50", "divergence_time", "Lorenz, 50 cells: divergence time, greedy", "1.11", ".2f"),
     ("lorenz_tokens_50", "true_divergence_time", "… a true trajectory in the model's place", "", ".1f"),
     ("lorenz_tokens_50", "inverse_lyapunov", "Lorenz: inverse Lyapunov exponent", "1.04", ".3f"),
+    ("hankel_operator", "fft_crossover_n_batch1", "Hankel: size from which two FFTs are faster than the matrix (the network has 4)", "", "d"),
+    ("hankel_operator", "hankel_fit_advance_error", "Hankel: error of the best Hankel matrix that advances four delays", "", ".1e"),
+    ("hankel_operator", "least_squares_advance_error", "… of the best matrix", "", ".1e"),
+    ("lorenz_networks", "stnn_p6_parameters", "StNN: parameters, six branches", "388", "d"),
+    ("lorenz_networks", "stnn_p6_mse_validation", "StNN: one-step error on Lorenz, six branches", "3.1e-06 (released)", ".1e"),
+    ("lorenz_networks", "control_p6_mse_validation", "… a plain network of the same size", "", ".1e"),
+    ("lorenz_networks", "ffnn_mse_validation", "… the paper's feed-forward network, 2073 parameters", "4.3e-06 (released)", ".1e"),
+    ("lorenz_networks", "printed_stnn_p6_failed_seeds", "… seeds of five that fail in the printed setting, six branches", "", "d"),
 )  # fmt: skip
 
 
