@@ -82,7 +82,11 @@ from dynlib.networks.ensembles import train_all
 from dynlib.networks.ffnn import FFNN, widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.released import ReleasedStNN
-from dynlib.networks.scores import active_directions, one_step_errors
+from dynlib.networks.scores import (
+    active_directions,
+    one_step_errors,
+    rollout,
+)
 
 plots.use_style()
 record.clear()
@@ -612,19 +616,6 @@ record.Table(
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-rollouts", "caption": "The coordinate x of two fresh trajectories (black) and its continuation by the structured network with six branches and by the feed-forward network, each from one true state (their Figure 5)."}, "image": {"alt": "Two panels of an oscillating coordinate against time, the truth in black and two networks in colour on top of it."}}
-def rollout(
-    model: torch.nn.Module, start: np.ndarray, n_steps: int
-) -> np.ndarray:
-    """States predicted one from another, the first one given."""
-    width = getattr(model, "n", 3)
-    states = [torch.as_tensor(start)]
-    with torch.no_grad():
-        for _ in range(n_steps):
-            padded = torch.nn.functional.pad(states[-1], (0, width - 3))
-            states.append(model(padded)[..., :3])
-    return torch.stack(states).numpy()
-
-
 def typical(name: str):
     """The seed with the median validation error."""
     order = np.argsort(metrics[f"{name}_mse_validation"]["samples"])
@@ -639,11 +630,9 @@ for axes, truth in zip(panels, shown, strict=True):
         times[: steps_shown + 1], truth[:, 0], color=plots.INK, linewidth=2.5
     )
     for name in ("ffnn", "stnn"):
-        path = rollout(
-            typical("stnn_p6" if name == "stnn" else name),
-            truth[0],
-            steps_shown,
-        )
+        model = typical("stnn_p6" if name == "stnn" else name)
+        following = rollout(model, truth[:1], steps_shown)[0]
+        path = np.concatenate([truth[:1], following])
         axes.plot(
             times[: steps_shown + 1],
             path[:, 0],

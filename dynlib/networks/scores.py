@@ -76,3 +76,34 @@ def active_directions(model: StNN | FFNN, states: np.ndarray, tolerance: float =
     norms = rows.norm(dim=1, keepdim=True)
     values = torch.linalg.svdvals(rows / torch.where(norms > 0, norms, 1.0))
     return int((values > tolerance * values[0]).sum())
+
+
+def rollout(model: StNN | FFNN, starts: np.ndarray, n_steps: int) -> np.ndarray:
+    """States that a network predicts one from another, from all starts at once.
+
+    Parameters
+    ----------
+    model : StNN or FFNN
+        A network of states with d coordinates; padded ones are set to zero before every step.
+    starts : numpy.ndarray
+        States at step 0, shape (S, d).
+    n_steps : int
+        Number of steps.
+
+    Returns
+    -------
+    numpy.ndarray
+        States at steps 1 to `n_steps`, shape (S, n_steps, d).
+
+    Examples
+    --------
+    >>> rollout(FFNN(dtype=torch.float64), np.zeros((2, 3)), 5).shape
+    (2, 5, 3)
+    """
+    d, path = starts.shape[-1], []
+    with torch.no_grad():
+        states = torch.as_tensor(starts)
+        for _ in range(n_steps):
+            states = model(nn.functional.pad(states, (0, model.n - d)))[..., :d]
+            path.append(states)
+    return torch.stack(path, dim=-2).numpy()

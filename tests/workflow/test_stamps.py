@@ -33,7 +33,7 @@ def test_the_closure_follows_imports_at_any_depth():
 
 def test_rooms_import_only_from_rooms_above():
     """The order of the design: measures know no method, methods know no recording."""
-    shared, methods = ["dynamics", "measure"], ["tokens", "operators", "networks"]
+    shared, methods = ["dynamics", "measure"], ["tokens", "operators", "networks", "identify"]
     for room in shared + methods:
         for path in (sources.PACKAGE / room).glob("*.py"):
             names = (

@@ -1,0 +1,1 @@
+"""Models identified from trajectories by regression: polynomials, sparse fields, delays, echoes."""

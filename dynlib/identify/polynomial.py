@@ -1,0 +1,226 @@
+r"""Polynomial one-step maps by least squares: the plainest model that a network competes with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from math import comb
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Monomials:
+    r"""All monomials of some coordinates up to a degree, by degree, then in the order of a word.
+
+    For x, y and degree 2: 1, x, y, x², xy, y². That is the order of scikit-learn and pysindy.
+
+    Parameters
+    ----------
+    dim : int
+        Number of coordinates, at least 1.
+    degree : int
+        Largest sum of exponents, from 1 to 9.
+
+    Raises
+    ------
+    ValueError
+        If a number is impossible.
+
+    Examples
+    --------
+    >>> Monomials(2, 2)(np.array([[2.0], [3.0]])).ravel()
+    array([1., 2., 3., 4., 6., 9.])
+    >>> Monomials(3, 2).names("xyz")
+    ['1', 'x', 'y', 'z', 'x2', 'xy', 'xz', 'y2', 'yz', 'z2']
+    """
+
+    dim: int
+    degree: int
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ValueError(f"monomials need at least one coordinate, got dim={self.dim}")
+        if self.degree not in range(1, 10):
+            raise ValueError(
+                f"degree must be an integer from 1 to 9, got {self.degree}; in double precision "
+                "higher powers tell nothing apart that lower ones do not"
+            )
+
+    def __len__(self) -> int:
+        return comb(self.dim + self.degree, self.dim)
+
+    def __call__(self, coordinates: np.ndarray) -> np.ndarray:
+        """Monomials of shape (n, ...) of coordinates of shape (dim, ...)."""
+        values = np.empty((len(self), *coordinates.shape[1:]))
+        values[0] = 1
+        # x_i times the monomials of one degree less that begin with x_i or a later coordinate:
+        # in this order they are the last comb(dim - i + degree - 2, degree - 1) of them.
+        end = 1
+        for degree in range(1, self.degree + 1):
+            lower = end
+            for i, coordinate in enumerate(coordinates):
+                size = comb(self.dim - i + degree - 2, degree - 1)
+                np.multiply(coordinate, values[lower - size : lower], out=values[end : end + size])
+                end += size
+        return values
+
+    def names(self, coordinates: str | list[str]) -> list[str]:
+        """Names of the monomials, given those of the coordinates."""
+        names = []
+        for degree in range(self.degree + 1):
+            for word in combinations_with_replacement(range(self.dim), degree):
+                powers = [(coordinates[i], word.count(i)) for i in sorted(set(word))]
+                names.append("".join(c + (str(p) if p > 1 else "") for c, p in powers) or "1")
+        return names
+
+
+@dataclass(frozen=True)
+class PolynomialMap:
+    r"""A map whose increments are polynomials of the state.
+
+    .. math:: x_{t+\Delta t} = x_t + C \, m\!\left(\frac{x_t - \mu}{s}\right)
+
+    with the monomials m up to a degree of the standardised state. Use :meth:`fit`.
+
+    Parameters
+    ----------
+    monomials : Monomials
+        The monomials.
+    mean, scale : numpy.ndarray
+        :math:`\mu` and s, shape (dim,), in state units.
+    coefficients : numpy.ndarray
+        C, shape (dim, number of monomials), in state units.
+
+    Examples
+    --------
+    >>> states = np.linspace(-1, 1, 9)[:, None]
+    >>> fit = PolynomialMap.fit(states, 1 - 2 * states**2, degree=2)
+    >>> fit.parameters, fit.rollout(np.array([[0.5]]), 3).round(6).ravel()
+    (3, array([0.5, 0.5, 0.5]))
+
+    References
+    ----------
+    Gauthier et al. (2021), Nat. Commun. 12, 5564, without delays: there a polynomial of the
+    state, by ridge regression, rivals recurrent networks on the Lorenz system.
+    """
+
+    monomials: Monomials
+    mean: np.ndarray
+    scale: np.ndarray
+    coefficients: np.ndarray
+
+    @classmethod
+    def fit(cls, states: np.ndarray, successors: np.ndarray, degree: int) -> PolynomialMap:
+        r"""Least squares for :math:`x_{t+\Delta t} - x_t` over all pairs, in float64.
+
+        Parameters
+        ----------
+        states, successors : numpy.ndarray
+            States and what follows them, shape (M, dim) each: from
+            :func:`dynlib.dynamics.pairs.pairs`.
+        degree : int
+            Of the polynomials, 1 to 9.
+
+        Returns
+        -------
+        PolynomialMap
+            The fitted map.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not match, values that are not finite, a constant coordinate,
+            fewer pairs than monomials, or an impossible degree.
+        """
+        x, y = (np.asarray(s, dtype=np.float64) for s in (states, successors))
+        if x.ndim != 2 or x.shape != y.shape or not x.size:
+            raise ValueError(
+                "states and successors must have the same shape (M, dim), got "
+                f"{x.shape} and {y.shape}; dynlib.dynamics.pairs.pairs cuts trajectories so"
+            )
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise ValueError("states and successors must be finite; drop the pairs that are not")
+        monomials = Monomials(x.shape[1], degree)
+        if len(x) < len(monomials):
+            raise ValueError(
+                f"degree {degree} in {x.shape[1]} coordinates has {len(monomials)} monomials but "
+                f"there are only {len(x)} pairs; lower the degree"
+            )
+        mean, scale = x.mean(axis=0), x.std(axis=0)
+        if not scale.all():
+            raise ValueError(
+                f"coordinate {int(np.argmin(scale))} is constant; leave it out of the states"
+            )
+        features = monomials(((x - mean) / scale).T)
+        # An orthogonal change of the M pairs alters nothing: n + dim of them are enough.
+        triangle = np.linalg.qr(np.concatenate([features, (y - x).T]).T, mode="r")
+        left, right = triangle[:, : len(monomials)], triangle[:, len(monomials) :]
+        norms = np.linalg.norm(left, axis=0)
+        rounding = np.finfo(np.float64).eps * len(x)
+        solution = np.linalg.lstsq(left / norms, right, rcond=rounding)[0]
+        return cls(monomials, mean, scale, (solution / norms[:, None]).T)
+
+    @property
+    def parameters(self) -> int:
+        """Number of coefficients, dim times the number of monomials."""
+        return self.coefficients.size
+
+    def step(self, states: np.ndarray) -> np.ndarray:
+        """Successors of states of shape (..., dim)."""
+        standard = np.moveaxis((states - self.mean) / self.scale, -1, 0)
+        return states + np.moveaxis(
+            np.tensordot(self.coefficients, self.monomials(standard), axes=1), 0, -1
+        )
+
+    def rollout(self, starts: np.ndarray, n_steps: int) -> np.ndarray:
+        """Predictions from the map's own predictions, from all starts at once.
+
+        Parameters
+        ----------
+        starts : numpy.ndarray
+            States at time 0, shape (S, dim).
+        n_steps : int
+            Number of steps, at least 1.
+
+        Returns
+        -------
+        numpy.ndarray
+            States at steps 1 to `n_steps`, shape (S, n_steps, dim); a rollout that grows beyond
+            all numbers goes on as infinities and not-a-numbers.
+
+        Raises
+        ------
+        ValueError
+            For another shape of the starts or an impossible number of steps.
+        """
+        dim = len(self.mean)
+        states = as_starts(starts, dim, n_steps)
+        states = states.T.copy()  # (dim, S): one matrix product a step
+        mean, scale = self.mean[:, None], self.scale[:, None]
+        rollout = np.empty((n_steps, dim, states.shape[1]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k in range(n_steps):
+                states = states + self.coefficients @ self.monomials((states - mean) / scale)
+                rollout[k] = states
+        return rollout.transpose(2, 0, 1)
+
+
+def as_starts(starts: np.ndarray, dim: int, n_steps: int) -> np.ndarray:
+    """States (S, dim) to roll out from, as float64; a ValueError if there is nothing to do.
+
+    Examples
+    --------
+    >>> as_starts([[1, 2]], 2, n_steps=5)
+    array([[1., 2.]])
+    """
+    starts = np.asarray(starts, dtype=np.float64)
+    if starts.ndim != 2 or starts.shape[1] != dim or not len(starts):
+        raise ValueError(
+            f"starts must have shape (S, {dim}), got {starts.shape}; one start is start[None]"
+        )
+    if not np.isfinite(starts).all():
+        raise ValueError("starts must be finite; leave out those that are not")
+    if n_steps < 1:
+        raise ValueError(f"n_steps must be at least 1, got {n_steps}")
+    return starts

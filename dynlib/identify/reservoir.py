@@ -1,0 +1,197 @@
+r"""An echo state network as a one-step predictor, through reservoirpy.
+
+reservoirpy draws the weights and fits the readout. Rolling out is a product of matrices a step
+for all starts together; reservoirpy's own loop takes one start and one step at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from reservoirpy.mat_gen import bernoulli
+from reservoirpy.nodes import Reservoir, Ridge
+from scipy import sparse
+
+
+@dataclass(frozen=True)
+class EchoState:
+    r"""A fitted echo state network with leaky units and a linear readout.
+
+    .. math:: h_t = (1 - a) h_{t-1} + a \tanh(W h_{t-1} + W_{in} z_t + b), \qquad
+              \hat z_{t+1} = W_{out}^T h_t + c
+
+    with the standardised state :math:`z = (x - \mu) / s`. Use :func:`fit_reservoir`.
+
+    Parameters
+    ----------
+    recurrent : scipy.sparse.csr_array
+        W, shape (units, units).
+    inputs, bias : numpy.ndarray
+        :math:`W_{in}`, shape (units, dim), and b, shape (units,).
+    readout, offset : numpy.ndarray
+        :math:`W_{out}`, shape (units, dim), and c, shape (dim,).
+    leak : float
+        a, in (0, 1].
+    mean, scale : numpy.ndarray
+        :math:`\mu` and s, shape (dim,), in state units.
+    """
+
+    recurrent: sparse.csr_array
+    inputs: np.ndarray
+    bias: np.ndarray
+    readout: np.ndarray
+    offset: np.ndarray
+    leak: float
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def parameters(self) -> int:
+        """Number of fitted weights, those of the readout; all others are drawn at random."""
+        return self.readout.size + self.offset.size
+
+    def rollout(self, windows: np.ndarray, n_steps: int) -> np.ndarray:
+        """Predictions from the network's own predictions, from all starts at once.
+
+        Parameters
+        ----------
+        windows : numpy.ndarray
+            True states that the network hears from rest, the start last, shape (S, T, dim). It
+            forgets its rest within some 100 states, depending on its options.
+        n_steps : int
+            Number of steps, at least 1.
+
+        Returns
+        -------
+        numpy.ndarray
+            States at steps 1 to `n_steps`, shape (S, n_steps, dim).
+
+        Raises
+        ------
+        ValueError
+            For another shape of the windows, values that are not finite, or an impossible
+            number of steps.
+        """
+        windows, dim = np.asarray(windows, dtype=np.float64), len(self.mean)
+        if windows.ndim != 3 or windows.shape[2] != dim or not windows.size:
+            raise ValueError(
+                f"windows must have shape (S, T, {dim}) with at least one state each, got "
+                f"{windows.shape}; the last state is the start"
+            )
+        if not np.isfinite(windows).all():
+            raise ValueError("windows must be finite; leave out those that are not")
+        if n_steps < 1:
+            raise ValueError(f"n_steps must be at least 1, got {n_steps}")
+        heard = ((windows - self.mean) / self.scale).transpose(1, 2, 0)  # (T, dim, S)
+        units = np.zeros((len(self.bias), len(windows)))
+        for state in heard:
+            units = self._hear(units, state)
+        rollout = np.empty((n_steps, dim, len(windows)))
+        for k in range(n_steps):
+            rollout[k] = self.readout.T @ units + self.offset[:, None]
+            units = self._hear(units, rollout[k])
+        return rollout.transpose(2, 0, 1) * self.scale + self.mean
+
+    def _hear(self, units: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """Units (units, S) after one more standardised state (dim, S)."""
+        drive = self.recurrent @ units + self.inputs @ state + self.bias[:, None]
+        return (1 - self.leak) * units + self.leak * np.tanh(drive)
+
+
+def fit_reservoir(
+    trajectory: np.ndarray,
+    units: int = 300,
+    *,
+    spectral_radius: float = 0.9,
+    leak: float = 0.5,
+    input_scaling: float = 0.1,
+    ridge: float = 1e-8,
+    washout: int = 100,
+    seed: int = 0,
+) -> EchoState:
+    r"""Draw a reservoir and fit its readout to the next state by ridge regression.
+
+    .. math:: \min_{W_{out}, c} \sum_{t > w} \lVert W_{out}^T h_t + c - z_{t+1} \rVert_2^2
+              + \gamma \lVert W_{out} \rVert_F^2
+
+    A tenth of W is normal and scaled to the spectral radius, every unit hears every coordinate
+    with a weight of plus or minus the input scaling, and the biases are plus or minus 1. Without
+    biases, as reservoirpy sets them when told nothing, the units are odd functions of what they
+    have heard, which the Lorenz system is not: forecasts are far worse.
+
+    Parameters
+    ----------
+    trajectory : numpy.ndarray
+        The record, shape (T, dim).
+    units : int
+        Number of units, at least 3.
+    spectral_radius : float
+        Largest absolute eigenvalue of W, above 0.
+    leak : float
+        a, in (0, 1]; 1 forgets at once all that W does not keep.
+    input_scaling : float
+        Absolute value of the input weights, above 0.
+    ridge : float
+        :math:`\gamma`, at least 0. Below about :math:`10^{-9}` scipy may warn of an
+        ill-conditioned matrix.
+    washout : int
+        w, the first states of the record, not fitted to.
+    seed : int
+        Of the weights.
+
+    Returns
+    -------
+    EchoState
+        The fitted network.
+
+    Raises
+    ------
+    ValueError
+        For shapes or numbers that are impossible, values that are not finite, or a constant
+        coordinate.
+
+    Examples
+    --------
+    >>> t = 0.1 * np.arange(600)
+    >>> circle = np.stack([np.cos(t), np.sin(t)], axis=1)
+    >>> fit = fit_reservoir(circle[:500], units=50)
+    >>> rollout = fit.rollout(circle[None, 400:500], n_steps=100)
+    >>> bool(np.abs(rollout[0] - circle[500:]).max() < 0.01)
+    True
+
+    References
+    ----------
+    Jaeger & Haas (2004), Science 304, 78-80; Trouvain et al. (2020), ICANN, 494-505
+    (reservoirpy); Herteux & Räth (2020), Chaos 30, 123142 (symmetry and bias).
+    """
+    record = np.asarray(trajectory, dtype=np.float64)
+    if record.ndim != 2 or not record.size or not np.isfinite(record).all():
+        raise ValueError(f"the trajectory must be finite, of shape (T, dim), got {record.shape}")
+    if units < 3 or not 0 <= washout < len(record) - 1:
+        raise ValueError(
+            f"units must be at least 3 and washout from 0 to {len(record) - 2}, to leave a pair to "
+            f"fit, got units={units}, washout={washout}"
+        )
+    if not (0 < spectral_radius < np.inf and 0 < leak <= 1 and 0 < input_scaling < np.inf):
+        raise ValueError(
+            "spectral_radius and input_scaling must be positive and leak in (0, 1], got "
+            f"{spectral_radius}, {input_scaling} and {leak}"
+        )
+    if not 0 <= ridge < np.inf:
+        raise ValueError(f"ridge must be at least 0, got {ridge}; 1e-8 is a common choice")
+    mean, scale = record.mean(axis=0), record.std(axis=0)
+    if not scale.all():
+        raise ValueError(f"coordinate {int(np.argmin(scale))} is constant; leave it out")
+
+    standard = (record - mean) / scale
+    reservoir = Reservoir(
+        units, sr=spectral_radius, lr=leak, input_scaling=input_scaling,
+        input_connectivity=1.0, bias=bernoulli, seed=seed,
+    )  # fmt: skip
+    heard = reservoir.run(standard[:-1])
+    readout = Ridge(ridge=ridge).fit(heard, standard[1:], warmup=washout)
+    return EchoState(
+        sparse.csr_array(reservoir.W), np.asarray(reservoir.Win), np.asarray(reservoir.bias),
+        readout.Wout, readout.bias, leak, mean, scale,
+    )  # fmt: skip

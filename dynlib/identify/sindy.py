@@ -1,0 +1,249 @@
+r"""Sparse identification of a differential equation, through pysindy."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pysindy
+from scipy.integrate import DOP853
+
+from dynlib.identify.polynomial import Monomials, as_starts
+
+DERIVATIVES = ("fd2", "smoothed", "fd4", "fd6", "weak")
+
+
+@dataclass(frozen=True)
+class SparseField:
+    r"""A differential equation with a quadratic right-hand side, most of it zero.
+
+    .. math:: \dot x = \Xi \, m(x), \qquad m = (1, x, y, z, x^2, xy, xz, y^2, yz, z^2)
+
+    in three coordinates. Use :func:`fit_sindy`; the constructor is for known fields.
+
+    Parameters
+    ----------
+    coefficients : numpy.ndarray
+        :math:`\Xi`, shape (dim, number of monomials): (3, 10) in three coordinates.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or a coefficient is not finite.
+
+    Examples
+    --------
+    >>> decay = SparseField(np.array([[0.0, -1.0, 0.0]]))
+    >>> decay.equations(), decay.parameters
+    (["x' = -1.000 x"], 1)
+    >>> decay.rollout(np.ones((1, 1)), n_steps=2, dt=0.5).round(6).ravel()
+    array([0.606531, 0.367879])
+    """
+
+    coefficients: np.ndarray
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.coefficients)
+        if len(shape) != 2 or shape[0] < 1 or shape[1] != len(Monomials(shape[0], 2)):
+            raise ValueError(
+                f"coefficients must have shape (dim, (dim + 1)(dim + 2) / 2), got {shape}"
+            )
+        if not np.isfinite(self.coefficients).all():
+            raise ValueError("coefficients must be finite; the fit that gave them failed")
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates."""
+        return len(self.coefficients)
+
+    @property
+    def active(self) -> np.ndarray:
+        """Which coefficients are not zero, in the shape of `coefficients`."""
+        return self.coefficients != 0
+
+    @property
+    def parameters(self) -> int:
+        """Number of coefficients that are not zero."""
+        return int(self.active.sum())
+
+    def equations(self, digits: int = 3) -> list[str]:
+        """The equations with so many digits after the point, one string a coordinate."""
+        names = "xyz"[: self.dim] if self.dim <= 3 else [f"x{i}" for i in range(self.dim)]
+        words = ["", *(f" {word}" for word in Monomials(self.dim, 2).names(names)[1:])]
+        equations = []
+        for name, row in zip(names, self.coefficients, strict=True):
+            terms = [f"{c:+.{digits}f}{word}" for c, word in zip(row, words, strict=True) if c]
+            right = " ".join(terms).removeprefix("+") or "0"
+            equations.append(f"{name}' = {right.replace(' +', ' + ').replace(' -', ' - ')}")
+        return equations
+
+    def rollout(
+        self, starts: np.ndarray, n_steps: int, dt: float, *, substeps: int = 2
+    ) -> np.ndarray:
+        r"""Solutions from all starts at once, by equal steps of order eight.
+
+        Equal steps cost the same whatever the field does: a solution that grows beyond all
+        numbers neither stalls nor spoils the others. On the Lorenz attractor two steps of 0.005
+        a sample are off by some :math:`10^{-9}` after 600 samples, LSODA at a tolerance of
+        :math:`10^{-12}` by more.
+
+        Parameters
+        ----------
+        starts : numpy.ndarray
+            States at time 0, shape (S, dim).
+        n_steps : int
+            Number of samples, at least 1.
+        dt : float
+            Time between two samples.
+        substeps : int
+            Steps of the integrator between two samples, at least 1.
+
+        Returns
+        -------
+        numpy.ndarray
+            States at times dt, 2 dt, ..., shape (S, n_steps, dim); infinities and
+            not-a-numbers where a solution has left.
+
+        Raises
+        ------
+        ValueError
+            For another shape of the starts or an impossible number.
+
+        References
+        ----------
+        Hairer, Nørsett & Wanner (1993), Solving Ordinary Differential Equations I, section
+        II.10: the formula of DOP853, with scipy's coefficients.
+        """
+        states = as_starts(starts, self.dim, n_steps).T.copy()  # (dim, S)
+        if not 0 < dt < np.inf or substeps < 1:
+            raise ValueError(f"{dt=} must be positive and {substeps=} at least 1")
+        monomials, shape = Monomials(self.dim, 2), states.shape
+        inner, outer = dt / substeps * DOP853.A, dt / substeps * DOP853.B
+        slopes = np.empty((len(outer), states.size))
+        rollout = np.empty((n_steps, *shape))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k in range(n_steps):
+                for _ in range(substeps):
+                    for stage in range(len(outer)):
+                        moved = states + (inner[stage, :stage] @ slopes[:stage]).reshape(shape)
+                        slopes[stage] = (self.coefficients @ monomials(moved)).ravel()
+                    states = states + (outer @ slopes).reshape(shape)
+                rollout[k] = states
+        return rollout.transpose(2, 0, 1)
+
+
+def fit_sindy(
+    trajectories: np.ndarray | Sequence[np.ndarray],
+    dt: float,
+    derivative: str = "fd2",
+    *,
+    threshold: float = 0.1,
+    seed: int = 0,
+) -> SparseField:
+    r"""Sequentially thresholded least squares for the derivative on all quadratic monomials.
+
+    .. math:: \min_\Xi \lVert \dot X - \Xi \, m(X) \rVert_F^2, \qquad
+              \Xi_{ij} = 0 \text{ or } |\Xi_{ij}| \ge 0.1
+
+    All hangs on the estimate of the derivative. ``"fd2"``, pysindy's default, errs by
+    :math:`O(\Delta t^2)` however many data there are; ``"fd4"`` and ``"fd6"`` by higher powers.
+    ``"smoothed"`` first fits cubics to windows of eleven samples. ``"weak"`` differentiates no
+    data: it integrates the equation against bumps :math:`(1 - t^2)^4` on 200 random windows.
+
+    Parameters
+    ----------
+    trajectories : numpy.ndarray or sequence of numpy.ndarray
+        One trajectory (T, dim), or several: (batch, T, dim) or a sequence of (T_i, dim).
+    dt : float
+        Time between two samples.
+    derivative : str
+        ``"fd2"``, ``"smoothed"``, ``"fd4"``, ``"fd6"`` or ``"weak"``.
+    threshold : float
+        Smallest coefficient that stays, at least 0.
+    seed : int
+        Of the windows of ``"weak"``; the others draw nothing.
+
+    Returns
+    -------
+    SparseField
+        The identified field.
+
+    Raises
+    ------
+    ValueError
+        For impossible shapes, values or numbers, another `derivative`, fewer than 20 samples,
+        or trajectories of different lengths with ``"weak"``.
+
+    Examples
+    --------
+    >>> t = 0.01 * np.arange(400)
+    >>> circle = np.stack([np.cos(t), np.sin(t)], axis=1)
+    >>> fit_sindy(circle, dt=0.01, derivative="fd6").equations(digits=4)
+    ["x' = -1.0000 y", "y' = 1.0000 x"]
+
+    References
+    ----------
+    Brunton, Proctor & Kutz (2016), PNAS 113, 3932-3937; Messenger & Bortz (2021), Multiscale
+    Model. Simul. 19, 1474-1497 (weak form); Kaptanoglu et al. (2022), J. Open Source Softw. 7,
+    3994 (pysindy).
+    """
+    if derivative not in DERIVATIVES:
+        raise ValueError(f"derivative must be one of {', '.join(DERIVATIVES)}, got {derivative!r}")
+    if not 0 < dt < np.inf or not 0 <= threshold < np.inf:
+        raise ValueError(
+            f"dt must be positive and threshold at least 0, got dt={dt}, threshold={threshold}"
+        )
+    records = _records(trajectories)
+    if derivative == "weak" and len({len(record) for record in records}) > 1:
+        raise ValueError(
+            "'weak' lays one set of windows over all trajectories, so they must be equally long, "
+            f"got {sorted({len(record) for record in records})} samples; cut them to one length"
+        )
+    library, method = pysindy.PolynomialLibrary(degree=2), None
+    if derivative == "weak":
+        library = _windows(library, dt * np.arange(len(records[0])), seed)
+    elif derivative == "smoothed":
+        # Its default options are one dictionary for the whole process: give it a new one.
+        method = pysindy.SmoothedFiniteDifference(smoother_kws={})
+    else:
+        method = pysindy.FiniteDifference(order=int(derivative[2:]))
+    optimizer = pysindy.STLSQ(threshold=threshold)
+    with warnings.catch_warnings():  # a complaint of the weak form about an array of its own
+        warnings.filterwarnings("ignore", message=".* axes labeled for array")
+        model = pysindy.SINDy(optimizer, library, method).fit(records, t=dt)
+    return SparseField(np.array(model.coefficients(), dtype=np.float64))
+
+
+def _windows(
+    library: pysindy.PolynomialLibrary, times: np.ndarray, seed: int
+) -> pysindy.WeakPDELibrary:
+    """The library integrated over 200 windows, drawn with pysindy's generator, numpy's global."""
+    before = np.random.get_state()  # noqa: NPY002
+    try:
+        np.random.seed(seed)  # noqa: NPY002
+        return pysindy.WeakPDELibrary(library, spatiotemporal_grid=times, K=200, p=4)
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+def _records(trajectories: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+    """One or more trajectories as a list of finite arrays (T, dim)."""
+    several = not isinstance(trajectories, np.ndarray) or trajectories.ndim == 3
+    records = [
+        np.asarray(r, dtype=np.float64) for r in (trajectories if several else [trajectories])
+    ]
+    if not records or any(r.ndim != 2 or r.shape[1:] != records[0].shape[1:] for r in records):
+        raise ValueError(
+            "trajectories must be one array (T, dim) or several of the same dim, got shapes "
+            f"{[r.shape for r in records]}"
+        )
+    if min(map(len, records)) < 20:
+        raise ValueError(
+            "every trajectory needs 20 samples for the differences and their windows, got "
+            f"{min(map(len, records))}"
+        )
+    if not all(np.isfinite(r).all() for r in records):
+        raise ValueError("trajectories must be finite; cut out the samples that are not")
+    return records
