@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import shutil
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -29,13 +33,34 @@ def henon_tokens(henon_states, henon_grid) -> np.ndarray:
     return henon_grid.encode(henon_states)
 
 
+def absent(sentence: str) -> None:
+    """Skip for want of an outside tool, or fail under STRICT=1."""
+    if os.environ.get("STRICT") == "1":
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Path of the system's Chromium; without it a test skips, or fails under STRICT=1."""
+    """Path of the system's Chromium."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        sentence = "Chromium is not installed (Debian: apt install chromium), so no page is opened"
-        if os.environ.get("STRICT") == "1":
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+        absent("Chromium is not installed (Debian: apt install chromium), so no page is opened")
     return path
+
+
+@pytest.fixture(scope="session")
+def peer_levenberg() -> ModuleType:
+    """torch-levenberg-marquardt's module of the algorithm.
+
+    Its package imports Lightning first, for other modules: seconds that no test needs.
+    """
+    name = "torch_levenberg_marquardt"
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        absent(f"{name} is not installed (pip install -e .[dev]), so no peer is compared with")
+    if name not in sys.modules:
+        bare = ModuleType(name)
+        bare.__path__ = list(spec.submodule_search_locations)
+        sys.modules[name] = bare
+    return importlib.import_module(f"{name}.training")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize
 
-from dynlib.dynamics.flows import TimeMap
-from dynlib.dynamics.simulate import simulate
+from dynlib.dynamics.pairs import integrate
 from dynlib.dynamics.systems import Lorenz
 from dynlib.operators.bestfit import (
     fit_with_control,
@@ -34,8 +33,7 @@ def snapshots(m=3, n=4, k=12, seed=0):
 @pytest.fixture(scope="module")
 def delays():
     """Snapshots of four delays of Lorenz's x, and those one step later."""
-    start = np.array([[0.0, 1.0, 20.0]])
-    series = simulate(TimeMap(Lorenz(), 0.01), start, 1000)[0, :, 0]
+    series = integrate(Lorenz(), np.array([[0.0, 1.0, 20.0]]), np.arange(1000) * 0.01)[0, :, 0]
     windows = np.lib.stride_tricks.sliding_window_view(series, 4).T
     return windows[:, :-1], windows[:, 1:]
 
@@ -56,6 +54,14 @@ def test_whitened_snapshots_shrink_the_singular_values(method, scale):
     np.testing.assert_allclose(fit.operator, expected, rtol=0, atol=1e-14)
     assert fit.rank == 2
     assert fit.iterations == 10  # the first look at the gap
+
+
+def test_the_rank_counts_what_is_above_rounding():
+    mu = 1.0
+    wanted = np.array([1.0, 1e-8, 1e-10, 0.0])
+    fit = nuclear_fit(np.eye(4), np.diag(wanted + mu * (wanted > 0)), mu)
+    np.testing.assert_allclose(np.diag(fit.operator), wanted, rtol=0, atol=1e-15)
+    assert fit.rank == 2
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -177,6 +183,35 @@ def test_a_plain_step_is_the_papers_equation_8():
     np.testing.assert_allclose(fit.operator, expected, atol=1e-14)
     assert not fit.converged
     assert fit.iterations == 1
+
+
+def test_momentum_starts_at_rest():
+    # Nesterov's first weight is (1 - 1)/t_2 = 0: only the third step goes ahead of itself.
+    x, y = snapshots()
+    mu = 0.3 * largest_penalty(x, y)
+    for steps, same in ((2, True), (3, False)):
+        one, two = (
+            nuclear_fit(x, y, mu, method=m, max_iterations=steps) for m in ("plain", "accelerated")
+        )
+        assert np.array_equal(one.operator, two.operator) == same
+
+
+def test_momentum_keeps_the_bound_that_plain_steps_break(delays):
+    # F(H_k) - F <= 2 L |H|^2/(k + 1)^2 from zero: Beck & Teboulle (2009), theorem 4.4.
+    mu = 1e-3 * largest_penalty(*delays)
+    best = nuclear_fit(*delays, mu, tolerance=1e-13)
+    lipschitz = np.linalg.norm(delays[0], 2) ** 2
+    steps = [3, 10, 30, 100, 300]
+
+    def excess(method):
+        fits = [
+            nuclear_fit(*delays, mu, method=method, max_iterations=k, check_every=k) for k in steps
+        ]
+        bounds = 2 * lipschitz * (best.operator**2).sum() / (np.array(steps) + 1) ** 2
+        return np.array([fit.objective - best.objective for fit in fits]) / bounds
+
+    assert (excess("accelerated") < 1).all()
+    assert (excess("plain")[-2:] > 1).all()
 
 
 def test_restarts_save_most_iterations_on_delays(delays):

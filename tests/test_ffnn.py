@@ -68,7 +68,9 @@ def test_derivatives_are_those_of_autodiff():
     with torch.no_grad():
         outputs, jacobian = models[0].jacobian(theta, columns, out)
     assert jacobian is out
-    for model, flat, states, y, found in zip(models, theta, columns, outputs, jacobian, strict=True):
+    for model, flat, states, y, found in zip(
+        models, theta, columns, outputs, jacobian, strict=True
+    ):
         network = twin(model)
         names = [name for name, _ in network.named_parameters()]
         shapes = [weight.shape for weight in network.parameters()]
@@ -141,6 +143,15 @@ def test_living_weights_leave_no_unit_dead(widths, used):
     assert float(third.min()) >= 0.5
     assert float(model(torch.zeros(3, dtype=torch.float64)).detach().abs().max()) < 1e-12
     assert float(model(states).detach().std()) > 0.05
+
+
+def test_living_weights_leave_one_half_at_the_worst_corner():
+    # The third layer is linear in values of the second between 0 and 1: lowest at a corner.
+    model = FFNN((3, 5, 7, 6, 3), dtype=torch.float64)
+    model.draw_alive(generator(4))
+    corners = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 7)
+    third = nn.functional.linear(corners, model.weight_3, model.bias_3).detach()
+    torch.testing.assert_close(third.amin(0), torch.full((6,), 0.5, dtype=torch.float64))
 
 
 def test_the_generator_decides_the_weights_in_any_precision():

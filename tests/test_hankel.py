@@ -106,6 +106,16 @@ def test_the_kept_spectrum_is_never_stale_while_gradients_flow():
             )
 
 
+def test_a_symbol_that_is_learnt_later_gets_its_gradient():
+    symbol, states = draw(7), draw(4, seed=1)
+    operator = Hankel(symbol)
+    operator.multiply_fft(states)
+    symbol.requires_grad_()
+    by_fft = torch.autograd.grad(operator.multiply_fft(states).square().sum(), symbol)[0]
+    by_matrix = torch.autograd.grad(operator.multiply_dense(states).square().sum(), symbol)[0]
+    torch.testing.assert_close(by_fft, by_matrix, rtol=1e-12, atol=1e-12)
+
+
 def test_the_spectrum_of_a_fixed_symbol_is_computed_once(monkeypatch):
     operator, states, seen = Hankel(draw(7)), draw(4, seed=1), []
     original = torch.fft.rfft
@@ -331,5 +341,20 @@ def test_states_of_another_size_or_type_are_refused(method):
         multiply(torch.zeros(3, 4))
     with pytest.raises(ValueError, match=r"length 3"):
         multiply(torch.tensor(1.0))
-    with pytest.raises(TypeError, match="float64, the operator torch.float32"):
+    with pytest.raises(TypeError, match=r"float64, the operator torch\.float32"):
         multiply(torch.zeros(3, dtype=torch.float64))
+
+
+def test_half_precision_is_refused():
+    with pytest.raises(TypeError, match="float32 or float64"):
+        Hankel(torch.zeros(3, dtype=torch.float16))
+
+
+def test_a_spectrum_from_inference_mode_does_not_stop_gradients():
+    symbol = torch.arange(7, dtype=torch.float64)
+    operator, x = Hankel(symbol), torch.ones(4, dtype=torch.float64)
+    with torch.inference_mode():
+        operator.multiply_fft(x)
+    x.requires_grad_()
+    operator.multiply_fft(x).sum().backward()
+    torch.testing.assert_close(x.grad, operator.dense().sum(0))

@@ -16,7 +16,7 @@ from dynlib.dynamics.systems import Lorenz, Rossler
 @pytest.fixture(scope="module")
 def published():
     """The first of the paper's trajectories: perturbed initial state, steps of 0.01."""
-    generator = np.random.RandomState(123)  # noqa: NPY002 - the authors' generator
+    generator = np.random.RandomState(123)  # the authors' generator
     initial = np.array([[0.0, 1.0, 20.0]]) + generator.uniform(-1, 1, size=(2, 3))
     return integrate(Lorenz(), initial, np.arange(0, 8 + 0.01, 0.01))
 
@@ -134,3 +134,15 @@ def test_a_solution_that_is_known():
 def test_bad_input_is_named(initial, times, tolerance, words):
     with pytest.raises(ValueError, match=words):
         integrate(Lorenz(), initial, times, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("share", [-0.2, 1.5])
+def test_impossible_shares_are_refused(share):
+    states = np.zeros((4, 2)), np.zeros((4, 2))
+    with pytest.raises(ValueError, match="share must lie in"):
+        split_at_random(states, share, 0)
+
+
+def test_times_must_increase():
+    with pytest.raises(ValueError, match="times must increase"):
+        integrate(Lorenz(), np.ones((1, 3)), np.array([0.0, 0.2, 0.1]))

@@ -55,6 +55,8 @@ def integrate(
         )
     if not 1e-14 <= tolerance <= 0.1:
         raise ValueError(f"tolerance must lie in [1e-14, 0.1], got {tolerance}")
+    if not (np.diff(times) > 0).all():
+        raise ValueError("times must increase from one to the next; sort them")
     equations = flow.equations()
     solutions = np.empty((len(initial), len(times), flow.dim))
     for start, solution in zip(initial, solutions, strict=True):
@@ -86,6 +88,8 @@ def split_at_random(
 
     A pair of the one part then lies between pairs of the other on the same trajectory.
     """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must lie in [0, 1], got {share}")
     order = np.random.default_rng(seed).permutation(len(states[0]))
     size = round(share * len(order))
     first, second = order[:size], order[size:]

@@ -32,7 +32,7 @@ def decimate_in_frequency(
         Row vectors, shape (..., N), N a power of two, at least 4.
     twiddles : torch.Tensor
         Diagonals of all levels, the longest first: N/2 + N/4 + ... + 2 = N - 2 numbers,
-        shape (..., N - 2); leading axes broadcast against those of `values`.
+        shape (..., N - 2); leading axes of length 1, or fewer of them, suit all of `values`.
     blocks : torch.Tensor
         The two last blocks, shape (..., 2, 2, 2): [0] meets sums, [1] differences, each as
         ``row @ block``.

@@ -151,7 +151,7 @@ class FFNN(nn.Module):
 
 
 def widths_of_size(parameters: int, n: int = 3, within: float = 0.02) -> tuple[int, ...]:
-    """The most equal hidden widths whose network has a given number of parameters, nearly.
+    """The most equal hidden widths (differing by up to six) for a given number of parameters.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-#: Numbers in the derivatives that are formed at once: a few megabytes, a processor's cache.
+#: Numbers in the derivatives that are formed at once, a few megabytes, a processor's cache.
 CACHED = 2**19
 
 

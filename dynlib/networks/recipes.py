@@ -52,7 +52,8 @@ class Recipe:
     steps : int
         Steps in all, those of the starts apart.
     batch_size : int
-        Pairs a step; every pair is met once before any is met again.
+        Pairs a step; every pair is met once before any is met again. It should divide the number
+        of pairs: the last ones that fill no batch are never met.
     printed : bool
         The paper's setting: raw units, the authors' initial weights, float32, all outputs
         (the padded one included), one start, damping by factors of ten. Otherwise:

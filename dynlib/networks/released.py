@@ -20,6 +20,11 @@ class ReleasedStNN(nn.Module):
     model : StNN
         Gives the weights; later changes do not reach this copy.
 
+    Raises
+    ------
+    ValueError
+        If the model is linear.
+
     Examples
     --------
     >>> model, states = StNN(4, 2), torch.ones(3, 4)
@@ -29,6 +34,8 @@ class ReleasedStNN(nn.Module):
 
     def __init__(self, model: StNN) -> None:
         super().__init__()
+        if model.linear:
+            raise ValueError("the released network has activations, the given model has none")
         self.n, self.released = model.n, model.released
         self.weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
 

@@ -81,7 +81,7 @@ class StNN(nn.Module):
 
     @staticmethod
     def shapes(n: int) -> dict[str, tuple[int, ...]]:
-        """The shape of every weight of one branch, in the order of :meth:`parameters`."""
+        """The shape of every weight of one branch, in the order of ``parameters()``."""
         return {
             "diagonal_1": (n,), "twiddles_1": (2 * n - 2,), "blocks_1": (2, 2, 2),
             "bias_1": (2 * n,),
@@ -188,7 +188,7 @@ class StNN(nn.Module):
         return columns[..., : self.n].transpose(-1, -2)
 
     def forward(self, states: Tensor) -> Tensor:
-        """States one time step on, shape (..., n) as the input."""
+        """States one time step on, shape (..., n) as the input (pad shorter ones with zeros)."""
         theta = torch.cat([weight.flatten() for weight in self.parameters()])
         columns = states.reshape(-1, self.n).mT.to(theta.dtype)
         return self.evaluate(theta.unsqueeze(0), columns.unsqueeze(0))[0].mT.reshape(states.shape)

@@ -61,7 +61,7 @@ def train(
 
     Returns
     -------
-    list of Trained
+    list of dynlib.networks.recipes.Trained
         One a seed.
 
     Raises

@@ -31,7 +31,7 @@ class Hankel:
     Raises
     ------
     TypeError
-        If `symbol` is not a real floating-point tensor.
+        If `symbol` is not a tensor of float32 or float64.
     ValueError
         If the length of the last axis is not odd.
 
@@ -51,7 +51,7 @@ class Hankel:
     """
 
     def __init__(self, symbol: Tensor) -> None:
-        if not isinstance(symbol, Tensor) or not symbol.is_floating_point():
+        if not isinstance(symbol, Tensor) or symbol.dtype not in (torch.float32, torch.float64):
             kind = symbol.dtype if isinstance(symbol, Tensor) else type(symbol).__name__
             raise TypeError(
                 f"symbol must be a tensor of float32 or float64, got {kind}; use torch.as_tensor"
@@ -140,7 +140,10 @@ class Hankel:
         states = self._checked(states)
         size = scipy.fft.next_fast_len(2 * self.n, real=True)
         spectrum = self._spectrum
-        if spectrum is None or self.symbol.requires_grad:
+        stored = spectrum is not None and (
+            torch.is_inference_mode_enabled() or not spectrum.is_inference()
+        )
+        if not stored or self.symbol.requires_grad:
             spectrum = torch.fft.rfft(self.symbol, n=size)
             self._spectrum = None if self.symbol.requires_grad else spectrum
         transformed = torch.fft.rfft(states, n=size).conj()
@@ -177,6 +180,7 @@ def operations(n: int, method: str) -> int:
     >>> operations(4, "dense"), operations(4, "fft")
     (28, 150)
     """
+    n = int(n)
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     if method in ("dense", "shift"):
