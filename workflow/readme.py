@@ -42,6 +42,11 @@ ROWS = (
     ("lorenz_networks", "control_p6_mse_validation", "… a plain network of the same size", "", ".1e"),
     ("lorenz_networks", "ffnn_mse_validation", "… the paper's feed-forward network, 2073 parameters", "4.3e-06 (released)", ".1e"),
     ("lorenz_networks", "printed_stnn_p6_failed_seeds", "… seeds of five that fail in the printed setting, six branches", "", "d"),
+    ("lorenz_comparison", "stnn_accumulated_mse_600", "Lorenz forecasts: accumulated error over 600 steps, StNN", "5.5 (released)", ".1e"),
+    ("lorenz_comparison", "sindy_fd2_accumulated_mse_600", "… SINDy, differences of order 2", "28 (released)", ".1e"),
+    ("lorenz_comparison", "sindy_fd6_accumulated_mse_600", "… SINDy, order 6", "", ".1e"),
+    ("lorenz_comparison", "polynomial_4_accumulated_mse_600", "… polynomial of degree 4, least squares", "", ".1e"),
+    ("lorenz_comparison", "havok_accumulated_mse_600", "… HAVOK, no future forcing", "", ".1e"),
 )  # fmt: skip
 
 
