@@ -362,7 +362,7 @@ def test_artefacts_are_kept_by_everything_that_matters(tmp_path, monkeypatch):
     assert new() == 0
     assert new(architecture=Architecture(branches=1)) == 1
     assert new(architecture=dataclasses.replace(STRUCTURED, released=True)) == 1
-    assert new(recipe=dataclasses.replace(short, batch_size=21)) == 1
+    assert new(recipe=dataclasses.replace(short, batch_size=25)) == 1
     assert new(seeds=[1]) == 1
     assert new(pairs=(PAIRS[0] + 1, PAIRS[1])) == 1
     assert new(pairs=(PAIRS[0], PAIRS[1] + 1)) == 1
