@@ -644,8 +644,8 @@ for name in [n for n in order if n in costs]:
     rows.append(
         [
             LABELS[name],
-            record.show(f"{name}_parameters"),
-            record.show(f"{name}_flops"),
+            record.show(f"{name}_parameters", "d"),
+            record.show(f"{name}_flops", "d"),
             record.show(f"{name}_step_us", ".3g"),
             record.show(f"{name}_step_us_batch1000", ".3g"),
         ]
