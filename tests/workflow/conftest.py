@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,11 @@ plain:
 """
 
 
+def _hear_interrupts() -> None:
+    """A shell that runs the tests in the background has told its children to ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Clone:
     """A copied tree and its command line."""
 
@@ -120,6 +126,7 @@ class Clone:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_hear_interrupts,
         )
 
     def __call__(self, *arguments: str, **environment: str) -> tuple[int, str]:
