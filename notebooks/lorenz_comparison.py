@@ -462,6 +462,33 @@ panels[-1].set_xlabel("Lyapunov times")
 plt.show()
 
 # %% [markdown]
+# ## The same data for all
+#
+# The networks learn from other data than the rest. Here SINDy and the polynomial maps are fitted on the
+# networks' trajectories.
+
+# %%
+same_data = {
+    f"sindy_{kind}": fit_sindy(data[:n_learn], dt, kind)
+    for kind in ("fd2", "fd6")
+}
+same_data |= {f"polynomial_{d}": PolynomialMap.fit(*learn, d) for d in degrees}
+for name, found in forecasts(same_data).items():
+    record_rollout(name, found, truth, suffix="_100traj", **rule)
+
+# %% tags=["hide-input"]
+record.Table(
+    [
+        "fitted on the networks' trajectories",
+        "accumulated MSE, 100 steps",
+        f"{horizon} steps",
+        "valid time, Lyapunov times",
+        "failures",
+    ],
+    [[LABELS[name], *show_row(name, "_100traj")] for name in same_data],
+)
+
+# %% [markdown]
 # ## The equations that SINDy finds
 #
 # The ladder of derivative estimates, on clean data. The true equations are
