@@ -37,6 +37,22 @@ def test_multiplied_out_it_is_the_same_map(shape, n, branches, options, dtype):
     torch.testing.assert_close(found, expected, rtol=0, atol=atol)
 
 
+@pytest.mark.parametrize("shift", [-1.0, 0.0, 2.0])
+def test_a_third_layer_without_slope_is_a_constant(shift):
+    model, x = random(), draw(5, 4, seed=1)
+    with torch.no_grad():
+        model.diagonal_3[1, 2] = 0
+        model.bias_3[1, 2] = shift
+    torch.testing.assert_close(AssembledStNN(model)(x), model(x).detach(), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("network", [random(), AssembledStNN(random())])
+def test_states_of_another_length_are_refused(network):
+    for shape in ((3,), (8,), (2, 2), (5, 8)):
+        with pytest.raises(ValueError, match=r"must have 4 coordinates, got shape \("):
+            network(draw(*shape))
+
+
 def test_it_is_a_copy_and_leaves_its_input_alone():
     model, x = random(), draw(5, 4, seed=1)
     fast, kept = AssembledStNN(model), x.clone()

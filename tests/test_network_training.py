@@ -390,7 +390,7 @@ def test_trainings_in_processes_are_those_in_turn(tmp_path, monkeypatch):
     [
         ({"pairs": (PAIRS[0], PAIRS[1][:-1])}, r"\(200, 3\) and \(199, 3\)"),
         ({"pairs": (PAIRS[0][0], PAIRS[1][0])}, r"\(3,\)"),
-        ({"pairs": (PAIRS[0][:19], PAIRS[1][:19])}, "batch size 20"),
+        ({"pairs": (PAIRS[0][:19], PAIRS[1][:19])}, "batch_size=20 does not divide the 19 pairs"),
         ({"device": "gpu"}, "'gpu'"),
         ({"architecture": Architecture(branches=2, n=3)}, "power of two"),
         ({"architecture": Architecture(widths=(3, 5, 3))}, "five widths"),
@@ -415,3 +415,21 @@ def test_a_constant_coordinate_is_refused(tmp_path, monkeypatch):
     inputs[:, 1] = 3.0
     with pytest.raises(ValueError, match=r"coordinates \[1\] of the inputs are constant"):
         train_all({"one": (STRUCTURED, RECIPE, [0])}, (inputs, PAIRS[1]), VALIDATION)
+
+
+@pytest.mark.parametrize("name", ["steps", "batch_size", "starts", "marks", "start_steps"])
+def test_a_recipe_with_an_impossible_number_is_refused(name):
+    with pytest.raises(ValueError, match=rf"{name} must be at least (0|1), got -1"):
+        dataclasses.replace(RECIPE, **{name: -1})
+
+
+def test_an_architecture_is_structured_or_plain():
+    for options in ({}, {"branches": 2, "widths": (3, 4, 4, 4, 3)}):
+        with pytest.raises(ValueError, match="one of them, got branches="):
+            Architecture(**options)
+
+
+def test_a_folder_of_another_training_is_refused(tmp_path):
+    run(folder=tmp_path / "a", seeds=[0])
+    with pytest.raises(ValueError, match="give another folder"):
+        run(folder=tmp_path / "a", seeds=[1])

@@ -3,22 +3,30 @@ r"""The structured network for inference: its factors multiplied out once."""
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch import Tensor, addmm, nn
 
 from dynlib.networks.stnn import StNN
 
 
 class AssembledStNN(nn.Module):
-    """The map of a structured network by three small dense products.
+    r"""The map of a structured network by three small dense products.
 
     The second layer's matrices, one a branch, stand on the diagonal of one matrix: for the few
-    branches of this network one product with zeros in it is faster than several without.
+    branches of this network one product with zeros in it is faster than several without. The
+    third and fourth layer are one clamp and one product: with :math:`t = -b_3/D_3`,
+
+    .. math:: \mathrm{relu}(D_3 h + b_3) = D_3\,\max(h, t) + b_3 \;(D_3 > 0), \qquad
+              D_3\,\min(h, t) + b_3 \;(D_3 < 0).
 
     Parameters
     ----------
     model : StNN
         The network; later changes of its weights do not reach this copy.
+
+    Raises
+    ------
+    ValueError
+        From a call, if the last axis of the states is not n.
 
     Examples
     --------
@@ -34,20 +42,35 @@ class AssembledStNN(nn.Module):
         second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
         fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
         self.n, self.linear = model.n, model.linear
-        self.register_buffer("first", first.flatten(0, 1))
-        self.register_buffer("second", torch.block_diag(*second))
-        self.register_buffer("fourth", fourth)
-        for name in ("bias_1", "bias_2", "diagonal_3", "bias_3", "bias_4"):
-            self.register_buffer(name, w[name].flatten().clone())
+        slope, shift = w["diagonal_3"].flatten(), w["bias_3"].flatten()
+        constant = shift  # what the third layer adds to slope * (clamped h)
+        if not model.linear:
+            flat = slope == 0
+            turn = torch.where(flat, 0, -shift / slope)
+            self.register_buffer("low", torch.where(slope > 0, turn, -torch.inf))
+            self.register_buffer("high", torch.where(slope < 0, turn, torch.inf))
+            constant = torch.where(flat, shift.clamp(min=0), shift)
+        self.register_buffer("first", first.flatten(0, 1).T.contiguous())
+        self.register_buffer("second", torch.block_diag(*second).T.contiguous())
+        self.register_buffer("fourth", (fourth * slope).T.contiguous())
+        self.register_buffer("bias_1", w["bias_1"].flatten().clone())
+        self.register_buffer("bias_2", w["bias_2"].flatten().clone())
+        self.register_buffer("bias_4", w["bias_4"] + fourth @ constant)
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input."""
+        if states.ndim != 2:
+            return self(states.reshape(-1, states.shape[-1])).view(states.shape)
+        if states.shape[1] != self.n:
+            raise ValueError(
+                f"states must have {self.n} coordinates, got shape {tuple(states.shape)}; pad "
+                "them with zeros"
+            )
         w = self._buffers  # a lookup by attribute would take a tenth of the time
+        h = addmm(w["bias_1"], states, w["first"])
         if self.linear:
-            h = linear(linear(states, w["first"], w["bias_1"]), w["second"], w["bias_2"])
-            h = torch.addcmul(w["bias_3"], h, w["diagonal_3"])
+            h = addmm(w["bias_2"], h, w["second"])
         else:
-            h = linear(states, w["first"], w["bias_1"]).tanh_()
-            h = linear(h, w["second"], w["bias_2"]).sigmoid_()
-            h = torch.addcmul(w["bias_3"], h, w["diagonal_3"]).relu_()
-        return linear(h, w["fourth"], w["bias_4"])
+            h = addmm(w["bias_2"], h.tanh_(), w["second"]).sigmoid_()
+            h = torch.clamp(h, w["low"], w["high"])
+        return addmm(w["bias_4"], h, w["fourth"])

@@ -41,19 +41,14 @@ def train_all(
     Raises
     ------
     ValueError
-        If a batch size does not divide the number of pairs (the rest would never be learnt
-        from), or a coordinate is constant (it has no scale).
+        If a recipe cannot be followed with these pairs; nothing is trained then.
     """
     device = resolve_device(device)
     for name, (_, recipe, _) in wanted.items():
-        if len(pairs[0]) % recipe.batch_size:
-            raise ValueError(
-                f"{name}: batch_size={recipe.batch_size} does not divide the {len(pairs[0])} "
-                "pairs; choose a divisor, or drop pairs"
-            )
-    constant = [i for i, scale in enumerate(pairs[0].std(0)) if scale == 0]
-    if constant:
-        raise ValueError(f"coordinates {constant} of the inputs are constant; leave them out")
+        try:
+            recipe.check(pairs)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
     data = hashlib.sha256()
     for array in (*pairs, *validation):
         data.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())

@@ -83,6 +83,10 @@ class FFNN(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n)."""
+        if states.shape[-1] != self.n:
+            raise ValueError(
+                f"states must have {self.n} coordinates, got shape {tuple(states.shape)}"
+            )
         h = torch.tanh(nn.functional.linear(states, self.weight_1, self.bias_1))
         h = torch.sigmoid(nn.functional.linear(h, self.weight_2, self.bias_2))
         h = torch.relu(nn.functional.linear(h, self.weight_3, self.bias_3))
@@ -150,15 +154,17 @@ class FFNN(nn.Module):
         self.bias_4.copy_(out_mean + out_scale * self.bias_4)
 
 
-def widths_of_size(parameters: int, n: int = 3, within: float = 0.02) -> tuple[int, ...]:
+def widths_of_size(
+    parameters: int, n: int = 3, n_out: int | None = None, within: float = 0.02
+) -> tuple[int, ...]:
     """The most equal hidden widths (differing by up to six) for a given number of parameters.
 
     Parameters
     ----------
     parameters : int
         Number of weights and biases wanted.
-    n : int
-        Number of inputs and of outputs.
+    n, n_out : int
+        Number of inputs and of outputs, as many by default.
     within : float
         Largest relative deviation.
 
@@ -178,16 +184,16 @@ def widths_of_size(parameters: int, n: int = 3, within: float = 0.02) -> tuple[i
     >>> widths_of_size(388)
     (3, 12, 12, 11, 3)
     """
-    best = None
+    best, n_out = None, n if n_out is None else n_out
     near = itertools.product(range(1, 1 + parameters // (n + 1)), range(-6, 7), range(-6, 7))
     for a, b, c in ((a, a + i, a + j) for a, i, j in near if a + i > 0 and a + j > 0):
-        size = (n + 1) * a + (a + 1) * b + (b + 1) * c + (c + 1) * n
+        size = (n + 1) * a + (a + 1) * b + (b + 1) * c + (c + 1) * n_out
         if abs(size - parameters) <= within * parameters:
             rank = (max(a, b, c) - min(a, b, c), abs(size - parameters), -a, -b)
             if best is None or rank < best[0]:
-                best = (rank, (n, a, b, c, n))
+                best = (rank, (n, a, b, c, n_out))
     if best is None:
         raise ValueError(
-            f"no network {n}-a-b-c-{n} has {parameters} parameters within {within:.0%}"
+            f"no network {n}-a-b-c-{n_out} has {parameters} parameters within {within:.0%}"
         )
     return best[1]

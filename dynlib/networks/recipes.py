@@ -29,12 +29,24 @@ class Architecture:
         Length of the structured network's vectors; states are padded with zeros.
     released : bool
         The permutation of the authors' code.
+
+    Raises
+    ------
+    ValueError
+        If both `branches` and `widths` are given, or neither.
     """
 
     branches: int = 0
     widths: tuple[int, ...] = ()
     n: int = 4
     released: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.branches) == bool(self.widths):
+            raise ValueError(
+                f"an architecture has branches (structured) or widths (plain), one of them, got "
+                f"branches={self.branches}, widths={self.widths}"
+            )
 
     def build(self, dtype: torch.dtype = torch.float64) -> StNN | FFNN:
         """The network, with weights that are to be drawn."""
@@ -52,8 +64,7 @@ class Recipe:
     steps : int
         Steps in all, those of the starts apart.
     batch_size : int
-        Pairs a step; every pair is met once before any is met again. It should divide the number
-        of pairs: the last ones that fill no batch are never met.
+        Pairs a step, a divisor of the number of pairs: each is met once before any is met again.
     printed : bool
         The paper's setting: raw units, the authors' initial weights, float32, all outputs
         (the padded one included), one start, damping by factors of ten. Otherwise:
@@ -64,6 +75,11 @@ class Recipe:
         lowest error on the training pairs goes on.
     marks : int
         Rows of the history.
+
+    Raises
+    ------
+    ValueError
+        If a number is too small.
     """
 
     steps: int
@@ -72,6 +88,31 @@ class Recipe:
     starts: int = 1
     start_steps: int = 0
     marks: int = 100
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "batch_size": 1, "starts": 1, "start_steps": 0, "marks": 1}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
+
+    def check(self, pairs: Pairs) -> None:
+        """Raise ValueError for pairs that this recipe cannot learn from."""
+        inputs, targets = pairs
+        if inputs.ndim != 2 or targets.ndim != 2 or len(targets) != len(inputs):
+            raise ValueError(
+                f"pairs must be arrays (M, c) and (M, d), got {inputs.shape} and {targets.shape}"
+            )
+        if not len(inputs) or len(inputs) % self.batch_size:
+            raise ValueError(
+                f"batch_size={self.batch_size} does not divide the {len(inputs)} pairs (the rest "
+                "would never be learnt from); choose a divisor, or drop pairs"
+            )
+        constant = [i for i, scale in enumerate(inputs.std(0)) if scale == 0]
+        if constant and not self.printed:
+            raise ValueError(
+                f"coordinates {constant} of the inputs are constant and have no scale; leave "
+                "them out"
+            )
 
     @property
     def dtype(self) -> torch.dtype:

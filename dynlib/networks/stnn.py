@@ -189,9 +189,15 @@ class StNN(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input (pad shorter ones with zeros)."""
+        if states.shape[-1] != self.n:
+            raise ValueError(
+                f"states must have {self.n} coordinates, got shape {tuple(states.shape)}; pad "
+                "them with zeros"
+            )
         theta = torch.cat([weight.flatten() for weight in self.parameters()])
         columns = states.reshape(-1, self.n).mT.to(theta.dtype)
-        return self.evaluate(theta.unsqueeze(0), columns.unsqueeze(0))[0].mT.reshape(states.shape)
+        outputs = self.evaluate(theta.unsqueeze(0), columns.unsqueeze(0))[0].mT
+        return outputs.contiguous().view(states.shape)
 
     # --- many copies of the weights at once, each with its own batch, as training wants them
 

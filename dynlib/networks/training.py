@@ -51,7 +51,8 @@ def train(
         Pairs that are looked at and never learnt from.
     folder : pathlib.Path, optional
         Where the checkpoints and the finished networks live. What is finished is loaded, what
-        was interrupted goes on.
+        was interrupted goes on. One folder for one training: the pairs are not compared, see
+        :func:`dynlib.networks.ensembles.train_all`.
     device : str
         ``"cpu"``, ``"cuda"`` or ``"auto"``. Networks of this size are as fast on a CPU.
     checkpoint_seconds : float
@@ -67,15 +68,10 @@ def train(
     Raises
     ------
     ValueError
-        If the pairs do not match or are fewer than a batch.
+        If the batch size does not divide the number of pairs, or the pairs do not match, or a
+        coordinate of the inputs is constant, or the folder holds another training.
     """
-    inputs, targets = pairs
-    matched = inputs.ndim == targets.ndim == 2 and len(targets) == len(inputs)
-    if not matched or len(inputs) < recipe.batch_size:
-        raise ValueError(
-            f"pairs must be arrays (M, c) and (M, d) with M at least the batch size "
-            f"{recipe.batch_size}, got {inputs.shape} and {targets.shape}"
-        )
+    recipe.check(pairs)
     with threadpool_limits(torch.get_num_threads()):
         return _Training(
             architecture, recipe, pairs, list(seeds), validation, resolve_device(device)
@@ -99,6 +95,7 @@ class _Training:
         self.outputs = self.model.n_out if recipe.printed else self.d  # a padded one is exact
         self.learn, self.held_out = self._columns(pairs), self._columns(validation)
         self.scale = torch.as_tensor(self.units[1][1], device=self.device)
+        self.what = repr((architecture, recipe, seeds))
 
     def _columns(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Inputs and targets in the units of the training, padded with zeros, a column each."""
@@ -172,11 +169,19 @@ class _Training:
             chosen.append(optimizer.theta[error.argmin()])
         return torch.stack(chosen)
 
+    def _same(self, state: dict, folder: Path) -> None:
+        if state["what"] != self.what:
+            raise ValueError(
+                f"{folder} holds the training {state['what']}, not {self.what}; give another folder"
+            )
+
     @torch.no_grad()
     def run(self, folder, checkpoint_seconds, label) -> list[Trained]:
         if folder is not None and (folder / "model").exists():
             try:
-                return self._finished(*checkpoint.load(folder / "model"))
+                tensors, state = checkpoint.load(folder / "model")
+                self._same(state, folder)
+                return self._finished(tensors, state)
             except checkpoint.DamagedCheckpoint:
                 shutil.rmtree(folder / "model", ignore_errors=True)
         start = saved = time.monotonic()
@@ -184,6 +189,7 @@ class _Training:
         resumed = checkpoint.latest_step(folder / "checkpoints") if folder is not None else None
         if resumed is not None:
             tensors, state = resumed
+            self._same(state, folder)
             optimizer = self._optimizer(tensors["theta"].to(self.device))
             optimizer.restore({name: tensors[name].to(self.device) for name in optimizer.state()})
             step, seconds, history = state["step"], state["seconds"], state["history"]
@@ -213,8 +219,8 @@ class _Training:
             now = time.monotonic()
             if folder is not None and step < recipe.steps and now - saved > checkpoint_seconds:
                 state = {
-                    "history": history, "counted": counted, "seconds": seconds + now - start,
-                    "solves": solves + optimizer.solves,
+                    "what": self.what, "history": history, "counted": counted,
+                    "seconds": seconds + now - start, "solves": solves + optimizer.solves,
                 }  # fmt: skip
                 empty = torch.zeros(0, *optimizer.theta.shape)
                 so_far = torch.stack(path) if path else empty
@@ -227,6 +233,7 @@ class _Training:
         )[-2]
         dead = (hidden <= 0).all(-1).flatten(1).sum(1)
         state = {
+            "what": self.what,
             "history": history,
             "dead": dead.tolist(),
             "solves": (solves + optimizer.solves) / recipe.steps / len(self.seeds),
