@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dynlib import checkpoint, parallel
+from dynlib import artefacts, checkpoint, parallel
 from dynlib.device import resolve_device
 from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained
 from dynlib.networks.training import train
@@ -49,13 +48,11 @@ def train_all(
             recipe.check(pairs)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-    data = hashlib.sha256()
-    for array in (*pairs, *validation):
-        data.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
+    data = artefacts.digest(*pairs, *validation)
     jobs = {}
     for name, (architecture, recipe, seeds) in wanted.items():
         parameters = {
-            "data": data.hexdigest(),
+            "data": data,
             "architecture": dataclasses.asdict(architecture),
             "recipe": dataclasses.asdict(recipe),
             "seeds": list(seeds),

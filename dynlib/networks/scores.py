@@ -78,7 +78,9 @@ def active_directions(model: StNN | FFNN, states: np.ndarray, tolerance: float =
     return int((values > tolerance * values[0]).sum())
 
 
-def rollout(model: StNN | FFNN, starts: np.ndarray, n_steps: int) -> np.ndarray:
+def rollout(
+    model: StNN | FFNN, starts: np.ndarray, n_steps: int, constants: np.ndarray | None = None
+) -> np.ndarray:
     """States that a network predicts one from another, from all starts at once.
 
     Parameters
@@ -89,6 +91,8 @@ def rollout(model: StNN | FFNN, starts: np.ndarray, n_steps: int) -> np.ndarray:
         States at step 0, shape (S, d).
     n_steps : int
         Number of steps.
+    constants : numpy.ndarray, optional
+        Inputs behind the state that stay as they are, such as a parameter, shape (S, c).
 
     Returns
     -------
@@ -103,7 +107,9 @@ def rollout(model: StNN | FFNN, starts: np.ndarray, n_steps: int) -> np.ndarray:
     d, path = starts.shape[-1], []
     with torch.no_grad():
         states = torch.as_tensor(starts)
+        tail = states[..., :0] if constants is None else torch.as_tensor(constants)
+        tail = nn.functional.pad(tail, (0, model.n - d - tail.shape[-1]))
         for _ in range(n_steps):
-            states = model(nn.functional.pad(states, (0, model.n - d)))[..., :d]
+            states = model(torch.cat([states, tail], dim=-1))[..., :d]
             path.append(states)
     return torch.stack(path, dim=-2).numpy()

@@ -1,0 +1,95 @@
+r"""LEADS as published: a module a field, one environment after the other.
+
+A twin for tests and a peer for timings; written from the description, not from their code.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dynlib.networks.leads import LEADS, PENALTY, SPECTRAL
+
+
+class Swish(nn.Module):
+    """The activation with its learnt slope."""
+
+    def __init__(self, beta: Tensor) -> None:
+        super().__init__()
+        self.beta = nn.Parameter(beta.detach().clone().reshape(1))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Activate."""
+        return z * torch.sigmoid(z * F.softplus(self.beta)) / 1.1
+
+
+class LoopedLEADS(nn.Module):
+    """The fields of a :class:`LEADS` as modules of their own.
+
+    Parameters
+    ----------
+    model : LEADS
+        Gives the weights; later changes do not reach this copy.
+
+    Examples
+    --------
+    >>> model, states = LEADS(3), torch.ones(3, 4, 2)
+    >>> torch.allclose(LoopedLEADS(model)(states, 2, 0.5), model(states, 2, 0.5), atol=1e-6)
+    True
+    """
+
+    def __init__(self, model: LEADS) -> None:
+        super().__init__()
+        self.shared = self._network(model, "shared", 0)
+        own = (self._network(model, "own", e) for e in range(model.environments))
+        self.own = nn.ModuleList(own)
+
+    @staticmethod
+    def _network(model: LEADS, part: str, index: int) -> nn.Sequential:
+        modules: list[nn.Module] = []
+        for layer in range(4):
+            weight = model.get_parameter(f"{part}_weight_{layer}").detach()[index]
+            linear = nn.Linear(*weight.shape, dtype=weight.dtype)
+            with torch.no_grad():
+                linear.weight.copy_(weight.T)
+                linear.bias.copy_(model.get_parameter(f"{part}_bias_{layer}")[index, 0])
+            modules.append(linear)
+            if layer < 3:
+                modules.append(Swish(model.get_parameter(f"{part}_beta")[layer, index]))
+        return nn.Sequential(*modules)
+
+    def forward(self, states: Tensor, steps: int, dt: float) -> Tensor:
+        """As :meth:`LEADS.forward`."""
+        return torch.stack(
+            [
+                self._rollout(own, start, steps, dt)
+                for own, start in zip(self.own, states, strict=True)
+            ]
+        )
+
+    def _rollout(self, own: nn.Module, x: Tensor, steps: int, dt: float) -> Tensor:
+        def velocity(x: Tensor) -> Tensor:
+            return self.shared(x) + own(x)
+
+        path = []
+        for _ in range(steps):
+            k1 = velocity(x)
+            k2 = velocity(x + dt * k1 / 3)
+            k3 = velocity(x + dt * (k2 - k1 / 3))
+            k4 = velocity(x + dt * (k1 - k2 + k3))
+            x = x + dt * (k1 + 3 * (k2 + k3) + k4) / 8
+            path.append(x)
+        return torch.stack(path, dim=1)
+
+    def loss(self, trajectories: Tensor, dt: float) -> Tensor:
+        """The published loss of trajectories (E, B, T, d), with exact spectral norms."""
+        error, size, spectral = 0.0, 0.0, 0.0
+        for own, path in zip(self.own, trajectories, strict=True):
+            followed = self._rollout(own, path[:, 0], path.shape[1] - 1, dt)
+            error = error + (followed - path[:, 1:]).square().sum()
+            at = path.flatten(0, 1)
+            size = size + (own(at).norm(dim=-1) / (at.norm(dim=-1) + 1e-5)).square().mean()
+            for layer in own[::2]:
+                spectral = spectral + torch.linalg.matrix_norm(layer.weight, ord=2).square()
+        return error / trajectories.numel() + PENALTY * (SPECTRAL * spectral + size)

@@ -1,0 +1,313 @@
+r"""Training of LEADS: as published, and by a curriculum of windows that grow."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynlib import artefacts, checkpoint
+from dynlib.device import resolve_device
+from dynlib.networks.leads import LEADS, PENALTY, penalty
+from dynlib.progress import Meter
+
+
+@dataclass(frozen=True)
+class LeadsRecipe:
+    r"""How LEADS is trained, by Adam.
+
+    Parameters
+    ----------
+    steps : tuple of int
+        Steps of each phase.
+    windows : tuple of int
+        Length of the rollouts of each phase, in sampling times. All windows of that length of
+        all trajectories are learnt from at once, each from its true first state. 0 is the
+        published way: one trajectory of every environment a step, rolled out in full, but
+        restarted from the truth at each time with probability :math:`0.99^{i/10}` at step i.
+    learning_rate : float
+        Of Adam; the published 1e-3 by default.
+    decay : bool
+        Let it fall to zero along a half cosine over all phases.
+    rounds : int
+        Power iterations a step for the spectral norms of the penalty, five as published.
+    marks : int
+        Rows of the history.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many windows as phases, or a number is impossible.
+    """
+
+    steps: tuple[int, ...]
+    windows: tuple[int, ...]
+    learning_rate: float = 1e-3
+    decay: bool = False
+    rounds: int = 5
+    marks: int = 40
+
+    def __post_init__(self) -> None:
+        if len(self.steps) != len(self.windows) or not self.steps:
+            raise ValueError(
+                f"every phase has its steps and its window, got steps={self.steps}, "
+                f"windows={self.windows}"
+            )
+        least = [*self.windows, *self.steps, self.rounds - 1, self.marks - 1]
+        if min(least) < 0 or not sum(self.steps) or not 0 < self.learning_rate < np.inf:
+            raise ValueError(
+                f"steps, windows, rounds, marks and learning_rate must be positive, got {self}"
+            )
+
+
+@dataclass(frozen=True)
+class TrainedLeads:
+    """A training of LEADS that has come to its end.
+
+    Parameters
+    ----------
+    environments : int
+        Number of environments.
+    weights : torch.Tensor
+        Weights at every mark, float32, shape (marks, P).
+    steps : numpy.ndarray
+        Steps of training until every mark, (marks,).
+    seconds : numpy.ndarray
+        Wall time of training until every mark, (marks,).
+    """
+
+    environments: int
+    weights: Tensor
+    steps: np.ndarray
+    seconds: np.ndarray
+
+    def at(self, mark: int) -> LEADS:
+        """The model at a mark."""
+        model = LEADS(self.environments)
+        torch.nn.utils.vector_to_parameters(self.weights[mark].clone(), model.parameters())
+        return model
+
+    @cached_property
+    def model(self) -> LEADS:
+        """The finished model."""
+        return self.at(-1)
+
+
+def rollout(model: LEADS, starts: np.ndarray, steps: int, dt: float) -> np.ndarray:
+    """States that a model predicts after 1, 2, … steps of `dt`, (E, n, steps, d).
+
+    Parameters
+    ----------
+    model : LEADS
+        A model of E environments.
+    starts : numpy.ndarray
+        Initial states of every environment, shape (E, n, d).
+    steps : int
+        Number of steps.
+    dt : float
+        Time between them: any that the fourth-order integrator bears.
+    """
+    with torch.no_grad():
+        states = torch.as_tensor(starts, dtype=model.shared_beta.dtype)
+        return model(states, steps, dt).numpy().astype(np.float64)
+
+
+def train_leads(
+    recipe: LeadsRecipe,
+    trajectories: np.ndarray,
+    dt: float,
+    seed: int,
+    *,
+    shared: LEADS | None = None,
+    device: str = "cpu",
+    checkpoint_seconds: float = 15.0,
+    label: str = "training LEADS",
+) -> TrainedLeads:
+    r"""Minimise the mean squared error of rollouts plus the penalty of LEADS, kept as an artefact.
+
+    Parameters
+    ----------
+    recipe : LeadsRecipe
+        The training.
+    trajectories : numpy.ndarray
+        Shape (E, n, T, d): n trajectories of T states in each of E environments.
+    dt : float
+        Time between two states.
+    seed : int
+        Draws the initial weights (and what the published training draws).
+    shared : LEADS, optional
+        A model whose shared field is taken over and not trained: only the new environments'
+        own fields are.
+    device : str
+        ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    checkpoint_seconds : float
+        Seconds between two checkpoints.
+    label : str
+        What the lines of progress call this training.
+
+    Returns
+    -------
+    TrainedLeads
+        The model on its way and at its end.
+
+    Raises
+    ------
+    ValueError
+        If a shape or a number is impossible.
+    """
+    trajectories = np.asarray(trajectories, dtype=np.float64)
+    if trajectories.ndim != 4 or min(trajectories.shape) < 1 or not dt > 0:
+        raise ValueError(
+            "trajectories must have shape (environments, n, times, coordinates) and dt be "
+            f"positive, got {trajectories.shape} and {dt}"
+        )
+    if max(recipe.windows) >= trajectories.shape[2]:
+        raise ValueError(
+            f"windows={recipe.windows} do not fit into {trajectories.shape[2]} times; the longest "
+            f"is {trajectories.shape[2] - 1}"
+        )
+    device = resolve_device(device)
+    frozen = (
+        []
+        if shared is None
+        else [w.detach() for n, w in shared.named_parameters() if n.startswith("shared")]
+    )
+    parameters = {
+        "data": artefacts.digest(trajectories, *(weight.cpu().numpy() for weight in frozen)),
+        "recipe": dataclasses.asdict(recipe),
+        "dt": dt,
+        "seed": seed,
+        "device": device,
+    }
+    training = _Training(recipe, trajectories, dt, seed, shared, device, label)
+    tensors, state = artefacts.kept(
+        "leads", parameters, [__name__], lambda folder: training.run(folder, checkpoint_seconds)
+    )
+    history = np.array(state["history"])
+    return TrainedLeads(len(trajectories), tensors["path"], history[:, 0], history[:, 1])
+
+
+class _Training:
+    """The state of one call of :func:`train_leads`."""
+
+    def __init__(self, recipe, trajectories, dt, seed, shared, device, label) -> None:
+        self.recipe, self.dt, self.seed, self.label = recipe, dt, seed, label
+        environments, *_, dim = trajectories.shape
+        generator = torch.Generator().manual_seed(seed)
+        self.model = LEADS(environments, dim=dim, generator=generator)
+        if shared is not None:
+            own = shared.state_dict()
+            self.model.load_state_dict(
+                {k: v for k, v in own.items() if k.startswith("shared")}, strict=False
+            )
+        self.model.to(device)
+        for name, weight in self.model.named_parameters():
+            weight.requires_grad_(shared is None or name.startswith("own"))
+        self.trajectories = torch.as_tensor(trajectories, dtype=torch.float32, device=device)
+        learnt = [weight for weight in self.model.parameters() if weight.requires_grad]
+        self.optimizer = torch.optim.Adam(learnt, recipe.learning_rate, fused=True)
+        self.vectors = [
+            torch.randn(
+                environments, self.model.get_parameter(f"own_weight_{layer}").shape[1], 1,
+                generator=generator,
+            ).to(device)
+            for layer in range(4)
+        ]  # fmt: skip
+
+    def _phase(self, step: int) -> int:
+        """Window of the phase that a step belongs to."""
+        for steps, window in zip(self.recipe.steps, self.recipe.windows, strict=True):
+            if step < steps:
+                return window
+            step -= steps
+        raise IndexError(step)
+
+    def _windows(self, length: int) -> tuple[Tensor, Tensor]:
+        """First states (E, B, d) and what follows (E, B, length, d) of all windows."""
+        every = self.trajectories.unfold(2, length + 1, 1).flatten(1, 2).mT  # (E, B, time, d)
+        return every[:, :, 0].contiguous(), every[:, :, 1:].contiguous()
+
+    def _published(self, step: int) -> Tensor:
+        """Squared error of one trajectory of every environment, with scheduled sampling."""
+        rng = np.random.default_rng([self.seed, step])
+        one = self.trajectories[:, rng.integers(self.trajectories.shape[1])][:, None]
+        times = one.shape[2]
+        restart = rng.random(times - 2) < 0.99 ** (1 + step // 10)
+        bounds = [0, *(1 + np.flatnonzero(restart)), times - 1]
+        # The stretches between restarts do not know of each other: they run side by side.
+        first, lengths = np.array(bounds[:-1]), np.diff(bounds)
+        followed = self.model(one[:, 0, first], int(lengths.max()), self.dt)
+        total = 0.0
+        for k, (start, length) in enumerate(zip(first, lengths, strict=True)):
+            truth = one[:, 0, start + 1 : start + length + 1]
+            total = total + (followed[:, k, :length] - truth).square().sum()
+        return total / one.numel()  # the first state counts, with no error
+
+    def _loss(self, step: int) -> Tensor:
+        window = self._phase(step)
+        if not window:
+            error = self._published(step)
+        else:
+            first, truth = self._held.get(window) or self._held.setdefault(
+                window, self._windows(window)
+            )
+            error = (self.model(first, window, self.dt) - truth).square().mean()
+        at = self.trajectories.flatten(1, 2)
+        return error + PENALTY * penalty(self.model, at, self.vectors, self.recipe.rounds)
+
+    def run(self, folder: Path, checkpoint_seconds: float) -> artefacts.Computed:
+        recipe, total, self._held = self.recipe, sum(self.recipe.steps), {}
+        start = saved = time.monotonic()
+        step, seconds, history, path = 0, 0.0, [], []
+        resumed = checkpoint.latest_step(folder)
+        if resumed is not None:
+            tensors, state = resumed
+            self._restore(tensors, state)
+            step, seconds, history = state["step"], state["seconds"], state["history"]
+            path = list(tensors["path"])
+        mark = max(1, total // recipe.marks)
+        meter = Meter(self.label, total, done=step)
+        while step < total:
+            if recipe.decay:
+                rate = recipe.learning_rate * 0.5 * (1 + np.cos(np.pi * step / total))
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
+            self.optimizer.zero_grad()
+            loss = self._loss(step)
+            loss.backward()
+            self.optimizer.step()
+            step += 1
+            now = time.monotonic()
+            if step % mark == 0 or step == total:
+                history.append([step, seconds + now - start])
+                path.append(self._weights())
+                meter.update(step, f"loss {loss.item():.2e}")
+            if step < total and now - saved > checkpoint_seconds:
+                state = {"history": history, "seconds": seconds + now - start}
+                self._save(folder, step, path, state)
+                saved = now
+        return {"path": torch.stack(path)}, {"history": history}
+
+    def _weights(self) -> Tensor:
+        return torch.cat([w.detach().flatten() for w in self.model.parameters()]).cpu()
+
+    def _save(self, folder: Path, step: int, path: list[Tensor], state: dict) -> None:
+        tensors = {"path": torch.stack(path) if path else torch.zeros(0, len(self._weights()))}
+        tensors |= {f"vector.{k}": vector for k, vector in enumerate(self.vectors)}
+        tensors["theta"] = self._weights()
+        inner = checkpoint.flatten(self.optimizer.state_dict(), "optimizer", tensors)
+        checkpoint.save_step(folder, step, tensors, state | {"optimizer": inner})
+
+    def _restore(self, tensors: dict[str, Tensor], state: dict) -> None:
+        device = self.trajectories.device
+        theta = tensors["theta"].to(device)
+        with torch.no_grad():
+            torch.nn.utils.vector_to_parameters(theta, self.model.parameters())
+        self.vectors = [tensors[f"vector.{k}"].to(device) for k in range(4)]
+        self.optimizer.load_state_dict(checkpoint.unflatten(state["optimizer"], tensors))
