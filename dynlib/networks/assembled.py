@@ -13,10 +13,12 @@ class AssembledStNN(nn.Module):
 
     The second layer's matrices, one a branch, stand on the diagonal of one matrix: for the few
     branches of this network one product with zeros in it is faster than several without. The
-    third and fourth layer are one clamp and one product: with :math:`t = -b_3/D_3`,
+    third and fourth layer are one maximum and one product,
 
-    .. math:: \mathrm{relu}(D_3 h + b_3) = D_3\,\max(h, t) + b_3 \;(D_3 > 0), \qquad
-              D_3\,\min(h, t) + b_3 \;(D_3 < 0).
+    .. math:: \mathrm{relu}(D_3 h + b_3) = D_3\,\max(h, -b_3/D_3) + b_3, \qquad D_3 > 0,
+
+    and where :math:`D_3 < 0` the second layer gives :math:`1 - h = \mathrm{sigmoid}(-z)`
+    instead of :math:`h = \mathrm{sigmoid}(z)`.
 
     Parameters
     ----------
@@ -42,19 +44,21 @@ class AssembledStNN(nn.Module):
         second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
         fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
         self.n, self.linear = model.n, model.linear
+        second, bias_2 = torch.block_diag(*second), w["bias_2"].flatten()
         slope, shift = w["diagonal_3"].flatten(), w["bias_3"].flatten()
-        constant = shift  # what the third layer adds to slope * (clamped h)
+        constant = shift  # what the third layer adds to slope * max(h, low)
         if not model.linear:
+            sign = torch.where(slope < 0, -1, 1)
+            second, bias_2 = second * sign[:, None], bias_2 * sign
+            shift, slope = shift + slope.clamp(max=0), slope.abs()
             flat = slope == 0
-            turn = torch.where(flat, 0, -shift / slope)
-            self.register_buffer("low", torch.where(slope > 0, turn, -torch.inf))
-            self.register_buffer("high", torch.where(slope < 0, turn, torch.inf))
+            self.register_buffer("low", torch.where(flat, 0, -shift / slope))
             constant = torch.where(flat, shift.clamp(min=0), shift)
         self.register_buffer("first", first.flatten(0, 1).T.contiguous())
-        self.register_buffer("second", torch.block_diag(*second).T.contiguous())
+        self.register_buffer("second", second.T.contiguous())
         self.register_buffer("fourth", (fourth * slope).T.contiguous())
         self.register_buffer("bias_1", w["bias_1"].flatten().clone())
-        self.register_buffer("bias_2", w["bias_2"].flatten().clone())
+        self.register_buffer("bias_2", bias_2.clone())
         self.register_buffer("bias_4", w["bias_4"] + fourth @ constant)
 
     def forward(self, states: Tensor) -> Tensor:
@@ -72,5 +76,6 @@ class AssembledStNN(nn.Module):
             h = addmm(w["bias_2"], h, w["second"])
         else:
             h = addmm(w["bias_2"], h.tanh_(), w["second"]).sigmoid_()
-            h = torch.clamp(h, w["low"], w["high"])
+            out = None if torch.is_grad_enabled() else h  # a gradient needs h as it is
+            h = torch.maximum(h, w["low"], out=out)
         return addmm(w["bias_4"], h, w["fourth"])
