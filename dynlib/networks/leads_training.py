@@ -72,8 +72,8 @@ class TrainedLeads:
 
     Parameters
     ----------
-    environments : int
-        Number of environments.
+    environments, dim : int
+        Numbers of environments and of coordinates.
     weights : torch.Tensor
         Weights at every mark, float32, shape (marks, P).
     steps : numpy.ndarray
@@ -83,13 +83,14 @@ class TrainedLeads:
     """
 
     environments: int
+    dim: int
     weights: Tensor
     steps: np.ndarray
     seconds: np.ndarray
 
     def at(self, mark: int) -> LEADS:
         """The model at a mark."""
-        model = LEADS(self.environments)
+        model = LEADS(self.environments, dim=self.dim)
         torch.nn.utils.vector_to_parameters(self.weights[mark].clone(), model.parameters())
         return model
 
@@ -190,7 +191,8 @@ def train_leads(
         "leads", parameters, [__name__], lambda folder: training.run(folder, checkpoint_seconds)
     )
     history = np.array(state["history"])
-    return TrainedLeads(len(trajectories), tensors["path"], history[:, 0], history[:, 1])
+    environments, *_, dim = trajectories.shape
+    return TrainedLeads(environments, dim, tensors["path"], history[:, 0], history[:, 1])
 
 
 class _Training:
