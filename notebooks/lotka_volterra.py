@@ -528,8 +528,9 @@ for name in ("leads", "stnn", "control", "polynomial_3"):
         markersize=4,
         linewidth=0.7,
     )
+    lift = {"polynomial_3": 6, "stnn": -6}.get(name, 0)
     axes.annotate(
-        LABELS[name], (count - 1, each[-1]), xytext=(6, 0), textcoords="offset points",
+        LABELS[name], (count - 1, each[-1]), xytext=(6, lift), textcoords="offset points",
         color=COLOURS[name], fontsize=9, va="center", annotation_clip=False,
     )  # fmt: skip
 axes.set_xticks(
