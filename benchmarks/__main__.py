@@ -20,6 +20,7 @@ from transformers.activations import ACT2FN
 
 from dynlib import parallel
 from dynlib.dynamics.flows import TimeMap
+from dynlib.dynamics.lotka_volterra import ENVIRONMENTS, initial_states, trajectories
 from dynlib.dynamics.lyapunov import spectral_norm
 from dynlib.dynamics.pairs import pairs
 from dynlib.dynamics.simulate import simulate
@@ -27,6 +28,8 @@ from dynlib.dynamics.systems import Henon, Lorenz
 from dynlib.measure.transport import token_distance, wasserstein
 from dynlib.networks.assembled import AssembledStNN
 from dynlib.networks.ffnn import FFNN
+from dynlib.networks.leads import LEADS, PENALTY, penalty
+from dynlib.networks.leads_loop import LoopedLEADS
 from dynlib.networks.levenberg import LevenbergMarquardt
 from dynlib.networks.released import ReleasedStNN
 from dynlib.networks.stnn import StNN
@@ -296,6 +299,44 @@ def inference() -> None:
             report(f"StNN p=6, batch {batch}: multiplied out / {what}", found, target)
 
 
+def leads() -> None:
+    """Forward, loss with its penalty (exact norms for both), backward and Adam."""
+    paths = trajectories(ENVIRONMENTS, initial_states(8))
+    whole = torch.as_tensor(paths, dtype=torch.float32)  # (10, 8, 20, 2)
+    windows = whole.unfold(2, 2, 1).flatten(1, 2).mT.contiguous()  # (10, 152, 2, 2)
+
+    def stacked(model: LEADS, batch: torch.Tensor) -> torch.Tensor:
+        followed = model(batch[:, :, 0], batch.shape[2] - 1, 0.5)
+        error = (followed - batch[:, :, 1:]).square().sum() / batch.numel()
+        return error + PENALTY * penalty(model, batch.flatten(1, 2))
+
+    def step(model: torch.nn.Module, loss: Callable) -> Callable[[], None]:
+        optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=isinstance(model, LEADS))
+
+        def once() -> None:
+            optimizer.zero_grad()
+            loss().backward()
+            optimizer.step()
+
+        return once
+
+    for what, batch, target in (
+        ("rollouts of 19 steps", whole, "at least 10, better 20"),
+        ("windows of one step", windows, ""),
+    ):
+        model = LEADS(10, generator=torch.Generator().manual_seed(0))
+        loop = LoopedLEADS(model)
+        report(
+            f"LEADS, 10 environments x 8, {what}: at once / one by one",
+            ratio(
+                step(model, lambda m=model, b=batch: stacked(m, b)),
+                step(loop, lambda m=loop, b=batch: m.loss(b, 0.5)),
+                3,
+            ),
+            target,
+        )
+
+
 def hankel() -> None:
     operator, states = Hankel(torch.randn(2047)), torch.randn(256, 1024)
     report(
@@ -309,7 +350,7 @@ def main() -> None:
     parallel.set_threads(1)
     for section in (
         simulation, flows, norms, transport, common_mass, training, sampling, generation,
-        levenberg_steps, inference, hankel,
+        levenberg_steps, leads, inference, hankel,
     ):  # fmt: skip
         section()
 

@@ -190,6 +190,15 @@ def test_a_network_of_a_wanted_size_is_found(wanted):
     assert better == []
 
 
+@pytest.mark.parametrize(("n", "n_out"), [(3, 2), (12, 2), (2, 5)])
+def test_outputs_may_be_fewer_or_more_than_inputs(n, n_out):
+    widths = widths_of_size(388, n, n_out)
+    assert (widths[0], widths[-1]) == (n, n_out)
+    assert abs(sum(weight.numel() for weight in FFNN(widths).parameters()) - 388) <= 0.02 * 388
+    assert max(widths[1:4]) - min(widths[1:4]) <= 1
+    assert widths_of_size(388, n) == widths_of_size(388, n, n)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -198,6 +207,7 @@ def test_a_network_of_a_wanted_size_is_found(wanted):
         (lambda: FFNN().draw_alive(generator(), used=2), "used=2"),
         (lambda: widths_of_size(5), "no network 3-a-b-c-3 has 5 parameters within 2%"),
         (lambda: widths_of_size(388, within=0.0), "388 parameters within 0%"),
+        (lambda: widths_of_size(5, 3, 2), "no network 3-a-b-c-2 has 5 parameters"),
     ],
 )
 def test_bad_input_is_named(call, words):

@@ -53,6 +53,30 @@ def test_rollouts_feed_outputs_back_and_reset_the_padding():
         np.testing.assert_allclose(path[:, step], state.numpy(), rtol=1e-13)
 
 
+def test_constants_stay_as_they_are_in_a_rollout():
+    model = StNN(4, 2, dtype=torch.float64)
+    rng = np.random.default_rng(1)
+    starts, constants = rng.normal(size=(5, 2)), rng.normal(size=(5, 1))
+    path = rollout(model, starts, 3, constants)
+    assert path.shape == (5, 3, 2)
+    state, pad = starts, np.zeros((5, 1))
+    for step in range(3):
+        inputs = np.concatenate([state, constants, pad], axis=1)
+        state = model(torch.tensor(inputs)).detach().numpy()[:, :2]
+        np.testing.assert_allclose(path[:, step], state, rtol=1e-13)
+    none = rollout(model, starts, 3, np.empty((5, 0)))
+    np.testing.assert_array_equal(none, rollout(model, starts, 3))
+    assert not np.allclose(none, path)
+
+
+def test_one_step_errors_are_those_of_the_coordinates_that_have_targets():
+    model, rng = StNN(4, 2, dtype=torch.float64), np.random.default_rng(0)
+    inputs = rng.normal(size=(50, 3))
+    padded = torch.tensor(np.pad(inputs, ((0, 0), (0, 1))))
+    targets = model(padded).detach().numpy()[:, :2] + [3.0, -1.0]
+    np.testing.assert_allclose(one_step_errors(model, (inputs, targets)), [9, 1], rtol=1e-12)
+
+
 def test_scalings_that_cancel_are_no_active_directions():
     model, states = FFNN((3, 4, 4, 4, 3), dtype=torch.float64), 2 * torch.randn(
         2000, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64
