@@ -315,6 +315,11 @@ def test_a_shared_field_that_is_taken_over_does_not_move(recipe):
     [
         ({"data": DATA[0]}, r"shape \(environments, n, times, .*\(2, 7, 2\) and 0.5"),
         ({"data": DATA[:, :0]}, r"\(3, 0, 7, 2\)"),
+        ({"data": DATA[:, :, :1]}, r"two times or more.* \(3, 2, 1, 2\)"),
+        (
+            {"shared": LEADS(3, dim=3)},
+            "the shared field has 3 coordinates, the trajectories have 2",
+        ),
         ({"dt": 0.0}, "dt be positive.* and 0.0"),
         ({"dt": float("nan")}, "and nan"),
         (
@@ -347,3 +352,12 @@ def test_bad_input_is_named(tmp_path, options, words):
 def test_impossible_recipes_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         LeadsRecipe(**{"steps": (3,), "windows": (1,)} | options)
+
+
+def test_models_of_other_sizes_come_back_whole():
+    data = np.concatenate([DATA, DATA[..., :1]], axis=-1)  # three coordinates
+    shared = LEADS(1, width=8, dim=3)
+    trained = train(LeadsRecipe(steps=(1,), windows=(1,)), data=data, shared=shared)
+    weights = [weight.flatten() for weight in trained.model.parameters()]
+    assert torch.equal(torch.cat(weights), trained.weights[-1])
+    assert trained.model.own_weight_1.shape == (3, 8, 8)

@@ -241,6 +241,7 @@ def test_a_damaged_refinement_is_computed_again(tmp_path):
         (PATHS[0], CONSTANTS, 1, r"\(N, K \+ 1, d\).*\(7, 2\) and \(12, 1\)"),
         (PATHS, CONSTANTS[:, 0], 1, r"\(12, 7, 2\) and \(12,\)"),
         (PATHS, CONSTANTS[:-1], 1, r"\(12, 7, 2\) and \(11, 1\)"),
+        (PATHS, np.tile(CONSTANTS, 2), 1, "3 inputs and 2 outputs, got 2 coordinates and 2 const"),
         (PATHS, CONSTANTS, 0, "steps must be at least 1, got 0"),
         (PATHS[:, :1], CONSTANTS, 1, "at least one step, got 0"),
     ],

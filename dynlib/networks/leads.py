@@ -69,7 +69,7 @@ class LEADS(nn.Module):
                 "LEADS needs environments, width and dim of at least 1, got "
                 f"{environments}, {width} and {dim}"
             )
-        self.environments, self.dim = environments, dim
+        self.environments, self.width, self.dim = environments, width, dim
         sizes = [dim, width, width, width, dim]
         for part, count in (("shared", 1), ("own", environments)):
             for layer in range(4):

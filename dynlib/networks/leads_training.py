@@ -72,8 +72,8 @@ class TrainedLeads:
 
     Parameters
     ----------
-    environments, dim : int
-        Numbers of environments and of coordinates.
+    environments, width, dim : int
+        Numbers of environments, of units of a hidden layer, and of coordinates.
     weights : torch.Tensor
         Weights at every mark, float32, shape (marks, P).
     steps : numpy.ndarray
@@ -83,6 +83,7 @@ class TrainedLeads:
     """
 
     environments: int
+    width: int
     dim: int
     weights: Tensor
     steps: np.ndarray
@@ -90,7 +91,7 @@ class TrainedLeads:
 
     def at(self, mark: int) -> LEADS:
         """The model at a mark."""
-        model = LEADS(self.environments, dim=self.dim)
+        model = LEADS(self.environments, self.width, self.dim)
         torch.nn.utils.vector_to_parameters(self.weights[mark].clone(), model.parameters())
         return model
 
@@ -163,15 +164,21 @@ def train_leads(
         If a shape or a number is impossible.
     """
     trajectories = np.asarray(trajectories, dtype=np.float64)
-    if trajectories.ndim != 4 or min(trajectories.shape) < 1 or not dt > 0:
+    whole = trajectories.ndim == 4 and min(trajectories.shape) >= 1 and trajectories.shape[2] > 1
+    if not whole or not dt > 0:
         raise ValueError(
-            "trajectories must have shape (environments, n, times, coordinates) and dt be "
-            f"positive, got {trajectories.shape} and {dt}"
+            "trajectories must have shape (environments, n, times, coordinates), two times or "
+            f"more, and dt be positive, got {trajectories.shape} and {dt}"
         )
     if max(recipe.windows) >= trajectories.shape[2]:
         raise ValueError(
             f"windows={recipe.windows} do not fit into {trajectories.shape[2]} times; the longest "
             f"is {trajectories.shape[2] - 1}"
+        )
+    if shared is not None and shared.dim != trajectories.shape[3]:
+        raise ValueError(
+            f"the shared field has {shared.dim} coordinates, the trajectories have "
+            f"{trajectories.shape[3]}"
         )
     device = resolve_device(device)
     frozen = (
@@ -191,8 +198,8 @@ def train_leads(
         "leads", parameters, [__name__], lambda folder: training.run(folder, checkpoint_seconds)
     )
     history = np.array(state["history"])
-    environments, *_, dim = trajectories.shape
-    return TrainedLeads(environments, dim, tensors["path"], history[:, 0], history[:, 1])
+    size = (len(trajectories), training.model.width, training.model.dim)
+    return TrainedLeads(*size, tensors["path"], history[:, 0], history[:, 1])
 
 
 class _Training:
@@ -202,7 +209,8 @@ class _Training:
         self.recipe, self.dt, self.seed, self.label = recipe, dt, seed, label
         environments, *_, dim = trajectories.shape
         generator = torch.Generator().manual_seed(seed)
-        self.model = LEADS(environments, dim=dim, generator=generator)
+        width = 64 if shared is None else shared.width
+        self.model = LEADS(environments, width, dim, generator=generator)
         if shared is not None:
             own = shared.state_dict()
             self.model.load_state_dict(

@@ -137,6 +137,12 @@ def refine(
             "trajectories must have shape (N, K + 1, d) and constants (N, c), got "
             f"{trajectories.shape} and {constants.shape}"
         )
+    d, inputs = trajectories.shape[-1], len(trained.units[0][0])
+    if (d, d + constants.shape[1]) != (len(trained.units[1][0]), inputs):
+        raise ValueError(
+            f"the network has {inputs} inputs and {len(trained.units[1][0])} outputs, got "
+            f"{d} coordinates and {constants.shape[1]} constants"
+        )
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     parameters = {
