@@ -145,7 +145,10 @@ def as_csv(table: list[dict[str, Any]]) -> str:
     ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*table[0]["parameters"], "state", *(head for *_, head in columns)])
+    swept = [
+        f"parameters.{name}" for name in table[0]["parameters"]
+    ]  # a metric may be its namesake
+    writer.writerow([*swept, "state", *(head for *_, head in columns)])
     for point in table:
         cells = [point["metrics"].get(name, {}).get(key) for name, key, _ in columns]
         writer.writerow([*point["parameters"].values(), point["state"], *cells])

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -85,7 +86,7 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
     jobs = to_do(runs)
     if not jobs:
         return DONE
-    content = json.dumps(plan(jobs), indent=1) + "\n"
+    content = json.dumps({"jobs": plan(jobs)}, indent=1) + "\n"
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="plan-") as folder:
             write_whole(Path(folder) / "plan.json", content)
@@ -115,17 +116,32 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
 
 
 def call(engine: Path, options: Path, folder: Path, *arguments: str) -> int:
-    """Run Snakemake to its end and return its exit code; an interrupt is passed on to it."""
+    """Run Snakemake to its end and return its exit code; pass an interrupt on to it."""
     process = subprocess.Popen(
         [
             str(engine), "--snakefile", str(HERE / "Snakefile"), "--directory", str(folder),
-            "--profile", str(options), "--keep-going", "--rerun-triggers", "mtime",
+            "--configfile", str(folder / "plan.json"), "--profile", str(options),
+            "--default-storage-prefix", str(folder / "storage"),
+            "--keep-going", "--rerun-triggers", "mtime",
             "--quiet", "host", "reason", *arguments,
         ],
         stdin=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C reaches this process alone, which tells the rest
     )  # fmt: skip
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
     try:
         return process.wait()
-    except KeyboardInterrupt:  # the terminal has told Snakemake too: it cancels its jobs
-        process.wait()
+    except KeyboardInterrupt:  # Snakemake then cancels its jobs
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(60)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, previous)
