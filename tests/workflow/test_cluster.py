@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,8 +14,10 @@ import pytest
 
 from workflow.cluster import engine
 from workflow.execute import locked
-from workflow.experiments import Refused, load
+from workflow.experiments import Refused, declared_runs, load
+from workflow.status import read_results
 
+ROOT = Path(__file__).resolve().parents[2]
 PROFILES = engine.HERE / "profiles"
 
 
@@ -131,20 +135,19 @@ def test_jobs_run_in_order_once_and_a_failure_stops_no_other(clone, snakemake):
     assert results(clone, "plain")["metrics"]["n"]["value"] == 5
 
 
-def test_a_killed_scheduler_goes_on_and_repeats_nothing(clone, snakemake):
+def test_a_killed_scheduler_goes_on_and_repeats_nothing(clone, scheduler):
     clone.edit("notebooks/tiny.py", "wait: float = 0.0", "wait: float = 15.0")
-    command = ("cluster", "--preset", "smoke", "--profile", "local")
-    process = clone.start(*command)
+    command = ("cluster", "--preset", "smoke", "--profile", scheduler.profile)
+    process = clone.start(*command, **scheduler.environment)
     plain = clone.root / "build/smoke/results/plain.json"
-    until(
-        lambda: plain.exists() and (clone.root / "build/smoke/notebooks/tiny.part.ipynb").exists()
-    )
+    until(plain.exists)
+    until((clone.root / "build/smoke/notebooks/tiny.part.ipynb").exists)
     done = plain.stat().st_mtime_ns
     code, text = kill_scheduler(process)
     killed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     assert code == 1
     assert "tiny: FAILED" in text
-    code, text = clone(*command)
+    code, text = clone(*command, **scheduler.environment)
     assert code == 0, text
     assert plain.stat().st_mtime_ns == done
     # The job that was under way went on, and the new one found its work done.
@@ -152,9 +155,10 @@ def test_a_killed_scheduler_goes_on_and_repeats_nothing(clone, snakemake):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_stops_the_jobs_too(clone, snakemake, number):
+def test_an_interrupt_stops_the_jobs_too(clone, scheduler, number):
     clone.edit("notebooks/tiny.py", "wait: float = 0.0", "wait: float = 300.0")
-    process = clone.start("cluster", "tiny", "--preset", "smoke", "--profile", "local")
+    command = ("cluster", "tiny", "--preset", "smoke", "--profile", scheduler.profile)
+    process = clone.start(*command, **scheduler.environment)
     progress = clone.root / "build/smoke/notebooks/tiny.part.ipynb"
     until(progress.exists)
     process.send_signal(number)
@@ -164,3 +168,46 @@ def test_an_interrupt_stops_the_jobs_too(clone, snakemake, number):
     assert "Traceback" not in output
     until(lambda: not progress.exists(), 20)
     assert not (clone.root / "build/smoke/results/tiny.json").exists()
+
+
+#: Metrics that measure time: these alone may differ between two runs on one machine.
+TIMED = re.compile(r"_s$|_us$|_time_ratio|^fft_crossover")
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("scheduler", ["slurm"], indirect=True)
+def test_the_whole_smoke_set_gives_the_metrics_of_the_local_runner(scheduler, tmp_path):
+    copy = tmp_path / "copy"
+    for name in ("dynlib", "workflow", "notebooks"):
+        skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, copy / name, ignore=skipped)
+    for name in ("experiments.yml", "requirements.lock"):
+        shutil.copy(ROOT / name, copy)
+
+    def workflow(root: Path, *arguments: str, **environment: str) -> str:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("DYNLIB")}
+        done = subprocess.run(
+            [sys.executable, "-m", "workflow", *arguments, "--preset", "smoke"],
+            cwd=root, env=kept | environment, text=True, timeout=1500,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        print(done.stdout)
+        assert done.returncode == 0
+        return done.stdout
+
+    workflow(ROOT, "run")
+    text = workflow(copy, "cluster", "--profile", scheduler.profile, **scheduler.environment)
+    submitted = re.findall(r"has been submitted with SLURM jobid \d+", text)
+    assert len(submitted) == len(declared_runs())
+    different = []
+    for name in declared_runs():
+        place = Path("build", "smoke", "results", f"{name}.json")
+        here, there = read_results(ROOT / place), read_results(copy / place)
+        assert here["provenance"]["stamp"] == there["provenance"]["stamp"]
+        assert here["metrics"].keys() == there["metrics"].keys()
+        different += [
+            f"{name}: {metric}"
+            for metric, entry in here["metrics"].items()
+            if entry != there["metrics"][metric] and not TIMED.search(metric)
+        ]
+    assert not different
