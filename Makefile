@@ -6,6 +6,10 @@ VENV ?= .venv
 PRESET ?= cpu
 WORKFLOW = $(VENV)/bin/python -m workflow
 export PYTHONUNBUFFERED = 1
+# These are data: make does not expand what is in them, and the shell reads them from its environment.
+override PROFILE := $(value PROFILE)
+override NOTEBOOK := $(value NOTEBOOK)
+override GRID := $(value GRID)
 export PROFILE NOTEBOOK GRID
 
 .PHONY: book test test-slurm run cluster sweep status verify accept bench pairs readme lint lock setup setup-cluster clean
