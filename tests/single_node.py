@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-NEEDED = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "srun", "squeue")
+NEEDED = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "setpriv")
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sacctmgr")
 
 CONFIGURATION = """
@@ -48,8 +48,9 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SchedulerParameters=bf_interval=5,sched_interval=5
 MinJobAge=3600
+GresTypes=gpu
 ReturnToService=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -60,11 +61,12 @@ def missing() -> list[str]:
     return [name for name in NEEDED if not shutil.which(name, path=path)]
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports() -> tuple[int, int]:
+    """Two ports that nobody listens on."""
+    with socket.socket() as first, socket.socket() as second:
+        for probe in (first, second):
+            probe.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
 
 
 def memory() -> int:
@@ -80,13 +82,16 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     for name in ("spool", "state", "bin"):
         (folder / name).mkdir()
+    controller_port, node_port = free_ports()
     configuration = folder / "slurm.conf"
     configuration.write_text(
         CONFIGURATION.format(
             folder=folder, host=host, cpus=os.cpu_count(), memory=memory(),
-            controller_port=free_port(), node_port=free_port(),
+            controller_port=controller_port, node_port=node_port,
         )
     )  # fmt: skip
+    gpu = f"NodeName={host} Name=gpu File=/dev/zero\n"  # SLURM counts it; it is none
+    (folder / "gres.conf").write_text(gpu)
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(128))
     key.chmod(0o400)
@@ -99,12 +104,12 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     inside = os.environ | {"PATH": f"{folder / 'bin'}:{path}", "SLURM_CONF": str(configuration)}
     processes: list[subprocess.Popen] = []
 
-    def start(*command: str) -> None:
+    def start(*command: str) -> None:  # each ends with the tests, however those end
         with (folder / f"{command[0]}.out").open("w") as output:
             processes.append(
                 subprocess.Popen(
-                    command, env=inside, cwd=folder, stdout=output, stderr=output,
-                    start_new_session=True,
+                    ["setpriv", "--pdeathsig", "TERM", *command],
+                    env=inside, cwd=folder, stdout=output, stderr=output, start_new_session=True,
                 )
             )  # fmt: skip
 

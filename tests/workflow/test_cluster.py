@@ -53,6 +53,14 @@ def kill_scheduler(process):
     return process.returncode, output
 
 
+def queued(scheduler):
+    """A line for each job that SLURM has seen: its comment, and what it asked for."""
+    return subprocess.run(
+        ["squeue", "--all", "--states=all", "--noheader", "--Format=Comment:40,tres-per-job:40"],
+        env=scheduler.environment, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+
 def test_a_plan_has_a_job_a_run_with_its_needs_and_its_resources():
     runs = load("paper", ["lorenz_networks", "lorenz_comparison"])
     jobs = engine.plan(runs)
@@ -110,33 +118,31 @@ def test_a_dry_run_names_runs_reasons_and_resources_and_does_nothing(clone, snak
     assert not (clone.root / "build").exists()
 
 
-def test_jobs_run_in_order_once_and_a_failure_stops_no_other(clone, snakemake):
+def test_jobs_run_once_each_after_what_it_needs(clone, snakemake):
     clone.edit("experiments.yml", "title: Tiny\n  needs: []", "title: Tiny\n  needs: [plain]")
     code, text = clone("cluster", "tiny", "--preset", "smoke", "--profile", "local")
     assert code == 2
     assert "needs plain, which is missing" in text
-    code, text = clone("cluster", "--preset", "smoke", "--profile", "local")
+    command = ("cluster", "--preset", "smoke", "--profile", "local")
+    code, text = clone(*command)
     assert code == 0, text
     assert text.endswith("tiny: done\nplain: done\n")
-    assert (
-        results(clone, "plain")["provenance"]["started"]
-        <= results(clone, "tiny")["provenance"]["started"]
-    )
-    code, text = clone("cluster", "--preset", "smoke", "--profile", "local")
+    started = [results(clone, run)["provenance"]["started"] for run in ("plain", "tiny")]
+    assert started == sorted(started)
+    code, text = clone(*command)
     assert (code, text.count("fresh, nothing to do"), text.count("\n")) == (0, 2, 2)
 
-    clone.edit("experiments.yml", "title: Tiny\n  needs: [plain]", "title: Tiny\n  needs: []")
-    clone.edit("notebooks/tiny.py", "fail: bool = False", "fail: bool = True")
-    clone.edit("notebooks/plain.py", '("n", n)', '("n", n + 1)')
-    code, text = clone("cluster", "--preset", "smoke", "--profile", "local")
+    clone.edit("notebooks/plain.py", '("n", n)', '("n", n / 0)')
+    code, text = clone(*command)
     assert code == 1
-    assert re.search(r"^tiny: FAILED: cell \d raised RuntimeError: asked to fail; see", text, re.M)
+    assert re.search("^plain: FAILED: cell . raised ZeroDivisionError: .*; see build", text, re.M)
+    assert "tiny: not run, it needs plain\n" in text
     assert "Traceback" not in text
-    assert results(clone, "plain")["metrics"]["n"]["value"] == 5
 
 
 def test_a_killed_scheduler_goes_on_and_repeats_nothing(clone, scheduler):
     clone.edit("notebooks/tiny.py", "wait: float = 0.0", "wait: float = 15.0")
+    clone.edit("experiments.yml", "smoke: {cores: 1,", "smoke: {cores: 1, gpus: 1,")
     command = ("cluster", "--preset", "smoke", "--profile", scheduler.profile)
     process = clone.start(*command, **scheduler.environment)
     plain = clone.root / "build/smoke/results/plain.json"
@@ -146,12 +152,16 @@ def test_a_killed_scheduler_goes_on_and_repeats_nothing(clone, scheduler):
     code, text = kill_scheduler(process)
     killed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     assert code == 1
-    assert "tiny: FAILED" in text
+    assert "Snakemake was stopped by signal 9 (SIGKILL)" in text
+    assert "plain: done\n" in text
+    assert "tiny: not done yet\n" in text
     code, text = clone(*command, **scheduler.environment)
     assert code == 0, text
     assert plain.stat().st_mtime_ns == done
     # The job that was under way went on, and the new one found its work done.
     assert results(clone, "tiny")["provenance"]["started"] <= killed
+    if scheduler.environment:
+        assert re.findall(r"rule_(\w+) .*gpu:1", queued(scheduler)) == ["tiny", "tiny"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -103,16 +103,29 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
     if code == INTERRUPTED:
         print("\ninterrupted; finished work is kept, the same command goes on", flush=True)
         return INTERRUPTED
-    outcome = DONE
-    for run, log in logs.items():
-        if state(run)[0] == "fresh":
-            print(f"{run.label}: done")
-            continue
-        outcome = FAILED
+    if code < 0:
+        print(
+            f"Snakemake was stopped by signal {-code} ({signal.Signals(-code).name}); jobs that it "
+            "left go on, and the same command takes up the rest"
+        )
+    failed = [run for run in jobs if state(run)[0] != "fresh"]
+    for run in jobs:
+        log = logs[run]
+        blocked = [each.name for each in failed if not each.own and each.name in run.needs]
         cause = said(log, written[run]) if log.exists() else None
-        print(f"{run.label}: FAILED: {cause or 'it did not say why'}")
-        print(f"  logs: {log.relative_to(ROOT)}, and below {folder.relative_to(ROOT)}/.snakemake")
-    return outcome
+        if run not in failed:
+            print(f"{run.label}: done")
+        elif blocked:
+            print(f"{run.label}: not run, it needs {', '.join(blocked)}")
+        elif code < 0 and not cause:
+            print(f"{run.label}: not done yet")
+        else:
+            cause = (
+                cause or "its job ended without a word, as when it is stopped for time or memory"
+            )
+            print(f"{run.label}: FAILED: {cause}")
+            print(f"  log: {log.relative_to(ROOT)}; the scheduler's: {folder.relative_to(ROOT)}")
+    return FAILED if failed else DONE
 
 
 def call(engine: Path, options: Path, folder: Path, *arguments: str) -> int:
