@@ -7,14 +7,20 @@ import importlib.util
 import os
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import single_node
 
+import workflow.cluster.engine
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems import Henon
 from dynlib.tokens.grid import Grid
+from workflow.experiments import Refused
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +53,30 @@ def chromium() -> str:
     if path is None:
         absent("Chromium is not installed (Debian: apt install chromium), so no page is opened")
     return path
+
+
+@pytest.fixture(scope="session")
+def snakemake() -> Path:
+    """Snakemake, installed beside the environment that runs the tests."""
+    try:
+        return workflow.cluster.engine.snakemake()
+    except Refused as error:
+        absent(str(error))
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[dict[str, str]]:
+    """The environment in which the commands of a SLURM of one node work."""
+    if lacking := single_node.missing():
+        absent(
+            f"{', '.join(lacking)} not installed (Debian: apt install slurmctld slurmd munge "
+            "slurm-client), so nothing goes through SLURM"
+        )
+    if os.geteuid() != 0:
+        absent("a SLURM of one node is started by root alone, so nothing goes through SLURM")
+    folder = tempfile.TemporaryDirectory(prefix="slurm-")  # short: it holds a socket
+    with folder as name, single_node.cluster(Path(name)) as environment:
+        yield environment
 
 
 @pytest.fixture(scope="session")

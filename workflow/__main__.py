@@ -31,6 +31,17 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     run.add_argument("--force", action="store_true", help="run fresh ones too")
     run.add_argument("--cores", type=int, help="cores to use in all")
+    cluster = add("cluster", "execute runs that are not fresh as jobs of a cluster")
+    sweep = add("sweep", "execute a run at every point of a grid and gather the results", runs=None)
+    sweep.add_argument("base", metavar="RUN", help="a run, or the notebook of one run alone")
+    sweep.add_argument("grid", metavar="GRID", help='such as "n_cells=20,35 seed=0,1,2"')
+    sweep.add_argument("--cores", type=int, help="cores to use in all, without a profile")
+    for command in (cluster, sweep):
+        command.add_argument(
+            "--profile", default="slurm" if command is cluster else None,
+            help="slurm, kubernetes, local, or a folder with a profile of your own",
+        )  # fmt: skip
+        command.add_argument("--dry-run", action="store_true", help="say what would be run")
     book = add("book", "run what is not fresh, then render the book", runs=None)
     book.add_argument("--cores", type=int, help="cores to use in all")
     book.add_argument(
@@ -67,11 +78,22 @@ def main(arguments: list[str] | None = None) -> int:
 
                 own = dict(options.parameters)
                 runs = load(preset, options.runs or None, own)
-                pairs = [f"{name}={value}" for name, value in own.items()]
-                code = schedule(runs, own=pairs, force=options.force, cores=options.cores)
+                code = schedule(runs, force=options.force, cores=options.cores)
                 if own and code == 0:
                     print("results:", ", ".join(os.path.relpath(run.results) for run in runs))
                 return code
+            case "cluster":
+                from workflow.cluster.engine import submit
+
+                runs = load(preset, options.runs or None)
+                return submit(runs, options.profile, dry_run=options.dry_run)
+            case "sweep":
+                from workflow.sweep import sweep
+
+                return sweep(
+                    preset, options.base, options.grid,
+                    profile=options.profile, dry_run=options.dry_run, cores=options.cores,
+                )  # fmt: skip
             case "book":
                 from workflow.book import make_book
 

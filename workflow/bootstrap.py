@@ -1,7 +1,8 @@
 """Create the virtual environment from the lock: ``python3 workflow/bootstrap.py FOLDER``.
 
 Standard library only, and old syntax, so that an unsuitable Python still says what to do.
-``--lock FOLDER`` resolves pyproject.toml anew in FOLDER and writes requirements.lock.
+``--lock FOLDER`` resolves pyproject.toml anew in FOLDER and writes requirements.lock;
+``--cluster FOLDER`` creates the environment of the cluster's scheduler from its own lock.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MINIMUM, EXTRAS = (3, 11), ".[book,dev]"
+CLUSTER = os.path.join("workflow", "cluster", "requirements.lock")
 
 
 def stop(sentence):
@@ -35,9 +37,9 @@ def check():
     return ensurepip, venv
 
 
-def key():
+def key(names):
     digest = hashlib.sha256(("%d.%d" % sys.version_info[:2]).encode())
-    for name in ("requirements.lock", "pyproject.toml"):
+    for name in names:
         with open(os.path.join(ROOT, name), "rb") as file:
             digest.update(file.read())
     digest.update(ROOT.encode())  # dynlib is installed editable, from this clone
@@ -71,9 +73,9 @@ def pip(folder, arguments, log):
     stop("pip failed: %s. See %s." % (text.strip().splitlines()[-1], log))
 
 
-def create(folder, arguments):
+def create(folder, arguments, cost="minutes, half a GB to download without CUDA"):
     log = os.path.join(os.path.dirname(os.path.abspath(folder)), ".setup.log")
-    print("setting up %s (once; minutes, half a GB to download without CUDA) ..." % folder)
+    print("setting up %s (once; %s) ..." % (folder, cost))
     sys.stdout.flush()
     _, venv = check()
     try:
@@ -101,15 +103,20 @@ def main(arguments):
             file.write("# Written by `make lock` from pyproject.toml; used as pip constraints.\n")
             file.write("\n".join(lines) + "\n")
         return
-    folder = arguments[0]
+    folder = arguments[-1]
+    cluster = arguments[0] == "--cluster"
+    current = key([CLUSTER] if cluster else ["requirements.lock", "pyproject.toml"])
     stamp = os.path.join(folder, ".complete")
     if os.path.exists(stamp):
         with open(stamp) as file:
-            if file.read() == key():
+            if file.read() == current:
                 return
-    create(folder, ["-c", "requirements.lock", "-e", EXTRAS])
+    if cluster:
+        create(folder, ["-r", CLUSTER], "a minute")
+    else:
+        create(folder, ["-c", "requirements.lock", "-e", EXTRAS])
     with open(stamp, "w") as file:
-        file.write(key())
+        file.write(current)
 
 
 if __name__ == "__main__":

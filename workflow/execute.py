@@ -27,6 +27,7 @@ from typing import Any
 
 from workflow.experiments import ROOT, Refused, Run, load
 from workflow.stamps import inputs, stamp
+from workflow.status import state
 
 #: Marks the line of the log that says why a run ended.
 CAUSE = "CAUSE: "
@@ -45,8 +46,11 @@ def die_with(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def locked(run: Run) -> Iterator[None]:
-    """Hold the lock of a run; the system drops it when the process dies, however it dies."""
+def locked(run: Run) -> Iterator[bool]:
+    """Hold the lock of a run, and say whether another process had it first.
+
+    The system drops it when the process dies, however it dies.
+    """
     path = run.folder / "locks" / f"{run.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
@@ -67,7 +71,7 @@ def locked(run: Run) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        yield patience < LOCK_PATIENCE
 
 
 def git(*arguments: str) -> str:
@@ -218,8 +222,9 @@ def main(arguments: list[str]) -> int:
     try:
         (run,) = load(preset, [name], dict(pair.split("=", 1) for pair in own))
         kept = (run.folder / "failed" / f"{name}.ipynb").relative_to(ROOT)
-        with locked(run):
-            execute(run)
+        with locked(run) as waited:
+            if not (waited and state(run)[0] == "fresh"):  # the other may have done it all
+                execute(run)
         return 0
     except Refused as error:
         explain(str(error))

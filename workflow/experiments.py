@@ -159,6 +159,13 @@ class Run:
     cores: int
     picture: str
     overrides: tuple[tuple[str, Any], ...]
+    own: tuple[tuple[str, Any], ...] = ()
+    gpus: int = 0
+
+    @property
+    def label(self) -> str:
+        """The name, with the parameters of one's own."""
+        return " ".join([self.name, *(f"{name}={value}" for name, value in self.own)])
 
     @property
     def source(self) -> Path:
@@ -278,6 +285,8 @@ def load(
             cores=settings["cores"],
             picture=entry.get("picture", ""),
             overrides=tuple(values.items()),
+            own=tuple((own or {}).items()),
+            gpus=settings.get("gpus", 0),
         )
         runs.append(run)
     _ = [run.parameters for run in runs]  # refuses what is wrong, here and now

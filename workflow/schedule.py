@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Job:
             text = text[: text.rfind(b"\n") + 1]
             self.shown += len(text)
             for line in text.decode(errors="replace").splitlines():
-                print(f"  {self.run.name} | {line}", flush=True)
+                print(f"  {self.run.label} | {line}", flush=True)
 
     def stop(self) -> None:
         """End the process and everything it started."""
@@ -52,9 +52,9 @@ class Job:
             self.process.wait()
 
 
-def start(run: Run, cores: int, own: Sequence[str], folder: Path) -> Job:
+def start(run: Run, cores: int, folder: Path) -> Job:
     """Start a run in a process of its own."""
-    progress = folder / f"{run.name}.progress"
+    progress = folder / f"{run.preset}-{run.name}.progress"
     log = run.folder / "logs" / f"{run.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
@@ -62,6 +62,7 @@ def start(run: Run, cores: int, own: Sequence[str], folder: Path) -> Job:
         "DYNLIB_WORKERS": os.environ.get("DYNLIB_WORKERS", str(cores)),
     }
     preset = run.preset.split("+")[0]
+    own = [f"{name}={value}" for name, value in run.own]
     written = log.stat().st_size if log.exists() else 0
     with log.open("a") as file:  # a run that is still dying may hold it too
         process = subprocess.Popen(
@@ -76,17 +77,41 @@ def start(run: Run, cores: int, own: Sequence[str], folder: Path) -> Job:
     return Job(run, cores, progress, log, written, process)
 
 
-def schedule(
-    runs: list[Run], *, own: Sequence[str] = (), force: bool = False, cores: int | None = None
-) -> int:
+def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
+    """The runs that are not fresh, or all, with the reason; say of each what is the case.
+
+    Raises
+    ------
+    Refused
+        If a run needs one that is neither fresh nor among them.
+    """
+    among = {run.name for run in runs}
+    for run in runs:
+        for needed in load(run.preset.split("+")[0], list(run.needs)) if run.needs else []:
+            if needed.name not in among and state(needed)[0] != "fresh":
+                raise Refused(
+                    f"{run.name} needs {needed.name}, which is {state(needed)[0]}; run both: "
+                    f"python -m workflow run {needed.name} {run.name} --preset {needed.preset}"
+                )
+    found = {}
+    for run in runs:
+        condition, reason = state(run)
+        if condition == "fresh" and not force:
+            print(f"{run.name} ({run.preset}): fresh, nothing to do", flush=True)
+        else:
+            found[run] = f"{condition}{f', {reason}' if reason else ''}"
+            print(f"{run.name} ({run.preset}): {found[run]}", flush=True)
+    return found
+
+
+def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) -> int:
     """Run what is not fresh, each after what it needs.
 
     Parameters
     ----------
     runs : list of Run
-        Runs of one preset; what they need must be among them or fresh.
-    own : list of str
-        ``NAME=VALUE`` pairs that the runs were loaded with.
+        Runs of one preset, perhaps with parameters of one's own; what they need must be among
+        them or fresh.
     force : bool
         Run fresh ones too.
     cores : int, optional
@@ -98,25 +123,7 @@ def schedule(
         0 all done, 1 some failed, 2 some were refused, 130 interrupted.
     """
     total = max(1, cores or os.cpu_count() or 1)
-    among = {run.name for run in runs}
-    for run in runs:
-        for needed in load(run.preset.split("+")[0], list(run.needs)) if run.needs else []:
-            if needed.name not in among and state(needed)[0] != "fresh":
-                raise Refused(
-                    f"{run.name} needs {needed.name}, which is {state(needed)[0]}; run both: "
-                    f"python -m workflow run {needed.name} {run.name} --preset {needed.preset}"
-                )
-    waiting = []
-    for run in runs:
-        condition, reason = state(run)
-        if condition == "fresh" and not force:
-            print(f"{run.name} ({run.preset}): fresh, nothing to do", flush=True)
-        else:
-            print(
-                f"{run.name} ({run.preset}): {condition}{f', {reason}' if reason else ''}",
-                flush=True,
-            )
-            waiting.append(run)
+    waiting = list(to_do(runs, force=force))
     jobs: list[Job] = []
     outcome, broken = DONE, set()
 
@@ -139,7 +146,7 @@ def schedule(
                     if pending.intersection(run.needs) or used + share > total:
                         continue
                     waiting.remove(run)
-                    jobs.append(start(run, share, list(own), Path(folder)))
+                    jobs.append(start(run, share, Path(folder)))
                 for job in list(jobs):
                     job.relay()
                     code = job.process.poll()
@@ -149,12 +156,12 @@ def schedule(
                     jobs.remove(job)
                     seconds = time.monotonic() - job.started
                     if code == 0:
-                        print(f"{job.run.name}: done in {seconds:.0f} s", flush=True)
+                        print(f"{job.run.label}: done in {seconds:.0f} s", flush=True)
                         continue
                     broken.add(job.run.name)
                     if outcome != FAILED:  # a failure outweighs a refusal
                         outcome = REFUSED if code == REFUSED else FAILED
-                    print(explain(job, code, own), flush=True)
+                    print(explain(job, code), flush=True)
                 time.sleep(0.1)
         except KeyboardInterrupt:
             print("\ninterrupted; finished work is kept, the same command goes on", flush=True)
@@ -166,17 +173,25 @@ def schedule(
     return outcome
 
 
-def explain(job: Job, code: int, own: Sequence[str]) -> str:
-    """Why a run ended, and the command that runs it again."""
-    lines = job.log.read_bytes()[job.written :].decode(errors="replace").splitlines()
+def said(log: Path, written: int) -> str | None:
+    """The cause in a run's log, after what was written before; None where it says none."""
+    lines = log.read_bytes()[written:].decode(errors="replace").splitlines()
     causes = [line.removeprefix(CAUSE) for line in lines if line.startswith(CAUSE)]
-    cause = causes[-1] if causes else f"its process ended with code {code} and did not say why"
+    return causes[-1] if causes else None
+
+
+def command(run: Run) -> list[str]:
+    """The command that runs one run, after ``python``."""
+    own = [word for name, value in run.own for word in ("-p", name, str(value))]
+    return ["-m", "workflow", "run", run.name, "--preset", run.preset.split("+")[0], *own]
+
+
+def explain(job: Job, code: int) -> str:
+    """Why a run ended, and the command that runs it again."""
+    cause = said(job.log, job.written)
+    cause = cause or f"its process ended with code {code} and did not say why"
     if code < 0:
         cause = f"its process was stopped by signal {-code} ({signal.Signals(-code).name})"
-    parameters = "".join(f" -p {pair.replace('=', ' ', 1)}" for pair in own)
-    again = f"python -m workflow run {job.run.name} --preset {job.run.preset.split('+')[0]}"
     word = "refused" if code == REFUSED else "FAILED"
-    return (
-        f"{job.run.name}: {word}: {cause}\n"
-        f"  log: {job.log.relative_to(ROOT)}\n  again: {again}{parameters}"
-    )
+    again = shlex.join(["python", *command(job.run)])
+    return f"{job.run.label}: {word}: {cause}\n  log: {job.log.relative_to(ROOT)}\n  again: {again}"

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,35 @@ class Clone:
         text = file.read_text()
         assert old in text
         file.write_text(text.replace(old, new, 1))
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A profile, as ``--profile`` takes it, and the environment in which it works."""
+
+    profile: str
+    environment: dict[str, str]
+
+
+@pytest.fixture(params=["local", pytest.param("slurm", marks=pytest.mark.slurm)])
+def scheduler(request, tmp_path, snakemake) -> Scheduler:
+    """Snakemake here, and through SLURM with the profile that we ship.
+
+    Of that, the line for clusters without accounting is made active, and it asks more often.
+    """
+    if request.param == "local":
+        return Scheduler("local", {})
+    text = (ROOT / "workflow" / "cluster" / "profiles" / "slurm" / "config.yaml").read_text()
+    for old, new in (
+        ("# slurm-status-command: squeue", "slurm-status-command: squeue"),
+        ("before-status-checks: 20", "before-status-checks: 2"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    folder = tmp_path / "profile"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(text)
+    return Scheduler(str(folder), request.getfixturevalue("slurm"))
 
 
 @pytest.fixture

@@ -1,0 +1,160 @@
+"""Hand runs to Snakemake, each as one job, and say how they ended.
+
+A call has a folder of its own, ``build/<preset>/cluster/<time>-<process>``, with the plan and
+all that Snakemake writes. So nothing that a killed scheduler left is in the way of the next, and
+jobs that it left in a queue still find their plan. What is fresh, what counts as done and who may
+run is for the runner alone to say: a job whose run is being made already waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from workflow.execute import write_whole
+from workflow.experiments import ROOT, Refused, Run
+from workflow.schedule import DONE, FAILED, INTERRUPTED, command, said, to_do
+from workflow.status import state
+
+HERE = Path(__file__).resolve().parent
+PATIENCE = 7 * 24 * 3600  # seconds that a job waits for a run that another job makes
+
+
+def snakemake() -> Path:
+    """Snakemake's command, in an environment of its own beside this one.
+
+    Raises
+    ------
+    Refused
+        If it is not installed.
+    """
+    path = Path(sys.prefix + "-cluster") / "bin" / "snakemake"
+    if not path.exists():
+        raise Refused(
+            f"Snakemake is not installed in {path.parents[1]}: say `make cluster`, which does it"
+        )
+    return path
+
+
+def profile(name: str) -> Path:
+    """Folder of a profile, by the name of one of ours or by its path."""
+    for folder in (HERE / "profiles" / name, Path(name).expanduser().resolve()):
+        if (folder / "config.yaml").exists():
+            return folder
+    ours = ", ".join(sorted(path.name for path in (HERE / "profiles").iterdir()))
+    raise Refused(f"there is no profile {name!r}: give {ours}, or a folder with a config.yaml")
+
+
+def plan(runs: Collection[Run]) -> dict[str, dict[str, Any]]:
+    """The jobs by name: command, needs, cores and resources of each."""
+    names = {
+        run: f"{re.sub('[^a-z0-9]+', '_', run.label)[:80]}_{number:03d}" if run.own else run.name
+        for number, run in enumerate(runs, 1)
+    }
+    among = {run.name for run in runs if not run.own}
+    return {
+        name: {
+            "needs": [needed for needed in run.needs if needed in among],
+            "cores": run.cores,
+            "resources": {"gpu": run.gpus} if run.gpus else {},
+            "command": f"cd {shlex.quote(str(ROOT))} && WORKFLOW_LOCK_PATIENCE={PATIENCE} "
+            + shlex.join([sys.executable, *command(run), "--cores", str(run.cores)]),
+        }
+        for run, name in names.items()
+    }
+
+
+def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
+    """Run what is not fresh through Snakemake.
+
+    Returns
+    -------
+    int
+        0 all done, 1 some failed, 130 interrupted.
+    """
+    engine, options = snakemake(), profile(profile_name)
+    jobs = to_do(runs)
+    if not jobs:
+        return DONE
+    content = json.dumps({"jobs": plan(jobs)}, indent=1) + "\n"
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="plan-") as folder:
+            write_whole(Path(folder) / "plan.json", content)
+            cores = str(max(run.cores for run in jobs))
+            code = call(engine, options, Path(folder), "--dry-run", "--cores", cores)
+            return FAILED if code else DONE
+    preset = runs[0].preset.split("+")[0]
+    stamp = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    folder = ROOT / "build" / preset / "cluster" / stamp
+    write_whole(folder / "plan.json", content)
+    logs = {run: run.folder / "logs" / f"{run.name}.log" for run in jobs}
+    written = {run: log.stat().st_size if log.exists() else 0 for run, log in logs.items()}
+    code = call(engine, options, folder)
+    if code == INTERRUPTED:
+        print("\ninterrupted; finished work is kept, the same command goes on", flush=True)
+        return INTERRUPTED
+    if code < 0:
+        print(
+            f"Snakemake was stopped by signal {-code} ({signal.Signals(-code).name}); jobs that it "
+            "left go on, and the same command takes up the rest"
+        )
+    failed = [run for run in jobs if state(run)[0] != "fresh"]
+    for run in jobs:
+        log = logs[run]
+        blocked = [each.name for each in failed if not each.own and each.name in run.needs]
+        cause = said(log, written[run]) if log.exists() else None
+        if run not in failed:
+            print(f"{run.label}: done")
+        elif blocked:
+            print(f"{run.label}: not run, it needs {', '.join(blocked)}")
+        elif code < 0 and not cause:
+            print(f"{run.label}: not done yet")
+        else:
+            cause = (
+                cause or "its job ended without a word, as when it is stopped for time or memory"
+            )
+            print(f"{run.label}: FAILED: {cause}")
+            print(f"  log: {log.relative_to(ROOT)}; the scheduler's: {folder.relative_to(ROOT)}")
+    return FAILED if failed else DONE
+
+
+def call(engine: Path, options: Path, folder: Path, *arguments: str) -> int:
+    """Run Snakemake to its end and return its exit code; pass an interrupt on to it."""
+    process = subprocess.Popen(
+        [
+            str(engine), "--snakefile", str(HERE / "Snakefile"), "--directory", str(folder),
+            "--configfile", str(folder / "plan.json"), "--profile", str(options),
+            "--default-storage-prefix", str(folder / "storage"),
+            "--keep-going", "--rerun-triggers", "mtime",
+            "--quiet", "host", "reason", *arguments,
+        ],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C reaches this process alone, which tells the rest
+    )  # fmt: skip
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # Snakemake then cancels its jobs
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(60)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, previous)
