@@ -3,17 +3,20 @@ r"""The structured network for inference: its factors multiplied out once."""
 from __future__ import annotations
 
 import torch
-from torch import Tensor, addmm, nn
+from torch import Tensor, addmm, baddbmm, nn
 
 from dynlib.networks.stnn import StNN
+
+#: From so many states on, one product a branch is faster than one product with zeros in it.
+MANY = 256
 
 
 class AssembledStNN(nn.Module):
     r"""The map of a structured network by three small dense products.
 
-    The second layer's matrices, one a branch, stand on the diagonal of one matrix: for the few
-    branches of this network one product with zeros in it is faster than several without. The
-    third and fourth layer are one maximum and one product,
+    For few states the second layer's matrices, one a branch, stand on the diagonal of one matrix:
+    a product with zeros in it is faster than several without, or than one batched. The third and
+    fourth layer are one maximum and one product,
 
     .. math:: \mathrm{relu}(D_3 h + b_3) = D_3\,\max(h, -b_3/D_3) + b_3, \qquad D_3 > 0,
 
@@ -44,38 +47,56 @@ class AssembledStNN(nn.Module):
         second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
         fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
         self.n, self.linear = model.n, model.linear
-        second, bias_2 = torch.block_diag(*second), w["bias_2"].flatten()
-        slope, shift = w["diagonal_3"].flatten(), w["bias_3"].flatten()
+        slope, shift, bias_2 = w["diagonal_3"], w["bias_3"], w["bias_2"]
         constant = shift  # what the third layer adds to slope * max(h, low)
         if not model.linear:
             sign = torch.where(slope < 0, -1, 1)
-            second, bias_2 = second * sign[:, None], bias_2 * sign
+            second, bias_2 = second * sign.unsqueeze(-1), bias_2 * sign
             shift, slope = shift + slope.clamp(max=0), slope.abs()
             flat = slope == 0
-            self.register_buffer("low", torch.where(flat, 0, -shift / slope))
+            self.register_buffer("low", torch.where(flat, 0, -shift / slope).flatten())
             constant = torch.where(flat, shift.clamp(min=0), shift)
-        self.register_buffer("first", first.flatten(0, 1).T.contiguous())
-        self.register_buffer("second", second.T.contiguous())
-        self.register_buffer("fourth", (fourth * slope).T.contiguous())
+        first, last = first.flatten(0, 1), fourth * slope.flatten()
+        self.register_buffer("first", first.T.contiguous())
+        self.register_buffer("second", torch.block_diag(*second).T.contiguous())
+        self.register_buffer("last", last.T.contiguous())
         self.register_buffer("bias_1", w["bias_1"].flatten().clone())
-        self.register_buffer("bias_2", bias_2.clone())
-        self.register_buffer("bias_4", w["bias_4"] + fourth @ constant)
+        self.register_buffer("bias_2", bias_2.flatten().clone())
+        self.register_buffer("bias_4", w["bias_4"] + fourth @ constant.flatten())
+        self.register_buffer("branches", second.contiguous())
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input."""
-        if states.ndim != 2:
+        if states.dim() != 2:
             return self(states.reshape(-1, states.shape[-1])).view(states.shape)
-        if states.shape[1] != self.n:
+        w = self._buffers  # a lookup by attribute would take a tenth of the time
+        try:
+            if len(states) >= MANY:
+                return self._many(w, states.T).T.contiguous()
+            h = addmm(w["bias_1"], states, w["first"])
+        except RuntimeError:
+            if states.shape[1] == self.n:
+                raise
             raise ValueError(
                 f"states must have {self.n} coordinates, got shape {tuple(states.shape)}; pad "
                 "them with zeros"
-            )
-        w = self._buffers  # a lookup by attribute would take a tenth of the time
-        h = addmm(w["bias_1"], states, w["first"])
+            ) from None
         if self.linear:
             h = addmm(w["bias_2"], h, w["second"])
         else:
             h = addmm(w["bias_2"], h.tanh_(), w["second"]).sigmoid_()
             out = None if torch.is_grad_enabled() else h  # a gradient needs h as it is
             h = torch.maximum(h, w["low"], out=out)
-        return addmm(w["bias_4"], h, w["fourth"])
+        return addmm(w["bias_4"], h, w["last"])
+
+    def _many(self, w: dict[str, Tensor], columns: Tensor) -> Tensor:
+        """The same for columns (n, batch), the second layer branch by branch in one call."""
+        p, n, _ = w["branches"].shape
+        bias = w["bias_2"].view(p, n, 1)
+        h = addmm(w["bias_1"].unsqueeze(1), w["first"].T, columns)
+        if self.linear:
+            h = baddbmm(bias, w["branches"], h.view(p, 2 * n, -1)).view(p * n, -1)
+        else:
+            h = baddbmm(bias, w["branches"], h.tanh_().view(p, 2 * n, -1)).sigmoid_()
+            h = torch.maximum(h.view(p * n, -1), w["low"].unsqueeze(1))
+        return addmm(w["bias_4"].unsqueeze(1), w["last"].T, h)
