@@ -4,25 +4,31 @@ PYTHON ?= python3
 VENV ?= .venv
 PRESET ?= cpu
 WORKFLOW = $(VENV)/bin/python -m workflow
+# What is given for these is data: make does not expand it, and the shell, which reads it from its
+# environment, splits it into words and no more. (PYTHON and VENV name programs that are run.)
+ASKED := $(filter command line environment,$(origin PRESET))
+override RUN := $(value RUN)
+override PRESET := $(value PRESET)
+export RUN PRESET
 export PYTHONUNBUFFERED = 1
 
 .PHONY: book test run status verify accept bench pairs readme lint lock setup clean
 .DEFAULT_GOAL := book
 
 book: setup
-	@$(WORKFLOW) book --preset $(PRESET) $(if $(ALLOW_STALE),--allow-stale)
+	@$(WORKFLOW) book --preset "$$PRESET" $(if $(ALLOW_STALE),--allow-stale)
 
 test: setup
 	@$(VENV)/bin/python -m pytest
 
 run: setup
-	@$(WORKFLOW) run $(RUN) --preset $(PRESET) $(if $(FORCE),--force)
+	@set -f; $(WORKFLOW) run $$RUN --preset "$$PRESET" $(if $(FORCE),--force)
 
 status: setup
-	@$(WORKFLOW) status $(if $(filter command line environment,$(origin PRESET)),--preset $(PRESET))
+	@$(WORKFLOW) status $(if $(ASKED),--preset "$$PRESET")
 
 verify accept: setup
-	@$(WORKFLOW) $@ $(RUN) --preset $(PRESET)
+	@set -f; $(WORKFLOW) $@ $$RUN --preset "$$PRESET"
 
 bench: setup
 	@$(VENV)/bin/python -m benchmarks
@@ -37,7 +43,7 @@ lock:
 	@$(PYTHON) workflow/bootstrap.py --lock $(VENV)
 
 setup:
-	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or say \`make $(MAKECMDGOALS) PYTHON=/path/to/python\`." >&2; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or add PYTHON=/path/to/python to the make command." >&2; exit 2; }
 	@$(PYTHON) workflow/bootstrap.py $(VENV)
 
 clean:

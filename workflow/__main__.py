@@ -10,6 +10,7 @@ import os
 import sys
 
 from workflow.experiments import Refused, load
+from workflow.parameters import shown
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,16 +57,38 @@ def show_parameters(preset: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
+def split_parameters(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The parameters of ``-p NAME VALUE``, and the other arguments.
+
+    They are taken out before argparse sees them, which reads a value like ``-1e-3`` as an option.
+    """
+    own: dict[str, str] = {}
+    rest = []
+    given = iter(arguments)
+    for argument in given:
+        if argument != "-p":
+            rest.append(argument)
+            continue
+        name, value = next(given, None), next(given, None)
+        if value is None or name is None:
+            raise Refused(f"-p takes a name and a value, got only {name!r}")
+        if name in own:
+            raise Refused(f"parameter {shown(name)} is given twice")
+        own[name] = value
+    return own, rest
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Carry out a command and return its exit code."""
-    options = parser().parse_args(arguments)
-    preset = getattr(options, "preset", None) or "cpu"
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        own, rest = split_parameters(arguments) if arguments[:1] == ["run"] else ({}, arguments)
+        options = parser().parse_args(rest)
+        preset = getattr(options, "preset", None) or "cpu"
         match options.command:
             case "run":
                 from workflow.schedule import schedule
 
-                own = dict(options.parameters)
                 runs = load(preset, options.runs or None, own)
                 pairs = [f"{name}={value}" for name, value in own.items()]
                 code = schedule(runs, own=pairs, force=options.force, cores=options.cores)
@@ -107,6 +130,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def check(text: str, names: Collection[str]) -> None:
 
 
 def is_true(text: str, values: Mapping[str, float]) -> bool:
-    """Evaluate a comparison; one that divides by zero is false.
+    """Evaluate a comparison; one that divides by zero or overflows is false.
 
     Examples
     --------
@@ -48,5 +48,5 @@ def is_true(text: str, values: Mapping[str, float]) -> bool:
     check(text, values.keys())
     try:
         return bool(eval(text, {"__builtins__": {}, "abs": abs}, dict(values)))
-    except ZeroDivisionError:
+    except ArithmeticError:
         return False

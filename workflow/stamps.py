@@ -72,11 +72,18 @@ def inputs(run: Run) -> dict[str, Any]:
     status = run.source.stat()
     code, modules, others = _notebook(run.source, (status.st_mtime_ns, status.st_size))
     needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
+    try:
+        used, named = sources.closure(modules), sources.distributions(modules)
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise Refused(
+            f"a module of dynlib that {run.name} imports: {error.msg} in {line!r}"
+        ) from None
     return {
         "notebook": code,
         "parameters": run.parameters,
-        "modules": sources.closure(modules),
-        "versions": versions(set(others) | sources.distributions(modules)),
+        "modules": used,
+        "versions": versions(set(others) | named),
         "needs": {each.name: stamp(each) for each in needed},
     }
 
