@@ -24,8 +24,9 @@ from typing import Any
 from dynlib.plots import DARK
 from workflow.execute import write_whole
 from workflow.experiments import ROOT, Refused, Run, load
+from workflow.integrity import read_reference
 from workflow.schedule import schedule
-from workflow.status import state
+from workflow.status import readable, state
 
 BANNERS = {
     "smoke": (
@@ -119,7 +120,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     notebooks = {run.name: run.notebook for run in runs}
     (part / "runs" / "notebooks.json").write_text(json.dumps(notebooks))
     for run in runs:
-        if not (run.executed.exists() and run.results.exists()):
+        if not readable(run):
             why = stale.get(run.name, "missing")
             text = f"# {run.title}\n\nThis run has not been made: {why}."
             empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
@@ -141,7 +142,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         results = part / "results" / preset
         results.mkdir(parents=True, exist_ok=True)
         shutil.copy(run.results, results)
-    for reference in sorted((ROOT / "results").glob("*/*.json")):
+    for reference in references():
         place = part / "results" / reference.parent.name / reference.name
         if reference.parent.name != preset and not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -161,6 +162,14 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target
+
+
+def references() -> list[Path]:
+    """The committed references, all of them whole."""
+    found = sorted((ROOT / "results").glob("*/*.json"))
+    for path in found:
+        read_reference(path)
+    return found
 
 
 def key(staged: Path) -> str:
@@ -219,6 +228,7 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
     """
     start = time.monotonic()
     runs = load(preset)
+    references()  # a damaged one stops the book here, not after half an hour
     folder = ROOT / "build" / preset
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "book.lock").open("a") as lock:

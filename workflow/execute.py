@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow.experiments import ROOT, Refused, Run, load
+from workflow.integrity import sealed
 from workflow.stamps import inputs, stamp
 
 #: Marks the line of the log that says why a run ended.
@@ -186,7 +187,7 @@ def execute(run: Run) -> None:
         for key in ("input_path", "output_path"):
             done.metadata.get("papermill", {}).pop(key, None)
         nbformat.write(done, target)
-        text = json.dumps(results, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(sealed(results, target), indent=1) + "\n"
         # Both are whole on disk before either replaces its predecessor.
         part = run.results.with_suffix(".part")
         part.parent.mkdir(parents=True, exist_ok=True)

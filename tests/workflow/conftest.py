@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,6 +142,29 @@ class Clone:
         text = file.read_text()
         assert old in text
         file.write_text(text.replace(old, new, 1))
+
+    def results(self, run: str, preset: str = "smoke") -> dict:
+        """The results file of a run."""
+        return json.loads((self.root / "build" / preset / "results" / f"{run}.json").read_text())
+
+    def values(self, run: str, preset: str = "smoke") -> dict[str, float]:
+        """The metrics of a run."""
+        metrics = self.results(run, preset)["metrics"]
+        return {name: entry["value"] for name, entry in metrics.items()}
+
+    def status(self, preset: str = "smoke") -> dict[str, str]:
+        """The line of each run in ``status``."""
+        code, text = self("status", "--preset", preset)
+        assert code == 0, text
+        return {line.split()[0]: line for line in text.splitlines()[1:]}
+
+    @staticmethod
+    def until(condition: Callable[[], object], seconds: float = 120) -> None:
+        """Wait for a condition."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.05)
 
 
 @pytest.fixture
