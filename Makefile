@@ -1,5 +1,5 @@
 # Two commands do everything: `make book` and `make test`. Each sets up what it needs.
-#   PRESET=smoke|cpu|paper   RUN=henon_tokens   PYTHON=python3.11   VENV=.venv
+#   PRESET=smoke|cpu|paper   RUN=henon_tokens   FILE=bundle.tar.gz   PYTHON=python3.11   VENV=.venv
 PYTHON ?= python3
 VENV ?= .venv
 PRESET ?= cpu
@@ -9,10 +9,11 @@ WORKFLOW = $(VENV)/bin/python -m workflow
 ASKED := $(filter command line environment,$(origin PRESET))
 override RUN := $(value RUN)
 override PRESET := $(value PRESET)
-export RUN PRESET
+override FILE := $(value FILE)
+export RUN PRESET FILE
 export PYTHONUNBUFFERED = 1
 
-.PHONY: book test run status verify accept bench pairs readme lint lock setup clean
+.PHONY: book test run status verify accept bundle unbundle bench pairs readme lint lock setup clean
 .DEFAULT_GOAL := book
 
 book: setup
@@ -27,8 +28,11 @@ run: setup
 status: setup
 	@$(WORKFLOW) status $(if $(ASKED),--preset "$$PRESET")
 
-verify accept: setup
+verify accept bundle: setup
 	@set -f; $(WORKFLOW) $@ $$RUN --preset "$$PRESET"
+
+unbundle: setup
+	@$(WORKFLOW) unbundle -- "$$FILE"
 
 bench: setup
 	@$(VENV)/bin/python -m benchmarks

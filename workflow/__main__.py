@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from workflow.experiments import Refused, load
 from workflow.parameters import shown
@@ -40,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
     add("status", "what is fresh, stale, missing or failed, and why", runs=None)
     add("verify", "compare fresh runs with the committed reference")
     add("accept", "make fresh runs the reference", runs="+")
+    add("bundle", "pack fresh runs into one archive, to carry them to another machine")
+    unbundle = commands.add_parser("unbundle", help="put the runs of a bundle into this clone")
+    unbundle.add_argument("file", type=Path, metavar="FILE")
     add("parameters", "what a run's notebook accepts", runs="+")
     commands.add_parser("pairs", help="write the .ipynb beside every notebook's source")
     commands.add_parser("readme", help="write the results table of the README")
@@ -113,6 +117,14 @@ def main(arguments: list[str] | None = None) -> int:
                 from workflow.reference import accept
 
                 print(accept(preset, options.runs))
+            case "bundle":
+                from workflow.bundle import bundle
+
+                print(bundle(preset, options.runs))
+            case "unbundle":
+                from workflow.bundle import unbundle
+
+                print(unbundle(options.file))
             case "parameters":
                 print(show_parameters(preset, options.runs))
             case "pairs":

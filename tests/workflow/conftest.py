@@ -137,6 +137,10 @@ class Clone:
         output, _ = process.communicate(timeout=300)
         return process.returncode, output
 
+    def copy(self, root: Path) -> Clone:
+        """The same elsewhere: content decides what is fresh, not place."""
+        return Clone(shutil.copytree(self.root, root))
+
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.root / path
         text = file.read_text()
@@ -167,9 +171,8 @@ class Clone:
             time.sleep(0.05)
 
 
-@pytest.fixture
-def clone(tmp_path) -> Clone:
-    root = tmp_path / "clone"
+def make_clone(root: Path) -> Clone:
+    """Copy the machinery and give it two tiny runs."""
     skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for folder in ("dynlib", "workflow"):
         shutil.copytree(ROOT / folder, root / folder, ignore=skipped)
@@ -180,3 +183,22 @@ def clone(tmp_path) -> Clone:
     (root / "notebooks" / "plain.py").write_text(PLAIN)
     (root / "experiments.yml").write_text(EXPERIMENTS)
     return Clone(root)
+
+
+@pytest.fixture
+def clone(tmp_path) -> Clone:
+    return make_clone(tmp_path / "clone")
+
+
+@pytest.fixture(scope="session")
+def _with_plain(tmp_path_factory) -> Clone:
+    once = make_clone(tmp_path_factory.mktemp("once") / "clone")
+    code, text = once("run", "plain", "--preset", "smoke")
+    assert code == 0, text
+    return once
+
+
+@pytest.fixture
+def made(_with_plain, tmp_path) -> Clone:
+    """A clone whose run `plain` is done at smoke."""
+    return _with_plain.copy(tmp_path / "clone")

@@ -16,15 +16,6 @@ from workflow.integrity import check_results, checksum, parse, read_sound
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def made(clone):
-    """A clone whose run `plain` is done."""
-    code, text = clone("run", "plain", "--preset", "smoke")
-    assert code == 0, text
-    assert " fresh " in clone.status()["plain"]
-    return clone
-
-
 def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -50,6 +41,7 @@ RESULTS, NOTEBOOK = "build/smoke/results/plain.json", "build/smoke/notebooks/pla
     ],
 )
 def test_damage_is_named_everywhere_and_mended_by_the_next_run(made, path, spoil, words):
+    assert " fresh" in made.status()["plain"]
     before = made.values("plain")
     spoil(made.root / path)
     found = made.status()["plain"]
