@@ -13,7 +13,7 @@ override FILE := $(value FILE)
 export RUN PRESET FILE
 export PYTHONUNBUFFERED = 1
 
-.PHONY: book test run status verify accept bundle unbundle bench pairs readme lint lock setup clean
+.PHONY: book test run status verify accept bundle unbundle kills bench pairs readme lint lock setup clean
 .DEFAULT_GOAL := book
 
 book: setup
@@ -33,6 +33,9 @@ verify accept bundle: setup
 
 unbundle: setup
 	@$(WORKFLOW) unbundle -- "$$FILE"
+
+kills: setup
+	@folder=$$(mktemp -d) && $(VENV)/bin/python tests/workflow/kills.py "$$folder"; code=$$?; [ $$code != 0 ] || rm -r "$$folder"; exit $$code
 
 bench: setup
 	@$(VENV)/bin/python -m benchmarks

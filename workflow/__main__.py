@@ -145,6 +145,14 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # a full or read-only disk; what is finished is not touched
+        place = f" {error.filename}:" if error.filename else ""
+        print(
+            f"stopped:{place} {error.strerror or error}; what is finished is kept, mend this and "
+            "give the same command again",
+            file=sys.stderr,
+        )
+        return 1
 
 
 if __name__ == "__main__":

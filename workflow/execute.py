@@ -196,12 +196,13 @@ def execute(run: Run) -> None:
         part.replace(run.results)
         failed.unlink(missing_ok=True)
     except Exception:  # an interrupt is no failure
-        if target.exists():
+        with contextlib.suppress(OSError):  # such as a full disk: its own error is the cause
             failed.parent.mkdir(parents=True, exist_ok=True)
             target.replace(failed)
         raise
     finally:
         target.unlink(missing_ok=True)
+        run.results.with_suffix(".part").unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,6 +155,8 @@ def schedule(
                     broken.add(job.run.name)
                     if outcome != FAILED:  # a failure outweighs a refusal
                         outcome = REFUSED if code == REFUSED else FAILED
+                    if code < 0:
+                        keep_partial(job.run)
                     print(explain(job, code, own), flush=True)
                 time.sleep(0.1)
         except KeyboardInterrupt:
@@ -166,11 +169,21 @@ def schedule(
     return outcome
 
 
+def keep_partial(run: Run) -> None:
+    """Keep the notebook of a process that was killed before it could do so itself."""
+    failed = run.folder / "failed" / f"{run.name}.ipynb"
+    with contextlib.suppress(OSError):
+        failed.parent.mkdir(parents=True, exist_ok=True)
+        run.executed.with_suffix(".part.ipynb").replace(failed)
+
+
 def explain(job: Job, code: int, own: Sequence[str]) -> str:
     """Why a run ended, and the command that runs it again."""
     lines = job.log.read_bytes()[job.written :].decode(errors="replace").splitlines()
     causes = [line.removeprefix(CAUSE) for line in lines if line.startswith(CAUSE)]
     cause = causes[-1] if causes else f"its process ended with code {code} and did not say why"
+    if not causes and shutil.disk_usage(job.log.parent).free < 2**20:
+        cause = f"the disk of {job.log.parent.relative_to(ROOT)} is full; make room"
     if code < 0:
         cause = f"its process was stopped by signal {-code} ({signal.Signals(-code).name})"
     parameters = "".join(f" -p {pair.replace('=', ' ', 1)}" for pair in own)
