@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from types import ModuleType
 
@@ -47,6 +48,20 @@ def chromium() -> str:
     if path is None:
         absent("Chromium is not installed (Debian: apt install chromium), so no page is opened")
     return path
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """Linux namespaces of our own: to mount a small disk, to cut the network off."""
+    for option in ("-m", "-n"):
+        try:
+            code = subprocess.call(["unshare", option, "true"], stderr=subprocess.DEVNULL)
+        except OSError:
+            code = 1
+        if code:
+            absent(
+                f"`unshare {option}` is not permitted here (it takes root), so nothing is cut off"
+            )
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ TARGETS = {
     "kernel": re.compile(r"ipykernel_launcher"),
 }
 #: Metrics that measure the machine, and what is computed from such.
-TIMES = re.compile(r"(_s|_us|_per_s|_rate|_ratio_equal_error)$|time_ratio|crossover|speed|_ms$")
+TIMES = re.compile(r"(_s|_us|_per_s)$|time_ratio|crossover_n")
 
 
 def descendants(pid: int) -> dict[int, str]:
