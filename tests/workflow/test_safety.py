@@ -88,8 +88,6 @@ NUMBERS = st.recursive(
 )
 SIGNS = st.sampled_from(["<", "<=", ">", "==", ">="])
 COMPARED = st.builds("{} {} {}".format, NUMBERS, SIGNS, NUMBERS)
-    "{} {} {}".format, NUMBERS, st.sampled_from(["<", "<=", ">", "==", ">="]), NUMBERS
-)
 CHAINS = st.builds("{} < {} <= {}".format, NUMBERS, NUMBERS, NUMBERS)
 RULES = st.recursive(
     COMPARED | CHAINS,
