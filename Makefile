@@ -13,7 +13,7 @@ override FILE := $(value FILE)
 export RUN PRESET FILE
 export PYTHONUNBUFFERED = 1
 
-.PHONY: book test run status verify accept bundle unbundle kills bench pairs readme lint lock setup clean
+.PHONY: book test run status verify accept bundle unbundle kills bench pairs readme lint format lock setup clean
 .DEFAULT_GOAL := book
 
 book: setup
@@ -45,6 +45,9 @@ pairs readme: setup
 
 lint: setup
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+
+format: setup
+	@$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
 
 lock:
 	@$(PYTHON) workflow/bootstrap.py --lock $(VENV)
