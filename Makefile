@@ -1,22 +1,27 @@
 # Two commands do everything: `make book` and `make test`. Each sets up what it needs.
-#   PRESET=smoke|cpu|paper   RUN=henon_tokens   PYTHON=python3.11   VENV=.venv
+#   PRESET=smoke|cpu|paper   RUN=henon_tokens   FILE=bundle.tar.gz   PYTHON=python3.11   VENV=.venv
 #   PROFILE=slurm|kubernetes|local|path/to/folder   DRY=1   NOTEBOOK=…   GRID="name=1,2 name=3,4"
 PYTHON ?= python3
 VENV ?= .venv
 PRESET ?= cpu
 WORKFLOW = $(VENV)/bin/python -m workflow
-export PYTHONUNBUFFERED = 1
-# These are data: make does not expand what is in them, and the shell reads them from its environment.
+# What is given for these is data: make does not expand it, and the shell, which reads it from its
+# environment, splits it into words and no more. (PYTHON and VENV name programs that are run.)
+ASKED := $(filter command line environment,$(origin PRESET))
+override RUN := $(value RUN)
+override PRESET := $(value PRESET)
+override FILE := $(value FILE)
 override PROFILE := $(value PROFILE)
 override NOTEBOOK := $(value NOTEBOOK)
 override GRID := $(value GRID)
-export PROFILE NOTEBOOK GRID
+export RUN PRESET FILE PROFILE NOTEBOOK GRID
+export PYTHONUNBUFFERED = 1
 
-.PHONY: book test test-slurm run cluster sweep status verify accept bench pairs readme lint lock setup setup-cluster clean
+.PHONY: book test test-slurm run cluster sweep status verify accept bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
 .DEFAULT_GOAL := book
 
 book: setup
-	@$(WORKFLOW) book --preset $(PRESET) $(if $(ALLOW_STALE),--allow-stale)
+	@$(WORKFLOW) book --preset "$$PRESET" $(if $(ALLOW_STALE),--allow-stale)
 
 test: setup
 	@$(VENV)/bin/python -m pytest
@@ -25,19 +30,25 @@ test-slurm: setup setup-cluster
 	@$(VENV)/bin/python -m pytest -m slurm
 
 run: setup
-	@$(WORKFLOW) run $(RUN) --preset $(PRESET) $(if $(FORCE),--force)
+	@set -f; $(WORKFLOW) run $$RUN --preset "$$PRESET" $(if $(FORCE),--force)
 
 cluster: setup setup-cluster
-	@$(WORKFLOW) cluster $(RUN) --preset $(PRESET) --profile "$${PROFILE:-slurm}" $(if $(DRY),--dry-run)
+	@set -f; $(WORKFLOW) cluster $$RUN --preset "$$PRESET" --profile "$${PROFILE:-slurm}" $(if $(DRY),--dry-run)
 
 sweep: setup $(if $(PROFILE),setup-cluster)
-	@$(WORKFLOW) sweep "$$NOTEBOOK" "$$GRID" --preset $(PRESET) $(if $(PROFILE),--profile "$$PROFILE") $(if $(DRY),--dry-run)
+	@$(WORKFLOW) sweep "$$NOTEBOOK" "$$GRID" --preset "$$PRESET" $(if $(PROFILE),--profile "$$PROFILE") $(if $(DRY),--dry-run)
 
 status: setup
-	@$(WORKFLOW) status $(if $(filter command line environment,$(origin PRESET)),--preset $(PRESET))
+	@$(WORKFLOW) status $(if $(ASKED),--preset "$$PRESET")
 
-verify accept: setup
-	@$(WORKFLOW) $@ $(RUN) --preset $(PRESET)
+verify accept bundle: setup
+	@set -f; $(WORKFLOW) $@ $$RUN --preset "$$PRESET"
+
+unbundle: setup
+	@$(WORKFLOW) unbundle -- "$$FILE"
+
+kills: setup
+	@folder=$$(mktemp -d) && $(VENV)/bin/python tests/workflow/kills.py "$$folder"; code=$$?; [ $$code != 0 ] || rm -r "$$folder"; exit $$code
 
 bench: setup
 	@$(VENV)/bin/python -m benchmarks
@@ -48,11 +59,14 @@ pairs readme: setup
 lint: setup
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 
+format: setup
+	@$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
+
 lock:
 	@$(PYTHON) workflow/bootstrap.py --lock $(VENV)
 
 setup:
-	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or say \`make $(MAKECMDGOALS) PYTHON=/path/to/python\`." >&2; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or add PYTHON=/path/to/python to the make command." >&2; exit 2; }
 	@$(PYTHON) workflow/bootstrap.py $(VENV)
 
 setup-cluster: setup

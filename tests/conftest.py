@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -77,6 +78,20 @@ def slurm() -> Iterator[dict[str, str]]:
     folder = tempfile.TemporaryDirectory(prefix="slurm-")  # short: it holds a socket
     with folder as name, single_node.cluster(Path(name)) as environment:
         yield environment
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """Linux namespaces of our own: to mount a small disk, to cut the network off."""
+    for option in ("-m", "-n"):
+        try:
+            code = subprocess.call(["unshare", option, "true"], stderr=subprocess.DEVNULL)
+        except OSError:
+            code = 1
+        if code:
+            absent(
+                f"`unshare {option}` is not permitted here (it takes root), so nothing is cut off"
+            )
 
 
 @pytest.fixture(scope="session")

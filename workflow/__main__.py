@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from workflow.experiments import Refused, load
+from workflow.parameters import shown
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     add("status", "what is fresh, stale, missing or failed, and why", runs=None)
     add("verify", "compare fresh runs with the committed reference")
     add("accept", "make fresh runs the reference", runs="+")
+    add("bundle", "pack fresh runs into one archive, to carry them to another machine")
+    unbundle = commands.add_parser("unbundle", help="put the runs of a bundle into this clone")
+    unbundle.add_argument("file", type=Path, metavar="FILE")
     add("parameters", "what a run's notebook accepts", runs="+")
     commands.add_parser("pairs", help="write the .ipynb beside every notebook's source")
     commands.add_parser("readme", help="write the results table of the README")
@@ -67,16 +72,38 @@ def show_parameters(preset: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
+def split_parameters(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The parameters of ``-p NAME VALUE``, and the other arguments.
+
+    They are taken out before argparse sees them, which reads a value like ``-1e-3`` as an option.
+    """
+    own: dict[str, str] = {}
+    rest = []
+    given = iter(arguments)
+    for argument in given:
+        if argument != "-p":
+            rest.append(argument)
+            continue
+        name, value = next(given, None), next(given, None)
+        if value is None or name is None:
+            raise Refused(f"-p takes a name and a value, got only {name!r}")
+        if name in own:
+            raise Refused(f"parameter {shown(name)} is given twice")
+        own[name] = value
+    return own, rest
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Carry out a command and return its exit code."""
-    options = parser().parse_args(arguments)
-    preset = getattr(options, "preset", None) or "cpu"
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        own, rest = split_parameters(arguments) if arguments[:1] == ["run"] else ({}, arguments)
+        options = parser().parse_args(rest)
+        preset = getattr(options, "preset", None) or "cpu"
         match options.command:
             case "run":
                 from workflow.schedule import schedule
 
-                own = dict(options.parameters)
                 runs = load(preset, options.runs or None, own)
                 code = schedule(runs, force=options.force, cores=options.cores)
                 if own and code == 0:
@@ -112,6 +139,14 @@ def main(arguments: list[str] | None = None) -> int:
                 from workflow.reference import accept
 
                 print(accept(preset, options.runs))
+            case "bundle":
+                from workflow.bundle import bundle
+
+                print(bundle(preset, options.runs))
+            case "unbundle":
+                from workflow.bundle import unbundle
+
+                print(unbundle(options.file))
             case "parameters":
                 print(show_parameters(preset, options.runs))
             case "pairs":
@@ -129,6 +164,17 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # a full or read-only disk; what is finished is not touched
+        place = f" {error.filename}:" if error.filename else ""
+        print(
+            f"stopped:{place} {error.strerror or error}; what is finished is kept, mend this and "
+            "give the same command again",
+            file=sys.stderr,
+        )
+        return 1
 
 
 if __name__ == "__main__":

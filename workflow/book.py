@@ -19,13 +19,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dynlib.plots import DARK
 from workflow.execute import write_whole
 from workflow.experiments import ROOT, Refused, Run, load
+from workflow.integrity import read_reference
 from workflow.schedule import schedule
-from workflow.status import state
+from workflow.status import readable, state
 
 BANNERS = {
     "smoke": (
@@ -119,7 +120,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     notebooks = {run.name: run.notebook for run in runs}
     (part / "runs" / "notebooks.json").write_text(json.dumps(notebooks))
     for run in runs:
-        if not (run.executed.exists() and run.results.exists()):
+        if not readable(run):
             why = stale.get(run.name, "missing")
             text = f"# {run.title}\n\nThis run has not been made: {why}."
             empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
@@ -141,7 +142,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         results = part / "results" / preset
         results.mkdir(parents=True, exist_ok=True)
         shutil.copy(run.results, results)
-    for reference in sorted((ROOT / "results").glob("*/*.json")):
+    for reference in references():
         place = part / "results" / reference.parent.name / reference.name
         if reference.parent.name != preset and not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -163,6 +164,14 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     return target
 
 
+def references() -> list[Path]:
+    """The committed references, all of them whole."""
+    found = sorted((ROOT / "results").glob("*/*.json"))
+    for path in found:
+        read_reference(path)
+    return found
+
+
 def key(staged: Path) -> str:
     """Checksum of all that the rendered book depends on."""
     digest = hashlib.sha256()
@@ -174,14 +183,19 @@ def key(staged: Path) -> str:
     return digest.hexdigest()
 
 
-def render(preset: str, staged: Path, *, allow_stale: bool = False) -> int:
-    """Render the staged tree with warnings as errors; the old book stays until the new is whole."""
+def render(preset: str, staged: Path, lock: TextIO, *, allow_stale: bool = False) -> int:
+    """Render the staged tree with warnings as errors; the old book stays until the new is whole.
+
+    The process that renders dies with this one, and holds `lock` until it has.
+    """
     output = ROOT / "build" / preset / "html.part"
     shutil.rmtree(output, ignore_errors=True)
     log = ROOT / "build" / preset / "logs" / "book.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
-        sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
+        sys.executable, "-c",
+        f"from workflow.execute import die_with; die_with({os.getpid()}); "
+        "from jupyter_book.cli.main import main; main()",
         "build", str(staged),
         "--config", str(staged / "_config.yml"), "--path-output", str(output),
         "-W", "-n", "--keep-going", "--all", "-q",
@@ -193,8 +207,9 @@ def render(preset: str, staged: Path, *, allow_stale: bool = False) -> int:
     }
     with log.open("w") as file:
         code = subprocess.call(
-            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
-        )
+            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT,
+            pass_fds=[lock.fileno()],
+        )  # fmt: skip
     if code:
         text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
         lines = text.splitlines()
@@ -219,15 +234,21 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
     """
     start = time.monotonic()
     runs = load(preset)
+    references()  # a damaged one stops the book here, not after half an hour
     folder = ROOT / "build" / preset
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "book.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused(
-                f"the {preset} book is being built by another process; wait for it"
-            ) from None
+        for patience in range(20, -1, -1):  # a build that was killed needs a moment to die
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if patience:
+                    time.sleep(0.1)
+                    continue
+                raise Refused(
+                    f"the {preset} book is being built by another process; wait for it or stop it"
+                ) from None
         code = 0 if allow_stale else schedule(runs, cores=cores)
         stale = {}
         for run in runs:
@@ -245,7 +266,7 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
             print(f"nothing to do: {index.relative_to(ROOT)} is up to date")
             return 0
         mark.unlink(missing_ok=True)
-        if render(preset, staged, allow_stale=bool(stale)):
+        if render(preset, staged, lock, allow_stale=bool(stale)):
             return 1
         write_whole(mark, book_key)
     print(f"the book is at {index.relative_to(ROOT)} ({time.monotonic() - start:.0f} s)")

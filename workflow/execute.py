@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow.experiments import ROOT, Refused, Run, load
+from workflow.integrity import sealed
 from workflow.stamps import inputs, stamp
 from workflow.status import state
 
@@ -99,11 +100,11 @@ def machine() -> dict[str, Any]:
     return {"system": platform.platform(), "processor": model, "cores": os.cpu_count()}
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file under a temporary name and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
     part.replace(path)
 
 
@@ -190,7 +191,7 @@ def execute(run: Run) -> None:
         for key in ("input_path", "output_path"):
             done.metadata.get("papermill", {}).pop(key, None)
         nbformat.write(done, target)
-        text = json.dumps(results, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(sealed(results, target), indent=1) + "\n"
         # Both are whole on disk before either replaces its predecessor.
         part = run.results.with_suffix(".part")
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -199,12 +200,13 @@ def execute(run: Run) -> None:
         part.replace(run.results)
         failed.unlink(missing_ok=True)
     except Exception:  # an interrupt is no failure
-        if target.exists():
+        with contextlib.suppress(OSError):  # such as a full disk: its own error is the cause
             failed.parent.mkdir(parents=True, exist_ok=True)
             target.replace(failed)
         raise
     finally:
         target.unlink(missing_ok=True)
+        run.results.with_suffix(".part").unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
 
 

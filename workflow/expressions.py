@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Collection, Mapping
 
+OPERATORS = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Lt: operator.lt,
+    ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq,
+}  # fmt: skip
 ALLOWED = (
-    ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.USub, ast.BinOp, ast.Add,
-    ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Compare, ast.Lt, ast.LtE, ast.Gt,
-    ast.GtE, ast.Eq, ast.Call, ast.Name, ast.Load, ast.Constant,
+    ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.USub, ast.BinOp, ast.Compare,
+    ast.Call, ast.Name, ast.Load, ast.Constant, *OPERATORS,
 )  # fmt: skip
 
 
@@ -38,7 +43,7 @@ def check(text: str, names: Collection[str]) -> None:
 
 
 def is_true(text: str, values: Mapping[str, float]) -> bool:
-    """Evaluate a comparison; one that divides by zero is false.
+    """Evaluate a comparison; one that divides by zero or overflows is false.
 
     Examples
     --------
@@ -47,6 +52,28 @@ def is_true(text: str, values: Mapping[str, float]) -> bool:
     """
     check(text, values.keys())
     try:
-        return bool(eval(text, {"__builtins__": {}, "abs": abs}, dict(values)))
-    except ZeroDivisionError:
+        return bool(_value(ast.parse(text, mode="eval").body, values))
+    except ArithmeticError:
         return False
+
+
+def _value(node: ast.expr, values: Mapping[str, float]) -> float:
+    """The value of a checked expression."""
+    match node:
+        case ast.Constant(value=number):
+            return number
+        case ast.Name(id=name):
+            return values[name]
+        case ast.UnaryOp(operand=inner):
+            return -_value(inner, values)
+        case ast.BinOp(left=left, op=op, right=right):
+            return OPERATORS[type(op)](_value(left, values), _value(right, values))
+        case ast.Call(args=[inner]):
+            return abs(_value(inner, values))
+        case ast.BoolOp(op=op, values=parts):
+            return (all if isinstance(op, ast.And) else any)(_value(p, values) for p in parts)
+        case ast.Compare(left=left, ops=ops, comparators=rights):
+            numbers = [_value(each, values) for each in (left, *rights)]
+            pairs = zip(ops, numbers, numbers[1:], strict=False)
+            return all(OPERATORS[type(op)](a, b) for op, a, b in pairs)
+    raise Refused(f"{ast.unparse(node)!r} has no value")

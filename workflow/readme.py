@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workflow.execute import write_whole
 from workflow.experiments import ROOT
-from workflow.status import read_results
+from workflow.integrity import read_reference
 
 BEGIN, END = "<!-- results: begin (written by `make readme`) -->", "<!-- results: end -->"
 
@@ -59,7 +59,7 @@ def table() -> str:
     """The table in Markdown, at the ``cpu`` preset."""
     lines = ["| | printed | ours | interval |", "| :--- | ---: | ---: | ---: |"]
     for run, metric, label, printed, form in ROWS:
-        results = read_results(ROOT / "results" / "cpu" / f"{run}.json")
+        results = read_reference(ROOT / "results" / "cpu" / f"{run}.json")
         if results is None:
             continue
         entry = results["metrics"][metric]

@@ -6,7 +6,8 @@ from typing import Any
 
 from workflow.book import figures, merged, on_dark
 from workflow.execute import write_whole
-from workflow.experiments import Refused, load
+from workflow.experiments import ROOT, Refused, load
+from workflow.integrity import Damaged, damaged_artefacts, read_reference, shown
 from workflow.status import read_results, state
 
 
@@ -43,24 +44,33 @@ def verify(preset: str, names: list[str]) -> tuple[str, int]:
     """Compare fresh runs with the committed reference; text, and exit code 0 if all agree."""
     lines, code = [], 0
     for run in load(preset, names or None):
-        fresh, reference = read_results(run.results), read_results(run.reference)
-        if reference is None:
-            lines.append(f"{run.name}: there is no reference for {preset}; accept a run first")
-        if fresh is None:
-            lines.append(f"{run.name}: not run yet; `make run RUN={run.name} PRESET={preset}`")
-        if fresh is None or reference is None:
+        fresh, reference = read_results(run.results), None
+        condition, reason = state(run)
+        again = f"`make run RUN={run.name} PRESET={preset}`"
+        try:
+            reference = read_reference(run.reference)
+            if reference is None:
+                lines.append(f"{run.name}: there is no reference for {preset}; accept a run first")
+        except Damaged as error:
+            lines.append(f"{run.name}: {error}")
+        if condition == "missing":
+            lines.append(f"{run.name}: not run yet; {again}")
+        elif condition != "fresh":
+            lines.append(f"{run.name}: the run is {condition} ({reason}); run it again: {again}")
+        if condition != "fresh" or reference is None:
             code = 1
             continue
         rows = compare(fresh, reference)
-        condition, reason = state(run)
-        if condition != "fresh":
-            lines.append(f"{run.name}: the run is {condition} ({reason}); run it again first")
-            code = 1
-            continue
         odd = [row for row in rows if row[1] != "agrees"]
         lines.append(f"{run.name}: {len(rows) - len(odd)} of {len(rows)} metrics agree")
         lines += [f"  {name}: {verdict}, {detail}" for name, verdict, detail in odd]
         code = code or int(bool(odd))
+    for folder in damaged_artefacts(ROOT / "build" / "artefacts"):
+        lines.append(
+            f"{shown(folder)} does not match its checksums; the run that needs it trains again, "
+            f"or say: rm -r {shown(folder)}"
+        )
+        code = 1
     return "\n".join(lines), code
 
 
@@ -83,9 +93,12 @@ def accept(preset: str, names: list[str]) -> str:
                 f"{run.name} ({preset}) was run from a tree with uncommitted changes; commit them "
                 f"and run it again: python -m workflow run {run.name} --preset {preset} --force"
             )
+        name = f"fig-{run.name}-{run.picture}.svg"
+        figure = figures(merged(run)).get(name, b"").decode() if run.picture else ""
+        if run.picture and not figure:
+            raise Refused(f"{run.name} ({preset}) made no figure {name}, its picture")
         write_whole(run.reference, run.results.read_text())
-        if run.picture:
-            figure = figures(merged(run))[f"fig-{run.name}-{run.picture}.svg"].decode()
+        if figure:
             write_whole(run.reference.with_suffix(".svg"), figure)
             write_whole(run.reference.with_suffix(".dark.svg"), on_dark(figure))
         lines.append(

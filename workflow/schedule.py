@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,6 +162,8 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
                     broken.add(job.run.name)
                     if outcome != FAILED:  # a failure outweighs a refusal
                         outcome = REFUSED if code == REFUSED else FAILED
+                    if code < 0:
+                        keep_partial(job.run)
                     print(explain(job, code), flush=True)
                 time.sleep(0.1)
         except KeyboardInterrupt:
@@ -171,6 +174,14 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
                 job.stop()
             signal.signal(signal.SIGTERM, previous)
     return outcome
+
+
+def keep_partial(run: Run) -> None:
+    """Keep the notebook of a process that was killed before it could do so itself."""
+    failed = run.folder / "failed" / f"{run.name}.ipynb"
+    with contextlib.suppress(OSError):
+        failed.parent.mkdir(parents=True, exist_ok=True)
+        run.executed.with_suffix(".part.ipynb").replace(failed)
 
 
 def said(log: Path, written: int) -> str | None:
@@ -189,6 +200,8 @@ def command(run: Run) -> list[str]:
 def explain(job: Job, code: int) -> str:
     """Why a run ended, and the command that runs it again."""
     cause = said(job.log, job.written)
+    if cause is None and shutil.disk_usage(job.log.parent).free < 2**20:
+        cause = f"the disk of {job.log.parent.relative_to(ROOT)} is full; make room"
     cause = cause or f"its process ended with code {code} and did not say why"
     if code < 0:
         cause = f"its process was stopped by signal {-code} ({signal.Signals(-code).name})"

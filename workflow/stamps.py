@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +50,24 @@ def versions(imported: set[str]) -> dict[str, str]:
     return found
 
 
+def code_checksum(cells: Iterable[tuple[str, tuple[str, ...], str]]) -> str:
+    """Checksum of the code of a notebook's cells, given as (kind, tags, source)."""
+    text = json.dumps([sources.canonical(tree) for tree in _trees(cells)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _trees(cells: Iterable[tuple[str, tuple[str, ...], str]]) -> list[ast.Module]:
+    # The setup cell only checks the installation; like markdown, it changes no result.
+    return [ast.parse(text) for kind, tags, text in cells if kind == "code" and "setup" not in tags]
+
+
 @functools.cache
 def _notebook(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str], frozenset[str]]:
     cells = read_cells(path)
-    # The setup cell only checks the installation; like markdown, it changes no result.
-    code = [text for kind, tags, text in cells if kind == "code" and "setup" not in tags]
-    trees = [ast.parse(text) for text in code]
-    named = [sources.imports(tree) for tree in trees]
+    named = [sources.imports(tree) for tree in _trees(cells)]
     modules = frozenset().union(*(each[0] for each in named))
     others = frozenset().union(*(each[1] for each in named))
-    text = json.dumps([sources.canonical(tree) for tree in trees])
-    return hashlib.sha256(text.encode()).hexdigest(), modules, others
+    return code_checksum(cells), modules, others
 
 
 def inputs(run: Run) -> dict[str, Any]:
@@ -72,11 +80,18 @@ def inputs(run: Run) -> dict[str, Any]:
     status = run.source.stat()
     code, modules, others = _notebook(run.source, (status.st_mtime_ns, status.st_size))
     needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
+    try:
+        used, named = sources.closure(modules), sources.distributions(modules)
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise Refused(
+            f"a module of dynlib that {run.name} imports: {error.msg} in {line!r}"
+        ) from None
     return {
         "notebook": code,
         "parameters": run.parameters,
-        "modules": sources.closure(modules),
-        "versions": versions(set(others) | sources.distributions(modules)),
+        "modules": used,
+        "versions": versions(set(others) | named),
         "needs": {each.name: stamp(each) for each in needed},
     }
 

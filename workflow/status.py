@@ -1,4 +1,4 @@
-"""Which runs are fresh, stale, missing or failed, and why."""
+"""Which runs are fresh, stale, missing, damaged or failed, and why."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from workflow.experiments import PRESETS, Run, load
+from workflow.integrity import Damaged, damage, read_sound
 from workflow.stamps import changes, inputs, stamp
 
 
 def read_results(path: Path) -> dict[str, Any] | None:
-    """A results file, None where it is missing or cannot be read."""
+    """A results file, None where it is missing or damaged."""
     try:
-        content = json.loads(path.read_text())
-        return content if isinstance(content.get("metrics"), dict) else None
-    except (OSError, ValueError, AttributeError):
+        return read_sound(path)
+    except Damaged:
         return None
 
 
@@ -28,22 +28,36 @@ def executed_stamp(path: Path) -> str | None:
 
 
 def state(run: Run) -> tuple[str, str]:
-    """State of a run, ``fresh``, ``stale``, ``missing`` or ``failed``, and the reason.
+    """State of a run, ``fresh``, ``stale``, ``missing``, ``damaged`` or ``failed``, and the reason.
 
-    A run is fresh when both its executed notebook and its results carry the current stamp.
+    A run is fresh when both its executed notebook and its results carry the current stamp and
+    are as the run wrote them.
     """
     current = stamp(run)
     results = read_results(run.results)
     notebook = executed_stamp(run.executed)
-    if results is not None and results["provenance"]["stamp"] == current == notebook:
+    broken = damage(run)
+    sealed = results is not None and "checksum" in results["provenance"]
+    if sealed and not broken and results["provenance"]["stamp"] == current == notebook:
         return "fresh", ""
     if (run.folder / "failed" / f"{run.name}.ipynb").exists():
-        return "failed", f"see {run.folder.name}/failed/{run.name}.ipynb"
+        place = f"see {run.folder.name}/failed/{run.name}.ipynb"
+        return "failed", f"{place}; {broken}" if broken else place
+    if results is not None and notebook is not None and notebook != results["provenance"]["stamp"]:
+        return "stale", "the notebook and its results are of different runs"
+    if broken:
+        return "damaged", f"{broken}; the next run makes it anew"
     if results is None or notebook is None:
         return "missing", ""
-    if notebook != results["provenance"]["stamp"]:
-        return "stale", "the notebook and its results are of different runs"
+    if not sealed:
+        return "stale", "its results carry no checksum, as those of an older version of the runner"
     return "stale", "changed: " + changes(results["provenance"].get("inputs", {}), inputs(run))
+
+
+def readable(run: Run) -> bool:
+    """Whether the outputs of a run can be shown, if only under a banner."""
+    whole = read_results(run.results) is not None and not damage(run)
+    return whole and executed_stamp(run.executed) is not None
 
 
 def status(preset: str | None) -> str:

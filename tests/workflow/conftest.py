@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,11 +138,38 @@ class Clone:
         output, _ = process.communicate(timeout=300)
         return process.returncode, output
 
+    def copy(self, root: Path) -> Clone:
+        """The same elsewhere: content decides what is fresh, not place."""
+        return Clone(shutil.copytree(self.root, root))
+
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.root / path
         text = file.read_text()
         assert old in text
         file.write_text(text.replace(old, new, 1))
+
+    def results(self, run: str, preset: str = "smoke") -> dict:
+        """The results file of a run."""
+        return json.loads((self.root / "build" / preset / "results" / f"{run}.json").read_text())
+
+    def values(self, run: str, preset: str = "smoke") -> dict[str, float]:
+        """The metrics of a run."""
+        metrics = self.results(run, preset)["metrics"]
+        return {name: entry["value"] for name, entry in metrics.items()}
+
+    def status(self, preset: str = "smoke") -> dict[str, str]:
+        """The line of each run in ``status``."""
+        code, text = self("status", "--preset", preset)
+        assert code == 0, text
+        return {line.split()[0]: line for line in text.splitlines()[1:]}
+
+    @staticmethod
+    def until(condition: Callable[[], object], seconds: float = 120) -> None:
+        """Wait for a condition."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.05)
 
 
 @dataclass(frozen=True)
@@ -171,9 +201,8 @@ def scheduler(request, tmp_path, snakemake) -> Scheduler:
     return Scheduler(str(folder), request.getfixturevalue("slurm"))
 
 
-@pytest.fixture
-def clone(tmp_path) -> Clone:
-    root = tmp_path / "clone"
+def make_clone(root: Path) -> Clone:
+    """Copy the machinery and give it two tiny runs."""
     skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for folder in ("dynlib", "workflow"):
         shutil.copytree(ROOT / folder, root / folder, ignore=skipped)
@@ -184,3 +213,22 @@ def clone(tmp_path) -> Clone:
     (root / "notebooks" / "plain.py").write_text(PLAIN)
     (root / "experiments.yml").write_text(EXPERIMENTS)
     return Clone(root)
+
+
+@pytest.fixture
+def clone(tmp_path) -> Clone:
+    return make_clone(tmp_path / "clone")
+
+
+@pytest.fixture(scope="session")
+def _with_plain(tmp_path_factory) -> Clone:
+    once = make_clone(tmp_path_factory.mktemp("once") / "clone")
+    code, text = once("run", "plain", "--preset", "smoke")
+    assert code == 0, text
+    return once
+
+
+@pytest.fixture
+def made(_with_plain, tmp_path) -> Clone:
+    """A clone whose run `plain` is done at smoke."""
+    return _with_plain.copy(tmp_path / "clone")

@@ -1,0 +1,258 @@
+"""Bundles: what one clone made is fresh in another, and nothing else gets in."""
+
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from workflow import bundle as subject
+from workflow.integrity import checksum
+
+RESULTS, NOTEBOOK = "results/plain.json", "notebooks/plain.ipynb"
+
+
+@pytest.fixture(scope="module")
+def _with_bundle(_with_plain, tmp_path_factory):
+    clone = _with_plain.copy(tmp_path_factory.mktemp("packed") / "clone")
+    code, text = clone("bundle", "--preset", "smoke")
+    assert code == 0, text
+    assert "left out, not fresh: tiny (missing)" in text
+    (file,) = (clone.root / "build" / "smoke").glob("bundle-*.tar.gz")
+    file.rename(clone.root / "bundle.tar.gz")
+    shutil.rmtree(clone.root / "build")
+    return clone
+
+
+@pytest.fixture
+def packed(_with_bundle, tmp_path):
+    """A clone with a bundle of its run `plain`, whose outputs are gone again."""
+    clone = _with_bundle.copy(tmp_path / "clone")
+    clone.bundle = clone.root / "bundle.tar.gz"
+    return clone
+
+
+def members(file):
+    with tarfile.open(file) as archive:
+        return {entry.name: archive.extractfile(entry).read() for entry in archive}
+
+
+def pack(file, contents, *more, sums=True):
+    """Write a bundle with these members, its manifest brought up to date, and more entries."""
+    if sums:
+        manifest = json.loads(contents["manifest.json"])
+        manifest["sha256"] = {
+            name: hashlib.sha256(content).hexdigest()
+            for name, content in contents.items()
+            if name != "manifest.json"
+        }
+        contents = contents | {"manifest.json": json.dumps(manifest).encode()}
+    with tarfile.open(file, "w:gz") as archive:
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        for entry in more:
+            archive.addfile(entry, io.BytesIO(bytes(entry.size)))
+    return file
+
+
+def refused(clone, words):
+    before = sorted(path for path in clone.root.rglob("*") if "__pycache__" not in path.parts)
+    code, text = clone("unbundle", str(clone.bundle))
+    assert code == 2, text
+    assert words in text
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+    assert not Path("/tmp/bundle-pwned").exists()
+    after = sorted(path for path in clone.root.rglob("*") if "__pycache__" not in path.parts)
+    assert after == before
+    return text
+
+
+def test_a_bundle_makes_a_clone_fresh(packed):
+    assert " missing" in packed.status()["plain"]
+    code, text = packed("unbundle", str(packed.bundle))
+    assert (code, text) == (0, "plain (smoke): fresh\n")
+    assert " fresh" in packed.status()["plain"]
+    assert packed.values("plain")["n"] == 4
+    assert packed("run", "plain", "--preset", "smoke")[1] == "plain (smoke): fresh, nothing to do\n"
+    assert packed("unbundle", str(packed.bundle))[1] == "plain (smoke): fresh already, kept\n"
+    assert packed("bundle", "plain", "--preset", "smoke")[0] == 0  # and it can go on from here
+    (again,) = (packed.root / "build" / "smoke").glob("bundle-*")
+    assert again.read_bytes() == packed.bundle.read_bytes()
+
+
+def test_what_is_not_fresh_is_not_bundled(packed):
+    code, text = packed("bundle", "plain", "--preset", "smoke")
+    assert code == 2
+    assert "plain (smoke) is missing" in text
+    code, text = packed("bundle", "--preset", "smoke")
+    assert code == 2
+    assert "no run of smoke is fresh" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "words"),
+    [
+        ("notebooks/plain.py", '("n", n)', '("n", n + 1)', "different: code of the notebook"),
+        ("experiments.yml", "plain\n  title", "plain\n  title", ""),
+        ("dynlib/dynamics/systems.py", "import", "x = 1\nimport", ""),
+        ("notebooks/plain.py", "n: int = 4", "n: int = 5", "code of the notebook, n"),
+    ],
+)
+def test_a_bundle_of_other_sources_is_refused_with_what_differs(packed, path, old, new, words):
+    if path.endswith("systems.py"):
+        file = packed.root / path
+        file.write_text(file.read_text() + "\nEXTRA = 1\n")
+        words = "plain was made from other sources"
+        assert "different: dynlib.dynamics.systems" in refused(packed, words)
+    elif words:
+        packed.edit(path, old, new)
+        refused(packed, words)
+    else:
+        packed.edit("requirements.lock", "numpy==", "numpy==1")
+        refused(packed, "version of numpy")
+
+
+def entry(name, kind=tarfile.REGTYPE, link="", size=0):
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname, made.size = kind, link, size
+    return made
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (entry("../../tmp/bundle-pwned"), "no executed notebook and no results file"),
+        (entry("/tmp/bundle-pwned"), "no executed notebook and no results file"),
+        (entry("notebooks/../plain.ipynb"), "no executed notebook and no results file"),
+        (entry("notebooks/other.py"), "no executed notebook and no results file"),
+        (entry("results/x\n.json"), "no executed notebook and no results file"),
+        (entry("results/a.json", tarfile.SYMTYPE, "/etc/passwd"), "is a symbolic link"),
+        (entry("results/a.json", tarfile.LNKTYPE, RESULTS), "is a hard link"),
+        (entry("results/a.json", tarfile.CHRTYPE), "is a device"),
+        (entry("results/a.json", tarfile.FIFOTYPE), "is a pipe"),
+        (entry("results", tarfile.DIRTYPE), "is a folder"),
+        (entry("results/" + "a" * 200 + ".json"), "is an extension of tar"),
+        (entry("results/a.json", tarfile.GNUTYPE_SPARSE), "is an extension of tar"),
+        (entry(RESULTS), "comes twice"),
+        (entry("results/unknown.json"), "is not in its manifest"),
+    ],
+)
+def test_hostile_members_are_refused(packed, more, words):
+    pack(packed.bundle, members(packed.bundle), more)
+    refused(packed, words)
+
+
+def test_too_much_is_refused_before_it_is_read(packed, monkeypatch):
+    """A member that says it is huge, more of them than any bundle has, a gzip bomb."""
+    header = entry("results/a.json", size=2**35).tobuf(tarfile.GNU_FORMAT)
+    packed.bundle.write_bytes(gzip.compress(header + bytes(2**20)))
+    refused(packed, "is too large")
+    negative = bytearray(entry("results/a.json").tobuf())
+    negative[124:136] = b"\xff" * 12
+    negative[148:156] = b"%06o\0 " % (sum(negative[:148]) + sum(negative[156:]) + 8 * 32)
+    packed.bundle.write_bytes(gzip.compress(bytes(negative)))
+    refused(packed, "is too large")
+    many = [entry(f"results/a{i}.json") for i in range(subject.MOST_MEMBERS + 1)]
+    pack(packed.bundle, {}, *many, sums=False)
+    refused(packed, "more than 500 members")
+    packed.bundle.write_bytes(gzip.compress(bytes(2**28)))
+    refused(packed, "something after the end")
+    monkeypatch.setattr(subject, "MOST_BYTES_OF_ALL", 1000)
+    pack(packed.bundle, {}, *[entry(f"results/a{i}.json", size=600) for i in "ab"], sums=False)
+    with pytest.raises(subject.Refused, match="too large"):
+        subject.read_bundle(packed.bundle)
+
+
+@pytest.mark.parametrize("spoil", ["truncated", "flipped", "empty", "text", "missing", "plain tar"])
+def test_a_damaged_archive_is_refused(packed, spoil):
+    content = packed.bundle.read_bytes()
+    middle = len(content) // 2
+    match spoil:
+        case "truncated":
+            packed.bundle.write_bytes(content[:middle])
+        case "flipped":
+            flipped = bytes([content[middle] ^ 255])
+            packed.bundle.write_bytes(content[:middle] + flipped + content[middle + 1 :])
+        case "empty":
+            packed.bundle.write_bytes(b"")
+        case "text":
+            packed.bundle.write_text("no bundle")
+        case "missing":
+            packed.bundle.unlink()
+        case "plain tar":
+            packed.bundle.write_bytes(gzip.decompress(content))
+    refused(packed, "")
+
+
+def rewrite(name, change):
+    """Change a JSON member."""
+
+    def apply(contents):
+        content = json.loads(contents[name])
+        content = change(content) or content
+        return contents | {name: json.dumps(content).encode()}
+
+    return apply
+
+
+def forge_results(contents):
+    """Other results whose own checksum is right: the notebook's is not theirs to choose."""
+    results = json.loads(contents[RESULTS])
+    results["parameters"]["n"] = 7
+    results["provenance"]["checksum"] = checksum(results)
+    return contents | {RESULTS: json.dumps(results).encode()}
+
+
+def forge_notebook(contents):
+    """Code that no one of ours wrote, with all checksums right."""
+    notebook = json.loads(contents[NOTEBOOK])
+    notebook["cells"][-1]["source"] = "import os; os.system('touch /tmp/bundle-pwned')"
+    text = json.dumps(notebook).encode()
+    results = json.loads(contents[RESULTS])
+    results["provenance"]["notebook_sha256"] = hashlib.sha256(text).hexdigest()
+    results["provenance"]["checksum"] = checksum(results)
+    return contents | {NOTEBOOK: text, RESULTS: json.dumps(results).encode()}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c | {RESULTS: b"{"}, "plain: Expecting"),
+        (lambda c: c | {RESULTS: b"[" * 100_000}, "nested too deeply"),
+        (lambda c: c | {RESULTS: b'{"run": NaN}'}, "NaN is no finite number"),
+        (lambda c: c | {NOTEBOOK: b"{}"}, "is no executed notebook"),
+        (lambda c: c | {NOTEBOOK: c[NOTEBOOK].decode().encode("utf-16")}, "is not the notebook"),
+        (rewrite(RESULTS, lambda r: r["metrics"]["n"].update(value=9)), "was changed after"),
+        (rewrite(RESULTS, lambda r: r.pop("metrics") and None), "metrics is missing"),
+        (rewrite(RESULTS, lambda r: r.update(preset="cpu")), "was changed after"),
+        (rewrite(NOTEBOOK, lambda n: n.update(nbformat=3)), "it is not of format 4"),
+        (rewrite(NOTEBOOK, lambda n: n["cells"].append({})), "is no executed notebook"),
+        (rewrite(NOTEBOOK, lambda n: n["metadata"].pop("companion") and None), "no executed"),
+        (rewrite("manifest.json", lambda m: m.update(format=99)), "not of format 1"),
+        (rewrite("manifest.json", lambda m: m.update(preset="../x")), "there is no preset"),
+        (rewrite("manifest.json", lambda m: m.update(stamps=[])), "not of format 1"),
+        (rewrite("manifest.json", lambda m: [m]), "cannot be read"),
+        (forge_results, "says other parameters than its stamp"),
+        (forge_notebook, "has other code than its stamp says"),
+    ],
+)
+def test_members_that_are_no_outputs_of_the_run_are_refused(packed, change, words):
+    contents = change(members(packed.bundle))
+    pack(packed.bundle, contents, sums=isinstance(json.loads(contents["manifest.json"]), dict))
+    refused(packed, words)
+
+
+def test_members_that_do_not_match_the_manifest_are_refused(packed):
+    contents = members(packed.bundle)
+    pack(packed.bundle, contents | {RESULTS: contents[RESULTS] + b" "}, sums=False)
+    refused(packed, f"{RESULTS!r} does not match its checksum; copy it anew")
+    del contents[NOTEBOOK]
+    pack(packed.bundle, contents, sums=False)
+    refused(packed, f"{NOTEBOOK!r} is missing")

@@ -1,0 +1,90 @@
+"""The recipe "add an experiment" of CONTRIBUTING.md, followed in a copy of the repository."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from workflow.claims import read_claims
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+
+NOTEBOOK = """
+
+# %% [markdown]
+# # The area of a triangle
+
+# %% tags=["parameters"]
+height: float = 2.0  # [0..100] its height
+
+# %%
+from dynlib import record
+from dynlib.dynamics.systems import Triangle
+
+record.metric("area", Triangle(height).area)
+"""
+
+SYSTEM = '''
+
+@dataclass(frozen=True)
+class Triangle:
+    """A system that does not move."""
+
+    height: float
+
+    @property
+    def area(self) -> float:
+        """Half of base 1 times height."""
+        return self.height / 2
+'''
+
+RUN = """
+triangle:
+  notebook: triangle
+  title: The area of a triangle
+  needs: []
+  presets:
+    smoke: {cores: 1, parameters: {}}
+    cpu: {cores: 1, parameters: {height: 4}}
+    paper: {cores: 1, parameters: {}}
+"""
+
+CLAIM = {
+    "id": "area", "paper": "tokens", "place": "p. 1", "claim": "It is small.", "printed": "1",
+    "scope": "method", "criterion": "triangle:area <= 1.5",
+}  # fmt: skip
+
+
+def test_an_experiment_a_system_and_a_claim_are_added(made):
+    header = (ROOT / "notebooks" / "henon_tokens.py").read_text().partition("\n# %%")[0]
+    (made.root / "notebooks" / "triangle.py").write_text(header + NOTEBOOK)
+    with (made.root / "experiments.yml").open("a") as file:
+        file.write(RUN)
+    with (made.root / "dynlib" / "dynamics" / "systems.py").open("a") as file:
+        file.write(SYSTEM)
+    assert "changed: dynlib.dynamics.systems" in made.status()["plain"]
+    code, text = made("pairs")
+    assert code == 0, text
+    assert "notebooks/triangle.ipynb" in text
+    code, text = made("run", "triangle", "--preset", "smoke")
+    assert code == 0, text
+    assert made.values("triangle") == {"area": 1.0}
+    claims = made.root / "claims.yml"
+    claims.write_text(yaml.safe_dump([CLAIM]))
+    assert read_claims(claims)[0].metrics == [("triangle", "area")]
+
+
+def test_it_names_targets_files_and_fields_that_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"\bmake ([a-z]+)", TEXT)):
+        assert re.search(rf"^(\w+ )*{target}( \w+)*:", makefile, re.M), target
+    for name in re.findall(r"`((?:book|dynlib|tests|workflow)/[\w./]+)`", TEXT):
+        assert (ROOT / name).exists(), name
+    for field in CLAIM:
+        assert f"`{field}" in TEXT
+
+
+def test_hooks_ask_for_nothing_from_the_network():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert {repo["repo"] for repo in hooks["repos"]} == {"local"}
