@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("base", metavar="RUN", help="a run, or the notebook of one run alone")
     sweep.add_argument("grid", metavar="GRID", help='such as "n_cells=20,35 seed=0,1,2"')
     sweep.add_argument("--cores", type=int, help="cores to use in all, without a profile")
+    sweep.add_argument(
+        "--accept", action="store_true", help="make a finished sweep over seeds a reference"
+    )
     for command in (cluster, sweep):
         command.add_argument(
             "--profile", default="slurm" if command is cluster else None,
@@ -115,8 +118,14 @@ def main(arguments: list[str] | None = None) -> int:
                 runs = load(preset, options.runs or None)
                 return submit(runs, options.profile, dry_run=options.dry_run)
             case "sweep":
-                from workflow.sweep import sweep
+                from workflow.sweep import base_run, points, read_grid, sweep
 
+                if options.accept:
+                    from workflow.sweep_reference import accept_seeds
+
+                    grid = read_grid(options.grid)
+                    print(accept_seeds(points(preset, base_run(options.base), grid)))
+                    return 0
                 return sweep(
                     preset, options.base, options.grid,
                     profile=options.profile, dry_run=options.dry_run, cores=options.cores,

@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from workflow import sweep_reference
 from workflow.experiments import Refused
+from workflow.integrity import read_reference
 from workflow.sweep import as_page, base_run, groups, points, read_grid, title
 
 
@@ -147,3 +149,61 @@ def test_a_failed_point_stops_no_other_and_only_it_is_repeated(clone, request, p
     # A point is the very run that `run -p` makes.
     code, text = clone("run", "plain", "--preset", "smoke", "-p", "n", "7")
     assert "fresh, nothing to do" in text
+
+
+def fabricated(value, dirty=False):
+    """A results file with one metric that exists and one that does not."""
+    entry = {
+        "value": value, "low": None, "high": None, "level": None, "n": 1, "over": None,
+        "samples": [], "unit": "1", "tolerance": 0.1,
+    }  # fmt: skip
+    facts = {
+        "stamp": f"s{value}", "dirty": dirty, "started": "2026-01-01T00:00:00Z", "wall_s": 2.0,
+        "cpu_s": 1.0, "peak_rss_mb": value, "machine": {}, "python": "3", "versions": {},
+        "inputs": {}, "notebook_sha256": "0",
+    }  # fmt: skip
+    return {
+        "run": "henon_tokens", "notebook": "henon_tokens", "preset": "smoke",
+        "parameters": {"seed": value}, "provenance": facts,
+        "metrics": {"loss": entry, "never": entry | {"value": None}},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def finished(monkeypatch, tmp_path):
+    """Three seeds whose results are given; what `accept_seeds` writes goes elsewhere."""
+    runs = points("smoke", "henon_tokens", {"seed": ["0", "1", "2"]})
+    given = {run.results: fabricated(run.parameters["seed"]) for run in runs}
+    monkeypatch.setattr(sweep_reference, "state", lambda run: ("fresh", ""))
+    monkeypatch.setattr(sweep_reference, "read_results", given.get)
+    monkeypatch.setattr(sweep_reference, "ROOT", tmp_path)
+    return runs, given, tmp_path / "results" / "sweeps" / "henon_tokens_seeds.json"
+
+
+def test_a_sweep_over_seeds_becomes_a_reference_that_pages_read(finished):
+    runs, _, place = finished
+    assert "over seeds 0, 1, 2" in sweep_reference.accept_seeds(runs)
+    found = read_reference(place)
+    assert set(found["metrics"]) == {"loss"}
+    loss = found["metrics"]["loss"]
+    assert (loss["value"], loss["low"], loss["high"], loss["n"]) == (1, 0, 2, 3)
+    assert (loss["samples"], loss["over"], loss["tolerance"]) == ([0, 1, 2], "seeds", 2.0)
+    facts = found["provenance"]
+    assert (facts["wall_s"], facts["peak_rss_mb"], facts["seeds"]) == (6.0, 2, [0, 1, 2])
+    place.write_text(place.read_text().replace('"value": 1.0', '"value": 3.0'))
+    with pytest.raises(Refused, match="changed after"):
+        read_reference(place)
+
+
+def test_no_reference_of_another_sweep_or_of_changed_code(finished, monkeypatch):
+    runs, given, place = finished
+    other = points("smoke", "henon_tokens", {"seed": ["0"], "n_cells": ["20", "35"]})
+    with pytest.raises(Refused, match="varies the seed and nothing else"):
+        sweep_reference.accept_seeds(other)
+    given[runs[1].results] = fabricated(1, dirty=True)
+    with pytest.raises(Refused, match="seed=1 was run from a tree with uncommitted changes"):
+        sweep_reference.accept_seeds(runs)
+    monkeypatch.setattr(sweep_reference, "state", lambda run: ("stale", "code"))
+    with pytest.raises(Refused, match=r"seed=0 \(smoke\+seed=0\) is stale code; sweep first"):
+        sweep_reference.accept_seeds(runs)
+    assert not place.exists()
