@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -23,7 +24,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 from dynlib.dynamics.flows import Flow, TimeMap
 from dynlib.dynamics.simulate import simulate
 
-#: Runge-Kutta steps within one tau that :func:`prepared` tries.
+#: Runge-Kutta steps within one tau that :func:`prepared` tries, each against the next.
 SUBSTEPS = (5, 10, 20, 40, 80, 160)
 
 
@@ -199,8 +200,8 @@ def prepared(system: Any, tau: float = 1.0, *, trial: int = 2000) -> Any:
 
     Parameters
     ----------
-    system : OwnFlow, OwnMap, or a system of :mod:`dynlib.dynamics.systems`
-        Anything with ``initial_states``.
+    system : object
+        An :class:`OwnFlow`, an :class:`OwnMap` or a system of :mod:`dynlib.dynamics.systems`.
     tau : float
         Time between two states of a flow; a map has none.
     trial : int
@@ -208,9 +209,10 @@ def prepared(system: Any, tau: float = 1.0, *, trial: int = 2000) -> Any:
 
     Returns
     -------
-    dynlib.dynamics.flows.TimeMap or the map
-        A flow with as many Runge–Kutta steps within `tau` as make the error of one `tau`
-        smaller than 1e-5 of the spread; a system of one's own with its scale measured.
+    object
+        The map itself, with the scale of its coordinates measured if it is one's own; of a flow
+        the :class:`dynlib.dynamics.flows.TimeMap`, with as many Runge–Kutta steps within `tau`
+        as make the error of one `tau` smaller than 1e-5 of the spread.
 
     Raises
     ------
@@ -229,39 +231,30 @@ def prepared(system: Any, tau: float = 1.0, *, trial: int = 2000) -> Any:
     ValueError: trajectories from near (1.0,) leave every bounded set within 2000 steps of \
 tau=0.1; choose a start inside the basin of attraction, or a shorter tau
     """
+    flow, own = isinstance(system, Flow), isinstance(system, _Own)
     initial = system.initial_states(8, np.random.default_rng(0))
-    start = tuple(float(x) for x in initial.mean(axis=0).round(6))
-    own = isinstance(system, _Own)
-    start = system.start if own else start
-    maps = [TimeMap(system, tau, n) for n in SUBSTEPS] if isinstance(system, Flow) else [system]
-    states = None
-    for i, each in enumerate(maps):
-        try:
-            states = simulate(each, initial, trial)
-        except NumbaError as error:
-            raise ValueError(
-                "numba cannot compile the function; it may use arithmetic, math and numpy "
-                f"functions of numbers, if, and a tuple to return: {str(error).strip()[:300]}"
-            ) from error
-        except ValueError:
+    maps = [TimeMap(system, tau, n) for n in SUBSTEPS] if flow else [system, system]
+    for step, finer in itertools.pairwise(maps):
+        states = _tried(step, initial, trial)
+        if states is None:
             continue
-        if np.abs(states).max() > 1e12:
-            states = None
-            continue
-        spread = states.std(axis=(0, 1))
-        if i + 1 == len(maps):
-            break
-        few = states[:, :: max(1, trial // 100)].reshape(-1, system.dim)
-        if (np.abs(each.step(few) - maps[i + 1].step(few)).max(axis=0) <= 1e-5 * spread).all():
+        spread, few = states.std(axis=(0, 1)), states[:, :: max(1, trial // 100)]
+        error = finer.step(few.reshape(-1, system.dim)) - step.step(few.reshape(-1, system.dim))
+        if (np.abs(error).max(axis=0) <= 1e-5 * spread).all():
             break
     else:
-        if states is None:
-            step = f" of tau={tau}" if len(maps) > 1 else ""
-            shorter = ", or a shorter tau" if len(maps) > 1 else ""
+        if states is not None:
             raise ValueError(
-                f"trajectories from near {start} leave every bounded set within {trial} "
-                f"steps{step}; choose a start inside the basin of attraction{shorter}"
+                f"{step.substeps} Runge-Kutta steps within tau={tau} are not accurate; choose a "
+                "shorter tau"
             )
+        start = system.start if own else tuple(initial[0].round(3).tolist())
+        raise ValueError(
+            f"trajectories from near {start} leave every bounded set within {trial} steps"
+            + (f" of tau={tau}" if flow else "")
+            + "; choose a start inside the basin of attraction"
+            + (", or a shorter tau" if flow else "")
+        )
     still = np.ptp(states, axis=1).max(axis=0) == 0
     if still.any():
         raise ValueError(
@@ -269,15 +262,24 @@ tau=0.1; choose a start inside the basin of attraction, or a shorter tau
             "write its value into the function, or start elsewhere"
         )
     _refuse_drift(system.names, states)
-    if len(maps) > 1 and each is maps[-1]:
-        raise ValueError(
-            f"{SUBSTEPS[-1]} Runge-Kutta steps within tau={tau} are still not accurate; choose a "
-            "shorter tau"
-        )
     if not own:
-        return each
-    measured = dataclasses.replace(system, scale=tuple(np.where(spread > 0, spread, 1.0)))
-    return TimeMap(measured, tau, each.substeps) if isinstance(each, TimeMap) else measured
+        return step
+    measured = dataclasses.replace(system, scale=tuple(spread))
+    return TimeMap(measured, tau, step.substeps) if flow else measured
+
+
+def _tried(step: Any, initial: np.ndarray, n_steps: int) -> np.ndarray | None:
+    """Trajectories of a map, or None if they are not bounded."""
+    try:
+        states = simulate(step, initial, n_steps)
+    except NumbaError as error:
+        raise ValueError(
+            "numba cannot compile the function; it may use arithmetic, math and numpy functions of "
+            f"numbers, if, and a tuple to return: {str(error).strip()[:300]}"
+        ) from error
+    except ValueError:
+        return None
+    return states if np.abs(states).max() < 1e12 else None
 
 
 def _refuse_drift(names: tuple[str, ...], states: np.ndarray) -> None:
@@ -339,27 +341,34 @@ def from_dysts(name: str, *, per_period: int = 40) -> tuple[OwnFlow, float]:
     }
     if name not in classes:
         near = get_close_matches(name, classes, n=3, cutoff=0.4)
-        hint = f"did you mean {', '.join(near)}?" if near else f"it has {', '.join(classes)}"
+        some = f"it has {len(classes)}, such as {', '.join(list(classes)[:5])}"
+        hint = f"did you mean {', '.join(near)}?" if near else some
         raise ValueError(f"dysts has no flow {name!r}; {hint}")
     system = classes[name]()
     rates = vars(classes[name]).get("_rhs")
-    parameters = tuple(np.asarray(value)[()] for value in system.param_list)
-    reasons = {
-        "it has no plain right-hand side": rates is None,
-        "it has a delay": not hasattr(system, "period") or hasattr(system, "delayed_rhs"),
-        "it depends on time or on an unbounded angle": getattr(system, "nonautonomous", False)
-        or len(getattr(system, "unbounded_indices", ())) > 0,
-        "its parameters are arrays": any(np.ndim(value) for value in parameters),
-    }
-    if any(reasons.values()):
-        why = next(reason for reason, holds in reasons.items() if holds)
+    rates = rates.__func__ if isinstance(rates, staticmethod) else rates
+    plain = getattr(rates, "py_func", rates)
+    values = [np.asarray(value) for value in system.param_list]
+    if rates is None:
+        why = "it has no plain right-hand side"
+    elif not hasattr(system, "period") or hasattr(system, "delayed_rhs"):
+        why = "it has a delay"
+    elif any(value.ndim for value in values):
+        why = "its parameters are arrays"
+    elif (
+        getattr(system, "nonautonomous", False)
+        or len(getattr(system, "unbounded_indices", ()))
+        or plain(*system.ic, 0.0, *values) != plain(*system.ic, 1.2345, *values)
+    ):
+        why = "it depends on time or on an unbounded angle"
+    else:
+        why = ""
+    if why:
         raise ValueError(
             f"dysts' {name} cannot be used here: {why}; choose another, or write an autonomous "
             "form of it in the cell 'Your ten lines'"
         )
-    rates = rates.__func__ if isinstance(rates, staticmethod) else rates
-    plain = getattr(rates, "py_func", rates)
-    point, tail = numba.njit(plain), (0.0, *(value.item() for value in parameters))
+    point, tail = numba.njit(plain), (0.0, *(value.item() for value in values))
 
     def field(*state):
         return point(*(state + tail))
