@@ -404,7 +404,7 @@ recipe = Recipe(
 trained = train_all(
     {"stnn": (structured, recipe, seeds), "control": (plain, recipe, seeds)},
     learnt,
-    pairs(states[n_learn:]),
+    tuple(each[::10] for each in pairs(states[n_learn:])),
     device=device,
 )
 polynomial = PolynomialMap.fit(*learnt, degree)
