@@ -506,7 +506,10 @@ told = {
     ),
 }
 if chaotic:
-    told["Forecasts longest, in Lyapunov times"] = own_report.best(
+    seen = (
+        f"Forecasts longest, of {horizon * tau * lyapunov:.1f} Lyapunov times"
+    )
+    told[seen] = own_report.best(
         {f"{name}_valid_time": labels[name] for name in rivals}, largest=True
     )
 for what, sentence in told.items():
