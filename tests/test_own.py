@@ -105,7 +105,7 @@ def test_a_function_that_does_not_fit_is_refused_at_once(make, words):
         (lambda a, b: (b, 0.0), (0, 1), 0.1, "coordinate b stays constant; leave it out"),
         (lambda a, b: (2.0 + b, -math.sin(a)), (0, 0), 0.1, r"coordinate a goes.*cos\(a\)"),
         (lambda a, b: (300 * b, -300 * a), (1, 0), 9.0, "a shorter tau"),
-        (lambda a: (-a * len({1: str(a)}),), (1,), 0.1, "numba cannot compile"),
+        (lambda a: (-a * math.comb(3, 1),), (1,), 0.1, "numba cannot compile"),
     ],
 )
 def test_a_system_that_cannot_be_tokenised_is_refused_by_its_trial(function, start, tau, words):
