@@ -1,0 +1,380 @@
+r"""A reader's own system: a differential equation or a map, from a few lines of Python.
+
+The function is written for numbers, not arrays: numba compiles it, so that arithmetic,
+``math`` and ``numpy`` functions and ``if`` are all it may use. Jacobians are central differences.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core.errors import NumbaError
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from dynlib.dynamics.flows import Flow, TimeMap
+from dynlib.dynamics.simulate import simulate
+
+#: Runge-Kutta steps within one tau that :func:`prepared` tries, each against the next.
+SUBSTEPS = (5, 10, 20, 40, 80, 160)
+
+
+@dataclass(frozen=True)
+class _Own:
+    """What a flow and a map of one's own share: a checked function and where it starts."""
+
+    function: Callable[..., tuple]
+    names: tuple[str, ...]
+    start: tuple[float, ...]
+    scatter: float = 0.1
+    scale: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        plain = getattr(self.function, "py_func", self.function)
+        for field, value in (
+            ("function", plain),
+            ("names", tuple(self.names)),
+            ("start", tuple(map(float, self.start))),
+            ("scale", tuple(map(float, self.scale)) or (1.0,) * len(self.start)),
+        ):
+            object.__setattr__(self, field, value)
+        called, dim = getattr(plain, "__name__", "the function"), len(self.names)
+        if not dim or len(self.start) != dim or len(self.scale) != dim:
+            raise ValueError(
+                f"names and start must be as many as there are coordinates, got {self.names} and "
+                f"{self.start}"
+            )
+        if not (np.isfinite(self.start).all() and np.isfinite(self.scatter) and self.scatter >= 0):
+            raise ValueError(
+                f"start must be finite and scatter at least 0, got start={self.start}, "
+                f"scatter={self.scatter}"
+            )
+        try:
+            found = plain(*self.start)
+        except Exception as error:
+            raise ValueError(
+                f"{called}{self.start} raises {type(error).__name__}: {error}; it must take the "
+                f"{dim} coordinates {', '.join(self.names)}, and start must lie where it is defined"
+            ) from error
+        if not isinstance(found, tuple) or len(found) != dim:
+            size = f"{len(found)} numbers" if isinstance(found, tuple) else type(found).__name__
+            raise ValueError(
+                f"{called} must return a tuple of {dim} numbers, one a coordinate "
+                f"({', '.join(self.names)}), got {size}"
+            )
+        if not np.isfinite(np.asarray(found, dtype=np.float64)).all():
+            raise ValueError(f"{called}{self.start} is {found}; choose a start where it is finite")
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates."""
+        return len(self.names)
+
+    def initial_states(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw `n` initial states (n, dim): the start, moved by U(-scatter, scatter) each way."""
+        return np.array(self.start) + rng.uniform(-self.scatter, self.scatter, (n, self.dim))
+
+    def _values(self, states: np.ndarray) -> np.ndarray:
+        """The function at states of shape (..., dim)."""
+        flat = np.ascontiguousarray(states, dtype=np.float64).reshape(-1, self.dim)
+        out = np.empty_like(flat)
+        _compiled(self.function, self.dim)[0](flat, out)
+        return out.reshape(states.shape)
+
+    def _slopes(self, states: np.ndarray) -> np.ndarray:
+        r"""Its derivative at states (..., dim) by central differences, as (..., dim, dim).
+
+        .. math:: \frac{f_i(x + h_j e_j) - f_i(x - h_j e_j)}{2 h_j}, \qquad
+                  h_j = \varepsilon^{1/3} s_j
+
+        with the machine's precision :math:`\varepsilon` and the scale s of the coordinate:
+        truncation and rounding are then of the same size, about :math:`10^{-10}` of f / s.
+        """
+        flat = np.ascontiguousarray(states, dtype=np.float64).reshape(-1, self.dim)
+        steps = np.cbrt(np.finfo(np.float64).eps) * np.array(self.scale)
+        out = np.empty((*flat.shape, self.dim))
+        _compiled(self.function, self.dim)[1](flat, steps, out)
+        return out.reshape(*states.shape, self.dim)
+
+
+@dataclass(frozen=True)
+class OwnFlow(_Own, Flow):
+    r"""A differential equation of one's own.
+
+    Parameters
+    ----------
+    function : callable
+        The velocity: numbers :math:`x_1, \dots, x_d` to a tuple of d numbers.
+    names : sequence of str
+        What the coordinates are called.
+    start : sequence of float
+        About where trajectories start, inside the basin of attraction.
+    scatter : float
+        Initial states are the start plus a uniform number within this in each coordinate.
+    scale : sequence of float, optional
+        Typical size of the variation of each coordinate, for the differences that make the
+        Jacobian; :func:`prepared` measures it.
+
+    Raises
+    ------
+    ValueError
+        If the function cannot be called at the start, or returns another number of components
+        or a value that is not finite.
+
+    Examples
+    --------
+    >>> def pendulum(angle, speed):
+    ...     return speed, -np.sin(angle)
+    >>> flow = OwnFlow(pendulum, ("angle", "speed"), start=(1.0, 0.0))
+    >>> flow.jacobian(np.zeros(2)).round(6) + 0.0
+    array([[ 0.,  1.], [-1.,  0.]])
+    """
+
+    def equations(self) -> Callable[..., tuple]:
+        """The function itself."""
+        return self.function
+
+    velocity = _Own._values
+    jacobian = _Own._slopes
+
+
+@dataclass(frozen=True)
+class OwnMap(_Own):
+    r"""A map of one's own; parameters as for :class:`OwnFlow`, the function is one step.
+
+    Examples
+    --------
+    >>> logistic = OwnMap(lambda x: (4 * x * (1 - x),), ("x",), start=(0.3,))
+    >>> logistic.step(np.array([[0.5], [0.25]])).ravel()
+    array([1.  , 0.75])
+    """
+
+    step = _Own._values
+    jacobian = _Own._slopes
+
+
+@lru_cache
+def _compiled(function: Callable[..., tuple], dim: int) -> tuple[Callable, Callable]:
+    """Kernels that write values (n, dim) and derivatives (n, dim, dim) at states (n, dim)."""
+    point = numba.njit(function)
+
+    @numba.njit
+    def write(state, out):
+        i = 0
+        for value in numba.literal_unroll(point(*to_fixed_tuple(state, dim))):
+            out[i] = value
+            i += 1  # noqa: SIM113 (literal_unroll takes no enumerate)
+
+    @numba.njit
+    def values(states, out):
+        for n in range(len(states)):
+            write(states[n], out[n])
+
+    @numba.njit
+    def slopes(states, steps, out):
+        right, left = np.empty(dim), np.empty(dim)
+        for n in range(len(states)):
+            moved = states[n].copy()
+            for j in range(dim):
+                moved[j] = high = states[n, j] + steps[j]
+                write(moved, right)
+                moved[j] = states[n, j] - steps[j]
+                write(moved, left)
+                out[n, :, j] = (right - left) / (high - moved[j])
+                moved[j] = states[n, j]
+
+    return values, slopes
+
+
+def prepared(system: Any, tau: float = 1.0, *, trial: int = 2000) -> Any:
+    """The map that is to be simulated, tried out first.
+
+    Parameters
+    ----------
+    system : object
+        An :class:`OwnFlow`, an :class:`OwnMap` or a system of :mod:`dynlib.dynamics.systems`.
+    tau : float
+        Time between two states of a flow; a map has none.
+    trial : int
+        States of each of the eight trajectories of the trial.
+
+    Returns
+    -------
+    object
+        The map itself, with the scale of its coordinates measured if it is one's own; of a flow
+        the :class:`dynlib.dynamics.flows.TimeMap`, with as many Runge–Kutta steps within `tau`
+        as make the error of one `tau` smaller than 1e-5 of the spread.
+
+    Raises
+    ------
+    ValueError
+        If the function cannot be compiled, trajectories leave every bounded set, a coordinate
+        is constant or drifts away, or `tau` is too long; the message says what to change.
+
+    Examples
+    --------
+    >>> turn = OwnFlow(lambda x, y: (y, -x), ("x", "y"), start=(1.0, 0.0))
+    >>> prepared(turn, 0.1).substeps
+    5
+    >>> prepared(OwnFlow(lambda x: (x * x,), ("x",), start=(1.0,)), 0.1)
+    Traceback (most recent call last):
+    ...
+    ValueError: trajectories from near (1.0,) leave every bounded set within 2000 steps of \
+tau=0.1; choose a start inside the basin of attraction, or a shorter tau
+    """
+    flow, own = isinstance(system, Flow), isinstance(system, _Own)
+    initial = system.initial_states(8, np.random.default_rng(0))
+    maps = [TimeMap(system, tau, n) for n in SUBSTEPS] if flow else [system, system]
+    for step, finer in itertools.pairwise(maps):
+        states = _tried(step, initial, trial)
+        if states is None:
+            continue
+        spread, few = states.std(axis=(0, 1)), states[:, :: max(1, trial // 100)]
+        error = finer.step(few.reshape(-1, system.dim)) - step.step(few.reshape(-1, system.dim))
+        if (np.abs(error).max(axis=0) <= 1e-5 * spread).all():
+            break
+    else:
+        if states is not None:
+            raise ValueError(
+                f"{step.substeps} Runge-Kutta steps within tau={tau} are not accurate; choose a "
+                "shorter tau"
+            )
+        start = system.start if own else tuple(initial[0].round(3).tolist())
+        raise ValueError(
+            f"trajectories from near {start} leave every bounded set within {trial} steps"
+            + (f" of tau={tau}" if flow else "")
+            + "; choose a start inside the basin of attraction"
+            + (", or a shorter tau" if flow else "")
+        )
+    still = np.ptp(states, axis=1).max(axis=0) == 0
+    if still.any():
+        raise ValueError(
+            f"coordinate {system.names[int(still.argmax())]} stays constant; leave it out and "
+            "write its value into the function, or start elsewhere"
+        )
+    _refuse_drift(system.names, states)
+    if not own:
+        return step
+    measured = dataclasses.replace(system, scale=tuple(spread))
+    return TimeMap(measured, tau, step.substeps) if flow else measured
+
+
+def _tried(step: Any, initial: np.ndarray, n_steps: int) -> np.ndarray | None:
+    """Trajectories of a map, or None if they are not bounded."""
+    try:
+        states = simulate(step, initial, n_steps)
+    except NumbaError as error:
+        raise ValueError(
+            "numba cannot compile the function; it may use arithmetic, math and numpy functions of "
+            f"numbers, if, and a tuple to return: {str(error).strip()[:300]}"
+        ) from error
+    except ValueError:
+        return None
+    return states if np.abs(states).max() < 1e12 else None
+
+
+def _refuse_drift(names: tuple[str, ...], states: np.ndarray) -> None:
+    """Raise ValueError for a coordinate that goes one way for ever, as an angle does."""
+    changes = np.diff(states, axis=1)
+    half = states.shape[1] // 2
+    first, second = (np.abs(part.sum(axis=1)) for part in (changes[:, :half], changes[:, half:]))
+    one_way = (changes >= 0).all(axis=1) | (changes <= 0).all(axis=1)
+    drifts = (one_way & (second > 0.5 * first) & (second > 0)).any(axis=0)
+    if drifts.any():
+        name = names[int(drifts.argmax())]
+        raise ValueError(
+            f"coordinate {name} goes one way without end, so that no grid holds it; use "
+            f"cos({name}) and sin({name}) if it is an angle, leave it out if it is time"
+        )
+
+
+def from_dysts(name: str, *, per_period: int = 40) -> tuple[OwnFlow, float]:
+    """One of the flows of the package dysts, by its name, and a fitting tau.
+
+    Parameters
+    ----------
+    name : str
+        Name of a class in ``dysts.flows``, such as ``"Thomas"``.
+    per_period : int
+        States in one period of the system's slowest important frequency, as dysts lists it.
+
+    Returns
+    -------
+    flow : OwnFlow
+        The equations of dysts at its parameters, started at its initial state.
+    tau : float
+        Time between two states.
+
+    Raises
+    ------
+    ImportError
+        If dysts is not installed.
+    ValueError
+        For an unknown name, or a system that is no autonomous flow of numbers: with a delay, a
+        drive or an unbounded angle, or with arrays as parameters.
+
+    References
+    ----------
+    Gilpin (2021), Chaos as an interpretable benchmark for forecasting and data-driven modelling,
+    NeurIPS Datasets and Benchmarks; https://github.com/williamgilpin/dysts.
+    """
+    try:  # by name: an option, which neither the lock nor a stamp knows
+        flows = importlib.import_module("dysts.flows")
+    except ImportError:
+        raise ImportError(
+            "dysts is not installed; say `pip install dysts`, or write the equations in the cell "
+            "'Your ten lines' and take system=own"
+        ) from None
+    classes = {
+        key: each
+        for key, each in vars(flows).items()
+        if inspect.isclass(each) and each.__module__ == flows.__name__
+    }
+    if name not in classes:
+        near = get_close_matches(name, classes, n=3, cutoff=0.4)
+        some = f"it has {len(classes)}, such as {', '.join(list(classes)[:5])}"
+        hint = f"did you mean {', '.join(near)}?" if near else some
+        raise ValueError(f"dysts has no flow {name!r}; {hint}")
+    system = classes[name]()
+    rates = vars(classes[name]).get("_rhs")
+    rates = rates.__func__ if isinstance(rates, staticmethod) else rates
+    plain = getattr(rates, "py_func", rates)
+    values = [np.asarray(value) for value in system.param_list]
+    if rates is None:
+        why = "it has no plain right-hand side"
+    elif not hasattr(system, "period") or hasattr(system, "delayed_rhs"):
+        why = "it has a delay"
+    elif any(value.ndim for value in values):
+        why = "its parameters are arrays"
+    elif (
+        getattr(system, "nonautonomous", False)
+        or len(getattr(system, "unbounded_indices", ()))
+        or plain(*system.ic, 0.0, *values) != plain(*system.ic, 1.2345, *values)
+    ):
+        why = "it depends on time or on an unbounded angle"
+    else:
+        why = ""
+    if why:
+        raise ValueError(
+            f"dysts' {name} cannot be used here: {why}; choose another, or write an autonomous "
+            "form of it in the cell 'Your ten lines'"
+        )
+    point, tail = numba.njit(plain), (0.0, *(value.item() for value in values))
+
+    def field(*state):
+        return point(*(state + tail))
+
+    field.__name__ = name
+    names = tuple(inspect.signature(plain).parameters)[: system.dimension]
+    start = tuple(np.ravel(system.ic)[: system.dimension])
+    flow = OwnFlow(field, names, start, scatter=1e-3 * float(np.abs(start).max() or 1.0))
+    return flow, float(system.period) / per_period

@@ -1,0 +1,516 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+
+# %% [markdown]
+# # A system of your own: the run
+#
+# This page is an executed notebook: write ten lines of Python, run it, and see your system as
+# tokens and as a map. How to use it, what came out for the system that it brings along and what
+# to expect of another is told in [the chapter](../beyond/your_system.md).
+
+# %% tags=["setup", "remove-cell"]
+import importlib.metadata
+import importlib.util
+import subprocess
+import sys
+
+VERSION = "0.1.0"
+if "google.colab" in sys.modules and importlib.util.find_spec("dynlib") is None:
+    source = f"dynlib @ git+https://github.com/dynamics-companion/companion@v{VERSION}"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", source], check=True
+    )
+if importlib.metadata.version("dynlib") != VERSION:
+    raise RuntimeError(
+        f"this notebook belongs to dynlib {VERSION}, installed is "
+        f"{importlib.metadata.version('dynlib')}; check out the tag v{VERSION} or reinstall"
+    )
+
+# %% tags=["parameters", "hide-input"]
+# fmt: off
+system: str = "own"  # {own, lorenz, rossler, henon, dysts} what to study
+tau: float = 0.0  # [0..1000] time between two states of a flow; 0: that of the system
+train_trajectories: int = 12  # [4..] trajectories to learn from, those held out included
+test_trajectories: int = 5  # [1..] test trajectories
+trajectory_length: int = 1500  # [300..] states a trajectory
+transient: int = 500  # [0..1000000] steps passed over (none if the system comes to rest)
+data_seed: int = 0  # [0..] seed of the initial states
+reference_orbits: int = 8  # [8..100000] orbits for the exponents
+reference_steps: int = 1000  # [100..] steps of each
+n_cells: int = 20  # [2..1000] cells per axis
+longest_ngram: int = 6  # [1..32] longest memory of the n-grams
+layers: int = 1  # [1..] self-attention layers
+heads: int = 2  # [1..] attention heads a layer
+width: int = 32  # [1..] width of the representation
+context: int = 16  # [2..] longest input in tokens
+steps: int = 60  # [1..] optimiser steps of GPT-2
+batch_size: int = 16  # [1..] windows a step
+learning_rate: float = 8e-3  # [1e-9..1] peak learning rate
+test_windows: int = 256  # [64..1000000] windows of test tokens for the cross-entropies
+prompt: int = 60  # [5..600] true tokens before each token rollout
+rollouts: int = 20  # [2..10000] token rollouts of a batch
+rollout_steps: int = 150  # [130..100000] tokens of each
+prompt_batches: int = 2  # [1..50] batches of them, from prompts of their own
+degree: int = 5  # [1..9] degree of the polynomial map
+branches: int = 2  # [1..100] branches of the structured network
+pairs_learnt: int = 1000  # [50..10000000] pairs of states for the one-step models
+pairs_batch: int = 200  # [10..1000000] pairs a step of the networks
+network_steps: int = 40  # [1..10000000] steps of the networks
+initial_weights: int = 2  # [1..1000] initial weights tried a seed
+start_steps: int = 10  # [1..100000] steps of each try
+n_seeds: int = 2  # [1..64] training seeds of the networks (GPT-2 has one)
+seed: int = 0  # [0..] first training seed
+reservoir_units: int = 100  # [10..10000] units of the reservoir
+n_starts: int = 8  # [2..100000] fresh starts of forecasts
+horizon: int = 150  # [10..100000] steps of a forecast
+device: str = "auto"  # {auto, cpu, cuda} where networks train
+# require: width % heads == 0
+# require: prompt + rollout_steps <= trajectory_length
+# require: context + context // 2 + longest_ngram < trajectory_length
+# require: longest_ngram <= prompt
+# require: pairs_learnt % pairs_batch == 0
+# require: pairs_learnt <= (train_trajectories - train_trajectories // 4) * (trajectory_length - 1)
+# fmt: on
+
+# %% [markdown]
+# ## Your ten lines
+#
+# A differential equation is a function from the coordinates to their rates of change, a map one
+# from the coordinates to the next ones (then write `OwnMap`). They are numbers, and numba compiles
+# the function: arithmetic, functions of `math` and `numpy`, `if`. The start lies about where
+# trajectories begin. The default is Halvorsen's attractor, a flow that neither paper has.
+
+# %%
+from dynlib.dynamics.own import OwnFlow, OwnMap, from_dysts, prepared  # noqa: F401
+
+
+def rates(x, y, z):
+    a, b = 1.4, 4.0
+    return (
+        -a * x - b * y - b * z - y * y,
+        -a * y - b * z - b * x - z * z,
+        -a * z - b * x - b * y - x * x,
+    )
+
+
+yours = OwnFlow(rates, names=("x", "y", "z"), start=(-6.0, -2.0, 1.0))
+your_tau = 0.03
+dysts_name = "Thomas"  # for system = "dysts", where dysts is installed
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from dynlib import figures, own_report, plots, record
+from dynlib.device import resolve_device
+from dynlib.dynamics.lyapunov import tangent_exponents
+from dynlib.dynamics.pairs import pairs
+from dynlib.dynamics.simulate import simulate
+from dynlib.dynamics.systems import Henon, Lorenz, Rossler
+from dynlib.identify.polynomial import PolynomialMap
+from dynlib.identify.reservoir import fit_reservoir
+from dynlib.measure.distribution import Reference
+from dynlib.measure.rollout import spread as rms_spread
+from dynlib.networks.count import total
+from dynlib.networks.ensembles import train_all
+from dynlib.networks.ffnn import widths_of_size
+from dynlib.networks.recipes import Architecture, Recipe
+from dynlib.networks.scores import rollout
+from dynlib.rollout_report import COLOURS, LABELS, show_row
+from dynlib.scene import Scene
+from dynlib.tokens import report
+from dynlib.tokens.gpt import GPTConfig, generate
+from dynlib.tokens.grid import Grid
+from dynlib.tokens.markov import NGram
+from dynlib.tokens.memory import best_order, context_curves
+from dynlib.tokens.parroting import recall
+from dynlib.tokens.seeds import train_seeds
+from dynlib.tokens.training import TrainingConfig
+from dynlib.tokens.windows import random_windows
+
+plots.use_style()
+record.clear()
+torch.set_num_threads(1)
+device = resolve_device(device)
+seeds = list(range(seed, seed + n_seeds))
+record.context(device=device, threads=1, seeds=seeds)
+
+# %% [markdown]
+# ## Trajectories
+#
+# The system is tried out first: what is not bounded, not finite or constant is refused here, in
+# a sentence that says what to change.
+
+# %%
+known = {
+    "own": lambda: (yours, your_tau),
+    "lorenz": lambda: (Lorenz(), 0.03),
+    "rossler": lambda: (Rossler(), 0.1),
+    "henon": lambda: (Henon(), 1.0),
+    "dysts": lambda: from_dysts(dysts_name),
+}
+chosen, own_tau = known[system]()
+flow = not hasattr(chosen, "step")
+step_map = prepared(chosen, tau or own_tau)
+tau = step_map.tau if flow else 1.0
+dim, names = step_map.dim, chosen.names
+streams = np.random.default_rng(data_seed).spawn(6)
+
+
+def trajectories(n: int, length: int, stream: int, skip: int) -> np.ndarray:
+    """`n` new trajectories (n, length, dim), `skip` steps after their initial states."""
+    initial = chosen.initial_states(n, streams[stream])
+    return simulate(step_map, initial, length, transient=skip)
+
+
+first = trajectories(8, trajectory_length, 5, 0)
+late = trajectories(8, trajectory_length, 5, transient)
+at_rest = bool((np.ptp(late, axis=1) < 1e-3 * np.ptp(first, axis=(0, 1))).all())
+skip = 0 if at_rest else transient
+states = trajectories(train_trajectories, trajectory_length, 0, skip)
+test_states = trajectories(test_trajectories, trajectory_length, 1, skip)
+n_learn = train_trajectories - train_trajectories // 4
+spread = rms_spread(states)
+record.metric("dim", dim, tolerance=0.0)
+record.metric("tau", tau, tolerance=0.0)
+record.metric("at_rest", int(at_rest), tolerance=0.0)
+record.metric("spread", spread, unit="state", tolerance=0.1)
+if at_rest:
+    print("It comes to rest: everything below starts at the initial states.")
+
+# %% [markdown]
+# ## Lyapunov exponents
+#
+# From the tangent space, in nats per unit of time (per iteration of a map), over eight groups of
+# orbits.
+# Where the largest is positive, its inverse is the *Lyapunov time*, the unit of valid times
+# below, and by Pesin's formula the positive ones together are the entropy per unit of time.
+
+# %%
+orbits = trajectories(reference_orbits, 1, 2, skip)[:, 0]
+exponents = tangent_exponents(
+    step_map, orbits, reference_steps, alignment=0 if at_rest else 100
+)
+chaotic = own_report.grows(exponents[:, 0], reference_steps, tau)
+groups = np.stack([part.mean(0) for part in np.array_split(exponents, 8)])
+record.metric("chaotic", int(chaotic), tolerance=0.0)
+over = {"over": "trajectories", "tolerance": 0.05}
+for i, column in enumerate(groups.T, start=1):
+    record.metric(f"lyapunov_{i}", column, unit="nats/time", **over)
+lyapunov = record.metrics()["lyapunov_1"]["value"] if chaotic else None
+inverse = 1 / groups[:, 0] if chaotic else None
+record.metric("lyapunov_time", inverse, unit="time", **over)
+if not chaotic:
+    record.metric("lyapunov_time_failures", len(groups), tolerance=0.0)
+entropy = tau * np.median(groups, axis=0).clip(min=0).sum() if chaotic else 0
+record.metric("entropy_rate", float(entropy), unit="nats/token")
+record.Table(
+    ["", "value"],
+    [
+        [f"exponent {i}", record.show(f"lyapunov_{i}", ".4f")]
+        for i in range(1, dim + 1)
+    ]
+    + [["Lyapunov time", record.show("lyapunov_time", ".3f")]],
+)
+
+# %% [markdown]
+# ## Tokens
+#
+# The grid runs from the smallest to the largest value of the training data on each axis; a
+# *token* is a cell that they visit. A quarter of the training trajectories is held out, and the
+# n-grams' memory is chosen on it.
+
+# %%
+grid = Grid.fit(states, n_cells)
+tokens = grid.encode(states)
+learn, held_out = tokens[:n_learn], tokens[n_learn:]
+test = grid.encode(test_states, unseen="nearest")
+record.metric("vocabulary", grid.vocabulary, tolerance=0.02)
+record.metric("train_tokens", learn.size, tolerance=0.0)
+trained = train_seeds(
+    learn,
+    grid.cells,
+    GPTConfig(
+        grid.vocabulary, layers, heads, width, context, 0.0, "factorised"
+    ),
+    TrainingConfig(
+        steps,
+        batch_size,
+        learning_rate,
+        "muon",
+        beta2=0.95,
+        epsilon=1e-8,
+        weight_decay=0.01,
+        schedule="cosine",
+        clip=1.0,
+    ),
+    seeds[:1],
+    name=f"your-{system}",
+    validation=held_out,
+    device=device,
+)
+model = trained[0].model
+print(f"{grid.vocabulary} of {n_cells**dim} cells are visited")
+report.training(trained, seeds[:1])
+
+# %%
+counts = NGram(learn, longest_ngram, grid.vocabulary)
+targets = context - context // 2  # the second half of the context is predicted
+best = best_order(counts, held_out, targets, test_windows)
+report.prediction([model], counts, best, test, test_windows, first=0)
+lengths, networks, ngrams = context_curves(
+    [model], counts, test, test_windows // 4
+)
+record.Table(
+    ["", "nats a token", "likeliest token right"],
+    [
+        [
+            label,
+            record.show(record.named(method, "cross_entropy")),
+            record.show(record.named(method, "top1_accuracy")),
+        ]
+        for method, label in {
+            "model": "GPT-2",
+            "markov": "Markov chain",
+            "best_ngram": f"n-gram, {best} tokens",
+        }.items()
+    ]
+    + [["entropy rate of the system", record.show("entropy_rate"), ""]],
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, all on the same test targets, for GPT-2 and for n-grams, over the entropy rate of the system (the sum of its positive exponents, in nats a token)."}, "image": {"alt": "Curves of cross-entropy against context length on a logarithmic axis for n-grams and GPT-2, above a horizontal line, the entropy rate."}}
+figure, axes = plots.figure(3.2)
+figures.context_curves(axes, lengths, networks, ngrams, float(entropy))
+axes.set_ylim(bottom=0)
+plt.show()
+
+# %% [markdown]
+# ## Text that the models write
+#
+# Every method continues the same prompts of true tokens. Distances are Wasserstein distances
+# between cell centres, over the distance between two batches of fresh true trajectories of the
+# same size. The *training replay* copies training trajectories, so its ratio is chance alone.
+
+# %%
+matched = random_windows(
+    test,
+    prompt + rollout_steps,
+    prompt_batches * rollouts,
+    [data_seed, 1],
+)
+prompts, continuations = matched[:, :prompt], matched[:, prompt:]
+written = {
+    "model": generate(model, prompts, rollout_steps, seed=seed),
+    "markov": counts.shorter(1).generate(prompts, rollout_steps, seed=seed),
+    "best_ngram": counts.shorter(best).generate(
+        prompts, rollout_steps, seed=seed
+    ),
+    "recall": recall(learn, prompts, rollout_steps),
+}
+fresh = trajectories(2 * prompt_batches * rollouts, trajectory_length, 3, skip)
+begin = streams[3].integers(
+    0, trajectory_length - rollout_steps + 1, len(fresh)
+)
+fresh = np.stack(
+    [row[b : b + rollout_steps] for row, b in zip(fresh, begin, strict=True)]
+)
+true = grid.encode(fresh, unseen="nearest")
+own_report.record_distances(
+    {name: np.split(each, prompt_batches) for name, each in written.items()},
+    Reference(
+        true.reshape(2 * prompt_batches, rollouts, rollout_steps), grid.centres
+    ),
+    np.stack(np.split(continuations, prompt_batches)),
+    learn,
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-attractor", "caption": "A true trajectory, and one batch of the states that GPT-2 writes: centres of cells, in the first and last coordinate (in one coordinate: now and next)."}, "image": {"alt": "Two panels: the curve or the points of a true trajectory, and the cell centres that GPT-2 writes, over the same region."}}
+
+
+def plane(path: np.ndarray) -> np.ndarray:
+    """Two columns to draw of states (T, dim)."""
+    return (
+        path[:, [0, -1]]
+        if dim > 1
+        else np.concatenate([path[:-1], path[1:]], axis=1)
+    )
+
+
+figure, panels = plots.figure(2.8, 1, 2, sharex=True, sharey=True)
+panels[0].plot(
+    *plane(test_states[0][:4000]).T,
+    "-" if flow else ".",
+    color=plots.INK,
+    linewidth=0.6,
+    markersize=1.2,
+    rasterized=True,
+)
+for row in written["model"][:rollouts]:
+    panels[1].plot(
+        *plane(grid.decode(row)).T,
+        ".",
+        color=plots.COLOURS["model"],
+        markersize=1.5,
+        alpha=0.5,
+        rasterized=True,
+    )
+for axes, title in zip(panels, ("truth", "GPT-2"), strict=True):
+    axes.set(title=title, xlabel=names[0])
+panels[0].set_ylabel(names[-1] if dim > 1 else f"next {names[0]}")
+plt.show()
+
+# %% tags=["hide-input"]
+Scene(
+    {
+        "true": test_states[0, :2500],
+        "model": grid.decode(written["model"][0])[:2500],
+    },
+    axes=names,
+    alt="A true trajectory and states that GPT-2 writes one after the other",
+) if dim == 3 and flow else None
+
+# %% [markdown]
+# ## One-step models
+#
+# A polynomial map by least squares, a structured network (StNN) and a plain one of equal size by
+# Levenberg–Marquardt steps, all on the same pairs of states, and a reservoir with its standard
+# settings on one trajectory. The structured network needs a power of two: states are padded
+# with zeros, to four coordinates or more.
+
+# %%
+inputs, successors = pairs(states[:n_learn])
+some = streams[4].permutation(len(inputs))[:pairs_learnt]
+learnt = inputs[some], successors[some]
+padded_to = max(4, 1 << (dim - 1).bit_length())
+structured = Architecture(branches=branches, n=padded_to)
+size = total(structured.build())
+plain = Architecture(widths=widths_of_size(size, n=dim, within=0.1))
+recipe = Recipe(
+    network_steps, pairs_batch, starts=initial_weights, start_steps=start_steps
+)
+trained = train_all(
+    {"stnn": (structured, recipe, seeds), "control": (plain, recipe, seeds)},
+    learnt,
+    tuple(each[::10] for each in pairs(states[n_learn:])),
+    device=device,
+)
+polynomial = PolynomialMap.fit(*learnt, degree)
+warm = 100  # states that the reservoir hears first
+reservoir = fit_reservoir(states[0], reservoir_units)
+for name, parameters in {
+    "stnn": size,
+    "control": total(plain.build()),
+    f"polynomial_{degree}": polynomial.parameters,
+    "reservoir": reservoir.parameters,
+}.items():
+    record.metric(f"{name}_parameters", parameters, tolerance=0.0)
+
+# %% [markdown]
+# ## Forecasts from fresh starts
+#
+# Every model feeds on its own predictions. A forecast is valid until it is off by 0.4 of the
+# spread; if no exponent is positive there is no such unit, and only errors count.
+
+# %%
+paths = trajectories(n_starts, warm + horizon, 2, skip)
+windows, truth = paths[:, :warm], paths[:, warm:]
+starts = windows[:, -1]
+predictions = {
+    name: np.stack([rollout(each.model, starts, horizon) for each in found])
+    for name, found in trained.items()
+}
+predictions[f"polynomial_{degree}"] = polynomial.rollout(starts, horizon)[None]
+predictions["reservoir"] = reservoir.rollout(windows, horizon)[None]
+predictions["persistence"] = np.broadcast_to(starts[:, None], truth.shape)[None]
+labels = LABELS | {
+    "stnn": f"StNN, p = {branches}",
+    f"polynomial_{degree}": f"polynomial, degree {degree}",
+}
+for name, found in predictions.items():
+    own_report.record_forecast(
+        name, found, truth, spread=spread, dt=tau, exponent=lyapunov
+    )
+record.Table(
+    [
+        "method",
+        "parameters",
+        f"accumulated MSE, {min(100, horizon)} steps",
+        f"{horizon} steps",
+        "valid time, Lyapunov times",
+        "failures",
+    ],
+    [
+        [
+            labels[name],
+            record.show(f"{name}_parameters") if name != "persistence" else "",
+            *show_row(name),
+        ]
+        for name in predictions
+    ],
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the first coordinate of the truth (black) and of each forecast, until it leaves the region of the truth."}, "image": {"alt": "Four small panels with the true series in black and a forecast in colour that departs from it sooner or later."}}
+shown = [name for name in predictions if name != "persistence"]
+low, high = states[..., 0].min(), states[..., 0].max()
+margin = 0.15 * (high - low)
+figure, panels = plots.figure(5.2, len(shown), 1, sharex=True, sharey=True)
+clock = tau * np.arange(1, horizon + 1) * (lyapunov or 1)
+for axes, name in zip(panels, shown, strict=True):
+    path = predictions[name][0, 0, :, 0]
+    outside = ~((path > low - margin) & (path < high + margin))
+    end = int(outside.argmax()) if outside.any() else horizon
+    axes.plot(clock, truth[0, :, 0], color=plots.INK, linewidth=2)
+    axes.plot(clock[:end], path[:end], color=COLOURS[name], linewidth=1.1)
+    axes.set_ylim(low - margin, high + 4 * margin)
+    axes.annotate(
+        labels[name],
+        (0.01, 0.98),
+        xycoords="axes fraction",
+        va="top",
+        fontsize=9,
+        color=COLOURS[name],
+    )
+panels[-1].set_xlabel("Lyapunov times" if chaotic else "time")
+panels[1].set_ylabel(names[0])
+plt.show()
+
+# %% [markdown]
+# ## In words
+
+# %% tags=["hide-input"]
+methods = {"model": "GPT-2", "markov": "Markov chain"}
+methods["best_ngram"] = f"n-gram of {best} tokens"
+rivals = [name for name in predictions if name != "persistence"]
+told = {
+    "Predicts the next token best": own_report.best(
+        {record.named(m, "cross_entropy"): methods[m] for m in methods}
+    ),
+    "Write states no further from true ones than these are from each other": own_report.level(
+        {record.named(m, "w1_ratio"): methods[m] for m in methods}
+    ),
+    f"Has the smallest error over {horizon} steps": own_report.best(
+        {f"{name}_accumulated_mse_600": labels[name] for name in rivals}
+    ),
+}
+if chaotic:
+    seen = (
+        f"Forecasts longest, of {horizon * tau * lyapunov:.1f} Lyapunov times"
+    )
+    told[seen] = own_report.best(
+        {f"{name}_valid_time": labels[name] for name in rivals}, largest=True
+    )
+for what, sentence in told.items():
+    print(f"{what}: {sentence}.")
