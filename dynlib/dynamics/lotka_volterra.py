@@ -75,7 +75,7 @@ class LotkaVolterra(Flow):
         return self.delta * x - self.gamma * np.log(x) + self.beta * y - self.alpha * np.log(y)
 
 
-#: The environments of LEADS: ten pairs of :math:`\alpha` and :math:`\gamma`.
+#: Ten pairs of :math:`\alpha` and :math:`\gamma`, the environments of LEADS.
 ENVIRONMENTS = tuple(
     LotkaVolterra(alpha=alpha, gamma=gamma)
     for alpha, gamma in (

@@ -25,11 +25,11 @@ class Swish(nn.Module):
 
 
 class LoopedLEADS(nn.Module):
-    """The fields of a :class:`LEADS` as modules of their own.
+    """The fields of :class:`dynlib.networks.leads.LEADS` as modules of their own.
 
     Parameters
     ----------
-    model : LEADS
+    model : dynlib.networks.leads.LEADS
         Gives the weights; later changes do not reach this copy.
 
     Examples
@@ -60,7 +60,7 @@ class LoopedLEADS(nn.Module):
         return nn.Sequential(*modules)
 
     def forward(self, states: Tensor, steps: int, dt: float) -> Tensor:
-        """As :meth:`LEADS.forward`."""
+        """As :meth:`dynlib.networks.leads.LEADS.forward`."""
         return torch.stack(
             [
                 self._rollout(own, start, steps, dt)

@@ -106,7 +106,7 @@ def rollout(model: LEADS, starts: np.ndarray, steps: int, dt: float) -> np.ndarr
 
     Parameters
     ----------
-    model : LEADS
+    model : dynlib.networks.leads.LEADS
         A model of E environments.
     starts : numpy.ndarray
         Initial states of every environment, shape (E, n, d).
@@ -143,7 +143,7 @@ def train_leads(
         Time between two states.
     seed : int
         Draws the initial weights (and what the published training draws).
-    shared : LEADS, optional
+    shared : dynlib.networks.leads.LEADS, optional
         A model whose shared field is taken over and not trained: only the new environments'
         own fields are.
     device : str
