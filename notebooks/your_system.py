@@ -337,7 +337,7 @@ own_report.record_distances(
     learn,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-attractor", "caption": "A true trajectory, and one batch of the states that GPT-2 writes: centres of cells, in the first and last coordinate (in one coordinate: now and next)."}, "image": {"alt": "Two panels: the curve or the points of a true trajectory, and the cell centres that GPT-2 writes, over the same region."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-attractor", "caption": "A true trajectory, and ten continuations that GPT-2 writes, from the centre of one cell to that of the next, in the first and last coordinate (in one coordinate: now and next)."}, "image": {"alt": "Two panels: the curve or the points of a true trajectory, and those of ten continuations that GPT-2 writes, over the same region."}}
 
 
 def plane(path: np.ndarray) -> np.ndarray:
@@ -358,13 +358,13 @@ panels[0].plot(
     markersize=1.2,
     rasterized=True,
 )
-for row in written["model"][:rollouts]:
+for row in written["model"][:10]:
     panels[1].plot(
         *plane(grid.decode(row)).T,
-        ".",
+        "-" if flow else ".",
         color=plots.COLOURS["model"],
-        markersize=1.5,
-        alpha=0.5,
+        linewidth=0.5,
+        markersize=1.2,
         rasterized=True,
     )
 for axes, title in zip(panels, ("truth", "GPT-2"), strict=True):
