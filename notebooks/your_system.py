@@ -139,7 +139,6 @@ from dynlib.tokens.memory import best_order, context_curves
 from dynlib.tokens.parroting import recall
 from dynlib.tokens.seeds import train_seeds
 from dynlib.tokens.training import TrainingConfig
-from dynlib.tokens.windows import random_windows
 
 plots.use_style()
 record.clear()
@@ -300,17 +299,21 @@ plt.show()
 # %% [markdown]
 # ## Text that the models write
 #
-# Every method continues the same prompts of true tokens. Distances are Wasserstein distances
+# Every method continues the same prompts, each from a new trajectory. Distances are Wasserstein distances
 # between cell centres, over the distance between two batches of fresh true trajectories of the
 # same size. The *training replay* copies training trajectories, so its ratio is chance alone.
 
+
 # %%
-matched = random_windows(
-    test,
-    prompt + rollout_steps,
-    prompt_batches * rollouts,
-    [data_seed, 1],
-)
+def fresh(n: int, length: int) -> np.ndarray:
+    """Tokens (n, length) of new trajectories, each from a random time on."""
+    paths = trajectories(n, trajectory_length, 3, skip)
+    begin = streams[3].integers(0, trajectory_length - length + 1, n)
+    parts = [row[b : b + length] for row, b in zip(paths, begin, strict=True)]
+    return grid.encode(np.stack(parts), unseen="nearest")
+
+
+matched = fresh(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 written = {
     "model": generate(model, prompts, rollout_steps, seed=seed),
@@ -320,14 +323,7 @@ written = {
     ),
     "recall": recall(learn, prompts, rollout_steps),
 }
-fresh = trajectories(2 * prompt_batches * rollouts, trajectory_length, 3, skip)
-begin = streams[3].integers(
-    0, trajectory_length - rollout_steps + 1, len(fresh)
-)
-fresh = np.stack(
-    [row[b : b + rollout_steps] for row, b in zip(fresh, begin, strict=True)]
-)
-true = grid.encode(fresh, unseen="nearest")
+true = fresh(2 * prompt_batches * rollouts, rollout_steps)
 own_report.record_distances(
     {name: np.split(each, prompt_batches) for name, each in written.items()},
     Reference(
@@ -337,7 +333,7 @@ own_report.record_distances(
     learn,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-attractor", "caption": "A true trajectory, and one batch of the states that GPT-2 writes: centres of cells, in the first and last coordinate (in one coordinate: now and next)."}, "image": {"alt": "Two panels: the curve or the points of a true trajectory, and the cell centres that GPT-2 writes, over the same region."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-attractor", "caption": "A true trajectory, and ten continuations that GPT-2 writes, from the centre of one cell to that of the next, in the first and last coordinate (in one coordinate: now and next)."}, "image": {"alt": "Two panels: the curve or the points of a true trajectory, and those of ten continuations that GPT-2 writes, over the same region."}}
 
 
 def plane(path: np.ndarray) -> np.ndarray:
@@ -358,13 +354,13 @@ panels[0].plot(
     markersize=1.2,
     rasterized=True,
 )
-for row in written["model"][:rollouts]:
+for row in written["model"][:10]:
     panels[1].plot(
         *plane(grid.decode(row)).T,
-        ".",
+        "-" if flow else ".",
         color=plots.COLOURS["model"],
-        markersize=1.5,
-        alpha=0.5,
+        linewidth=0.5,
+        markersize=1.2,
         rasterized=True,
     )
 for axes, title in zip(panels, ("truth", "GPT-2"), strict=True):
