@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from dynlib.plots import DARK
+from workflow.claims import read_claims
 from workflow.execute import write_whole
 from workflow.experiments import ROOT, Refused, Run, load
+from workflow.ledger import as_csv, as_json, ledger
 from workflow.schedule import schedule
 from workflow.status import state
 
@@ -163,11 +165,27 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     return target
 
 
+def write_ledger(preset: str, staged: Path) -> None:
+    """The ledger as ledger.json and ledger.csv, beside its page and in ``build/<preset>``."""
+
+    def metrics(which: str, run: str, name: str) -> dict[str, Any]:
+        path = staged / "results" / which / f"{run}.json"
+        if not path.exists():
+            raise LookupError(f"there are no {which} results of {run}")
+        return json.loads(path.read_text())["metrics"][name]
+
+    entries = ledger(read_claims(staged / "claims.yml"), metrics, preset)
+    for name, text in (("ledger.json", as_json(entries, preset)), ("ledger.csv", as_csv(entries))):
+        write_whole(staged / name, text)
+        write_whole(ROOT / "build" / preset / name, text)
+
+
 def key(staged: Path) -> str:
     """Checksum of all that the rendered book depends on."""
     digest = hashlib.sha256()
     library = [*(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
-    machinery = [ROOT / "workflow" / "claims.py", ROOT / "workflow" / "book.py"]
+    names = ("book", "claims", "ledger", "provenance")
+    machinery = [ROOT / "workflow" / f"{name}.py" for name in names]
     for path in sorted([*staged.rglob("*"), *library, *machinery]):
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
@@ -239,6 +257,7 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
             print(f"no book: {names} not done; what is finished is kept (ALLOW_STALE=1 renders it)")
             return code or 1
         staged = stage(preset, runs, stale)
+        write_ledger(preset, staged)
         book_key, mark = key(staged), folder / "html.key"
         index = folder / "html" / "index.html"
         if index.exists() and mark.exists() and mark.read_text() == book_key:
