@@ -6,11 +6,17 @@ PRESET ?= cpu
 WORKFLOW = $(VENV)/bin/python -m workflow
 export PYTHONUNBUFFERED = 1
 
-.PHONY: book test run status verify accept bench pairs readme lint lock setup clean
+.PHONY: book pdf links test run status verify accept bench pairs readme lint lock setup clean
 .DEFAULT_GOAL := book
 
 book: setup
 	@$(WORKFLOW) book --preset $(PRESET) $(if $(ALLOW_STALE),--allow-stale)
+
+pdf: book
+	@$(WORKFLOW) pdf --preset $(PRESET)
+
+links: setup
+	@$(WORKFLOW) links --preset $(PRESET)
 
 test: setup
 	@$(VENV)/bin/python -m pytest

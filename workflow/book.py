@@ -28,6 +28,7 @@ from workflow.experiments import ROOT, Refused, Run, load
 from workflow.ledger import as_csv, as_json, ledger
 from workflow.schedule import schedule
 from workflow.status import state
+from workflow.thumbnail import thumbnail
 
 BANNERS = {
     "smoke": (
@@ -36,6 +37,9 @@ BANNERS = {
     ),
 }
 
+
+#: The figure of the first page, from which the book's thumbnail is made.
+HOME = "fig-henon_tokens-density.svg"
 
 NO_FIGURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="360" height="40">'
@@ -156,6 +160,9 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         for name in set(re.findall(r"/figures/([\w.-]+\.svg)", pages)):
             if not (part / "figures" / name).exists():
                 write_whole(part / "figures" / name, NO_FIGURE)
+    density = part / "figures" / HOME
+    if density.exists():
+        (part / "assets" / "thumbnail.png").write_bytes(thumbnail(density.read_text()))
     if preset in BANNERS:
         home = part / "index.md"
         title, _, rest = home.read_text().partition("\n")
@@ -184,7 +191,7 @@ def key(staged: Path) -> str:
     """Checksum of all that the rendered book depends on."""
     digest = hashlib.sha256()
     library = [*(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
-    names = ("book", "claims", "ledger", "provenance")
+    names = ("book", "claims", "ledger", "provenance", "thumbnail")
     machinery = [ROOT / "workflow" / f"{name}.py" for name in names]
     for path in sorted([*staged.rglob("*"), *library, *machinery]):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -192,27 +199,55 @@ def key(staged: Path) -> str:
     return digest.hexdigest()
 
 
-def render(preset: str, staged: Path, *, allow_stale: bool = False) -> int:
-    """Render the staged tree with warnings as errors; the old book stays until the new is whole."""
-    output = ROOT / "build" / preset / "html.part"
-    shutil.rmtree(output, ignore_errors=True)
-    log = ROOT / "build" / preset / "logs" / "book.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+def jupyter_book(
+    preset: str, staged: Path, output: Path, *options: str, log: Path, allow_stale: bool = False
+) -> int:
+    """Call Jupyter Book on a staged tree, its words to a file."""
     command = [
         sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
         "build", str(staged),
         "--config", str(staged / "_config.yml"), "--path-output", str(output),
-        "-W", "-n", "--keep-going", "--all", "-q",
+        "--all", "-q", *options,
     ]  # fmt: skip
     environment = os.environ | {
         "COMPANION_PRESET": preset,
         "COMPANION_ALLOW_STALE": str(int(allow_stale)),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
-        code = subprocess.call(
+        return subprocess.call(
             command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
         )
+
+
+def check_links(preset: str) -> int:
+    """Ask every link of the staged book, print those that lead nowhere; exit code 1 if any."""
+    folder = ROOT / "build" / preset
+    staged, output = folder / "book", folder / "links"
+    if not staged.exists():
+        raise Refused(f"there is no staged {preset} book; make book PRESET={preset} first")
+    log = folder / "logs" / "links.log"
+    jupyter_book(preset, staged, output, "--builder", "linkcheck", log=log)
+    found = output / "_build" / "linkcheck" / "output.json"
+    if not found.exists():
+        print(f"no link was asked; log: {log.relative_to(ROOT)}")
+        return 1
+    links = [json.loads(line) for line in found.read_text().splitlines()]
+    broken = [each for each in links if each["status"] in ("broken", "timeout")]
+    for each in broken:
+        print(f"{each['filename']}: {each['uri']} ({each['info'][:100]})")
+    print(f"{len(links) - len(broken)} of {len(links)} links lead somewhere")
+    return int(bool(broken))
+
+
+def render(preset: str, staged: Path, *, allow_stale: bool = False) -> int:
+    """Render the staged tree with warnings as errors; the old book stays until the new is whole."""
+    output = ROOT / "build" / preset / "html.part"
+    shutil.rmtree(output, ignore_errors=True)
+    log = ROOT / "build" / preset / "logs" / "book.log"
+    options = ("-W", "-n", "--keep-going")
+    code = jupyter_book(preset, staged, output, *options, log=log, allow_stale=allow_stale)
     if code:
         text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
         lines = text.splitlines()

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+from html import escape, unescape
 from pathlib import Path
 
 from docutils import nodes
@@ -362,12 +363,17 @@ def two_grounds(app, page, template, context, doctree) -> None:
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
-    """After the build: dark twins of the figures; MathJax and Plotly from installed packages."""
+    """After the build: dark twins, names for arrows, MathJax and Plotly from their packages."""
     if error is not None or app.builder.format != "html":
         return
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
         if not path.stem.endswith("-dark"):
             path.with_name(path.stem + "-dark.svg").write_text(on_dark(path.read_text()))
+    for path in Path(app.outdir).rglob("*.html"):  # the theme's arrows in the sidebar say nothing
+        text = path.read_text()
+        named = text.replace("<summary><span", '<summary aria-label="Its pages"><span')
+        if named != text:
+            path.write_text(named)
     for package, source, name in (
         ("mathjax", "static/mathjax/es5/tex-svg.js", "mathjax/tex-svg.js"),
         ("plotly", "package_data/plotly.min.js", "plotly.min.js"),  # which scene3d.js loads
@@ -382,6 +388,29 @@ def own_scripts(app, page, template, context, doctree) -> None:
     """Scripts that one page alone needs."""
     if page == "ledger":
         app.add_js_file("ledger.js", loading_method="defer")
+
+
+def open_graph(app, page, template, context, doctree) -> None:
+    """What a site shows that links to a page: title, a sentence, a picture of a run."""
+    base = app.config.html_baseurl
+    tags = {
+        "og:type": "website",
+        "og:site_name": app.config.html_title,
+        "og:title": re.sub("<[^>]*>", "", context.get("title", "")),
+        "og:description": "Two papers on learning dynamical systems, run again: every claim, "
+        "our numbers, and a verdict.",
+        "og:url": f"{base}{page}.html",
+        "og:image": f"{base}_static/thumbnail.png",
+        "og:image:alt": "How often true orbits, GPT-2 and a Markov chain visit each cell of the "
+        "Hénon attractor",
+        "twitter:card": "summary_large_image",
+    }
+    lines = (
+        f'<meta {"name" if name.startswith("twitter") else "property"}="{name}" '
+        f'content="{escape(unescape(text))}" />'
+        for name, text in tags.items()
+    )
+    context["metatags"] = "\n".join([context.get("metatags", ""), *lines])
 
 
 def theme_options(app: Sphinx, config) -> None:
@@ -404,5 +433,6 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", fix_links, priority=900)
     app.connect("html-page-context", two_grounds, priority=900)
     app.connect("html-page-context", own_scripts)
+    app.connect("html-page-context", open_graph)
     app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
