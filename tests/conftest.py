@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -47,6 +48,15 @@ def chromium() -> str:
     if path is None:
         absent("Chromium is not installed (Debian: apt install chromium), so no page is opened")
     return path
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, which axe-playwright-python carries."""
+    spec = importlib.util.find_spec("axe_playwright_python")
+    if spec is None:
+        absent("axe-playwright-python is not installed (pip install -e .[dev]): no page is checked")
+    return (Path(spec.origin).parent / "axe.min.js").read_text()
 
 
 @pytest.fixture(scope="session")
