@@ -163,10 +163,9 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     density = part / "figures" / HOME
     if density.exists():
         (part / "assets" / "thumbnail.png").write_bytes(thumbnail(density.read_text()))
-    if preset in BANNERS:
-        home = part / "index.md"
-        title, _, rest = home.read_text().partition("\n")
-        home.write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}")
+    for name in ("index.md", "ledger.md") if preset in BANNERS else ():
+        title, _, rest = (part / name).read_text().partition("\n")
+        (part / name).write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}")
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target

@@ -73,6 +73,7 @@ def test_without_scripts_the_ledger_is_whole_and_has_no_dead_button(book, browse
 
 def test_the_ledger_is_offered_as_csv_and_json(book, ledger_json):
     text = (book / "ledger.html").read_text()
+    assert "quote none of its numbers" in text  # at smoke
     for name in ("ledger.csv", "ledger.json"):
         (copy,) = (book / "_downloads").rglob(name)
         assert copy.read_text() == (book.parent / name).read_text()
