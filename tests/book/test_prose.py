@@ -112,6 +112,7 @@ def test_the_list_of_typed_numbers_is_no_longer_than_it_must_be(name, text):
         ("```console\n$ pip install x==1.2\n```\n", False),
         ("```{figure} x.svg\n:name: x\n\nA caption.\n```\n\nThen 1.2 in words.\n", True),
         (":width: 12.5\n", False),
+        ("```{figure} x.svg\n:name: x\n\nA caption of 1.2.\n```\n", True),
         ("twelve layers of width 768", False),
     ],
 )
