@@ -68,7 +68,7 @@ def prose(text: str) -> str:
         r"(?s)(?<![\\$])\$(?!\$).+?\$",
         r"\]\([^)]*\)",
         r"https?://\S+",
-        r"Python\s+3\.\d+|Propositions?\s+\d\.\d",  # names, not numbers
+        r"Python\s+3\.\d+|CC BY 4\.0|Propositions?\s+\d\.\d",  # names, not numbers
         r"(?m)^:(?!alt)[\w-]+:.*$",  # options of directives; an alternative text is prose
     ):
         text = re.sub(pattern, " ", text)
