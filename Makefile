@@ -17,11 +17,17 @@ override GRID := $(value GRID)
 export RUN PRESET FILE PROFILE NOTEBOOK GRID
 export PYTHONUNBUFFERED = 1
 
-.PHONY: book test test-slurm run cluster sweep status verify accept bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
+.PHONY: book pdf links test test-slurm run cluster sweep status verify accept bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
 .DEFAULT_GOAL := book
 
 book: setup
 	@$(WORKFLOW) book --preset "$$PRESET" $(if $(ALLOW_STALE),--allow-stale)
+
+pdf: book
+	@$(WORKFLOW) pdf --preset "$$PRESET"
+
+links: setup
+	@$(WORKFLOW) links --preset "$$PRESET"
 
 test: setup
 	@$(VENV)/bin/python -m pytest

@@ -95,6 +95,15 @@ def namespaces() -> None:
 
 
 @pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, which axe-playwright-python carries."""
+    spec = importlib.util.find_spec("axe_playwright_python")
+    if spec is None:
+        absent("axe-playwright-python is not installed (pip install -e .[dev]): no page is checked")
+    return (Path(spec.origin).parent / "axe.min.js").read_text()
+
+
+@pytest.fixture(scope="session")
 def peer_levenberg() -> ModuleType:
     """torch-levenberg-marquardt's module of the algorithm.
 

@@ -52,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
     book.add_argument(
         "--allow-stale", action="store_true", help="render old runs too, under a banner"
     )
+    add("pdf", "print the rendered book to one PDF", runs=None)
+    add("links", "ask whether the links of the staged book lead somewhere", runs=None)
     add("status", "what is fresh, stale, missing or failed, and why", runs=None)
     add("verify", "compare fresh runs with the committed reference")
     add("accept", "make fresh runs the reference", runs="+")
@@ -134,6 +136,14 @@ def main(arguments: list[str] | None = None) -> int:
                 from workflow.book import make_book
 
                 return make_book(preset, cores=options.cores, allow_stale=options.allow_stale)
+            case "pdf":
+                from workflow.pdf import make_pdf
+
+                print(f"the PDF is at {os.path.relpath(make_pdf(preset))}")
+            case "links":
+                from workflow.book import check_links
+
+                return check_links(preset)
             case "status":
                 from workflow.status import status
 

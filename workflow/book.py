@@ -22,11 +22,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dynlib.plots import DARK
+from workflow.claims import read_claims
 from workflow.execute import write_whole
 from workflow.experiments import ROOT, Refused, Run, load
 from workflow.integrity import read_reference
+from workflow.ledger import as_csv, as_json, ledger
 from workflow.schedule import schedule
 from workflow.status import readable, state
+from workflow.thumbnail import thumbnail
 
 BANNERS = {
     "smoke": (
@@ -35,6 +38,9 @@ BANNERS = {
     ),
 }
 
+
+#: The figure of the first page, from which the book's thumbnail is made.
+HOME = "fig-henon_tokens-density.svg"
 
 NO_FIGURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="360" height="40">'
@@ -155,10 +161,12 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         for name in set(re.findall(r"/figures/([\w.-]+\.svg)", pages)):
             if not (part / "figures" / name).exists():
                 write_whole(part / "figures" / name, NO_FIGURE)
-    if preset in BANNERS:
-        home = part / "index.md"
-        title, _, rest = home.read_text().partition("\n")
-        home.write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}")
+    density = part / "figures" / HOME
+    if density.exists():
+        (part / "assets" / "thumbnail.png").write_bytes(thumbnail(density.read_text()))
+    for name in ("index.md", "ledger.md") if preset in BANNERS else ():
+        title, _, rest = (part / name).read_text().partition("\n")
+        (part / name).write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}")
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target
@@ -172,44 +180,96 @@ def references() -> list[Path]:
     return found
 
 
+def write_ledger(preset: str, staged: Path) -> None:
+    """The ledger as ledger.json and ledger.csv, beside its page and in ``build/<preset>``."""
+
+    def metrics(which: str, run: str, name: str) -> dict[str, Any]:
+        path = staged / "results" / which / f"{run}.json"
+        if not path.exists():
+            raise LookupError(f"there are no {which} results of {run}")
+        return json.loads(path.read_text())["metrics"][name]
+
+    entries = ledger(read_claims(staged / "claims.yml"), metrics, preset)
+    for name, text in (("ledger.json", as_json(entries, preset)), ("ledger.csv", as_csv(entries))):
+        write_whole(staged / name, text)
+        write_whole(ROOT / "build" / preset / name, text)
+
+
 def key(staged: Path) -> str:
     """Checksum of all that the rendered book depends on."""
     digest = hashlib.sha256()
     library = [*(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
-    machinery = [ROOT / "workflow" / "claims.py", ROOT / "workflow" / "book.py"]
+    names = ("book", "claims", "ledger", "provenance", "thumbnail")
+    machinery = [ROOT / "workflow" / f"{name}.py" for name in names]
     for path in sorted([*staged.rglob("*"), *library, *machinery]):
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def render(preset: str, staged: Path, lock: TextIO, *, allow_stale: bool = False) -> int:
-    """Render the staged tree with warnings as errors; the old book stays until the new is whole.
+def jupyter_book(
+    preset: str,
+    staged: Path,
+    output: Path,
+    *options: str,
+    log: Path,
+    lock: TextIO | None = None,
+    allow_stale: bool = False,
+) -> int:
+    """Call Jupyter Book on a staged tree, its words to a file.
 
     The process that renders dies with this one, and holds `lock` until it has.
     """
-    output = ROOT / "build" / preset / "html.part"
-    shutil.rmtree(output, ignore_errors=True)
-    log = ROOT / "build" / preset / "logs" / "book.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable, "-c",
         f"from workflow.execute import die_with; die_with({os.getpid()}); "
         "from jupyter_book.cli.main import main; main()",
         "build", str(staged),
         "--config", str(staged / "_config.yml"), "--path-output", str(output),
-        "-W", "-n", "--keep-going", "--all", "-q",
+        "--all", "-q", *options,
     ]  # fmt: skip
     environment = os.environ | {
         "COMPANION_PRESET": preset,
         "COMPANION_ALLOW_STALE": str(int(allow_stale)),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
-        code = subprocess.call(
+        return subprocess.call(
             command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT,
-            pass_fds=[lock.fileno()],
+            pass_fds=[lock.fileno()] if lock else [],
         )  # fmt: skip
+
+
+def check_links(preset: str) -> int:
+    """Ask every link of the staged book, print those that lead nowhere; exit code 1 if any."""
+    folder = ROOT / "build" / preset
+    staged, output = folder / "book", folder / "links"
+    if not staged.exists():
+        raise Refused(f"there is no staged {preset} book; make book PRESET={preset} first")
+    log = folder / "logs" / "links.log"
+    jupyter_book(preset, staged, output, "--builder", "linkcheck", log=log)
+    found = output / "_build" / "linkcheck" / "output.json"
+    if not found.exists():
+        print(f"no link was asked; log: {log.relative_to(ROOT)}")
+        return 1
+    links = [json.loads(line) for line in found.read_text().splitlines()]
+    broken = [each for each in links if each["status"] in ("broken", "timeout")]
+    for each in broken:
+        print(f"{each['filename']}: {each['uri']} ({each['info'][:100]})")
+    print(f"{len(links) - len(broken)} of {len(links)} links lead somewhere")
+    return int(bool(broken))
+
+
+def render(preset: str, staged: Path, lock: TextIO, *, allow_stale: bool = False) -> int:
+    """Render the staged tree with warnings as errors; the old book stays until the new is whole."""
+    output = ROOT / "build" / preset / "html.part"
+    shutil.rmtree(output, ignore_errors=True)
+    log = ROOT / "build" / preset / "logs" / "book.log"
+    options = ("-W", "-n", "--keep-going")
+    code = jupyter_book(
+        preset, staged, output, *options, log=log, lock=lock, allow_stale=allow_stale
+    )
     if code:
         text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
         lines = text.splitlines()
@@ -260,6 +320,7 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
             print(f"no book: {names} not done; what is finished is kept (ALLOW_STALE=1 renders it)")
             return code or 1
         staged = stage(preset, runs, stale)
+        write_ledger(preset, staged)
         book_key, mark = key(staged), folder / "html.key"
         index = folder / "html" / "index.html"
         if index.exists() and mark.exists() and mark.read_text() == book_key:

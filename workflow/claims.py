@@ -14,6 +14,8 @@ from workflow.expressions import Refused, check, is_true
 REFERENCE = re.compile(r"([a-z][a-z0-9_]*):([a-z][a-z0-9_]*)(?:\.(low|high|value))?")
 #: (run, metric, part) -> number; raises LookupError where there is none.
 Lookup = Callable[[str, str, str], float]
+#: Kinds of verdict; "holds only if" goes on with its condition.
+VERDICTS = ("holds", "holds only if", "does not hold", "not tested here")
 
 
 @dataclass(frozen=True)
@@ -139,3 +141,8 @@ def verdict(claim: Claim, ours: Lookup, paper: Lookup) -> str:
         return "does not hold"
     except LookupError:
         return "not tested here"
+
+
+def kind(text: str) -> str:
+    """The kind of a verdict, one of :data:`VERDICTS`."""
+    return next(each for each in reversed(VERDICTS) if text.startswith(each))

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+from html import escape, unescape
 from pathlib import Path
 
 from docutils import nodes
@@ -20,7 +21,9 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from workflow.book import on_dark
-from workflow.claims import Claim, read_claims, verdict
+from workflow.claims import VERDICTS, Claim, read_claims
+from workflow.ledger import Entry, counts, judge, ledger
+from workflow.provenance import costs, provenance
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,6 @@ PAPERS = {
     "tokens": ("Tokens", "shalova2020deep"),
     "stnn": ("StNN", "aluvihare2025stnn"),
 }
-VERDICTS = ("holds", "holds only if", "does not hold", "not tested here")
 
 
 class Results:
@@ -54,15 +56,6 @@ class Results:
             return self.load(preset, run)["metrics"][name]
         except KeyError:
             raise LookupError(f"{run} ({preset}) records no metric {name!r}") from None
-
-    def lookup(self, preset: str):
-        def find(run: str, name: str, part: str) -> float:
-            value = self.metric(preset, run, name)[part]
-            if value is None:  # no verdict from an interval that does not exist
-                raise LookupError(f"{run}:{name} has no {part}")
-            return value
-
-        return find
 
 
 def own_run(env) -> str | None:
@@ -112,12 +105,13 @@ class ResultRole(SphinxRole):
 
 
 class ParameterRole(SphinxRole):
-    """``{param}`run:name```: a parameter of a run at the preset of this book."""
+    """``{param}`run:name```: a parameter at this book's preset; without a run, the page's own."""
 
     def run(self):
         run, _, name = self.text.strip().partition(":")
         try:
-            text = number(Results(self.env).load(PRESET, run)["parameters"][name], "")
+            results = Results(self.env).load(PRESET, run or own_run(self.env))
+            text = number(results["parameters"][name], "")
         except LookupError as error:
             text = "?"
             if not STALE_ALLOWED:
@@ -133,7 +127,10 @@ class ClaimRole(SphinxRole):
         claims = {claim.id: claim for claim in all_claims(self.env)}
         try:
             claim = claims[name]
-            text = judge(self.env, claim) if part == "verdict" else getattr(claim, part)
+            if part == "verdict":
+                text = judge(claim, Results(self.env).metric, PRESET)
+            else:
+                text = getattr(claim, part)
         except (KeyError, AttributeError):
             log.warning("claim %r is not in claims.yml", self.text, location=self.get_location())
             text = "?"
@@ -146,14 +143,9 @@ def all_claims(env) -> list[Claim]:
     return read_claims(path)
 
 
-def judge(env, claim: Claim) -> str:
-    results = Results(env)
-    return verdict(claim, results.lookup(PRESET), results.lookup("paper"))
-
-
-def short(text: str) -> str:
-    """The class of a verdict, one of :data:`VERDICTS`."""
-    return next(each for each in reversed(VERDICTS) if text.startswith(each))
+def entries(env) -> list[Entry]:
+    """The ledger of this book."""
+    return ledger(all_claims(env), Results(env).metric, PRESET)
 
 
 def parsed(directive: SphinxDirective, text: str) -> list[nodes.Node]:
@@ -208,93 +200,127 @@ class RunCard(SphinxDirective):
         )
 
 
+def options(name: str, labels: dict[str, str]) -> str:
+    """Radio buttons of the ledger's filter, the first one for all."""
+    items = {"": "all"} | labels
+    buttons = "".join(
+        f'<label><input type="radio" name="{name}" value="{value}"'
+        f"{'' if value else ' checked'}> {label}</label>"
+        for value, label in items.items()
+    )
+    return f"<fieldset><legend>{name.capitalize()}</legend>{buttons}</fieldset>"
+
+
 class Ledger(SphinxDirective):
     """``{ledger}``: every claim with what was printed, what we found, and the verdict."""
 
     def run(self):
-        blocks = []
-        for claim in all_claims(self.env):
-            text = judge(self.env, claim)
-            ours = []
-            preset = PRESET if claim.scope == "method" else "paper"
-            results = Results(self.env)
-            runs = dict.fromkeys(run for run, _ in claim.metrics)
-            for run, metric in dict.fromkeys(claim.metrics):
-                name = f"`{metric}`" if len(runs) == 1 else f"`{run}:{metric}`"
-                try:
-                    entry = results.metric(preset, run, metric)
-                except LookupError:
-                    ours.append(f"{name}: not run at the `{preset}` preset")
-                    continue
-                value = "none" if entry["value"] is None else number(entry["value"], ".4g")
-                if entry["low"] is not None:
-                    value += f" ({number(entry['low'], '.4g')} to {number(entry['high'], '.4g')})"
-                ours.append(f"{name} {value}")
-            pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
-            rule = f"`{claim.criterion}`" if claim.criterion else f"Untested: {claim.untested}"
-            kind = short(text).replace(" ", "-")
-            judged = "the method" if claim.scope == "method" else "the printed model"
-            found = [f"Ours: {'; '.join(ours)}. See {pages}.", ""] if ours else []
-            ruled = [f"Criterion, on {judged}: {rule}" if claim.criterion else rule, ""]
-            if len(ours) > 8:  # out of the way, but there
-                fold = [f"::::{{dropdown}} Criterion, and our {len(ours)} numbers"]
-                found, ruled = [f"See {pages}.", ""], [*fold, *ruled, *found, "::::", ""]
-            lines = [
-                f"(claim-{claim.id})=",
-                f":::::{{admonition}} {claim.claim}",
-                f":class: claim verdict-{kind}",
-                f"**{text[0].upper()}{text[1:]}**",
-                "",
-                f"Printed: {claim.printed} ({PAPERS[claim.paper][0]}, {claim.place})",
-                "",
-                *found,
-                *ruled,
-                claim.note,
-                ":::::",
-                "",
-            ]
-            blocks += parsed(self, "\n".join(lines))
+        # Hidden until ledger.js wakes it: without scripts, the full list and no dead button.
+        papers = {key: name for key, (name, _) in PAPERS.items()}
+        verdicts = {each.replace(" ", "-"): each for each in VERDICTS}
+        form = (
+            f'<form class="ledger-filter" aria-label="Filter the claims" hidden>'
+            f"{options('paper', papers)}{options('verdict', verdicts)}<output></output></form>"
+        )
+        blocks: list[nodes.Node] = [nodes.raw("", form, format="html")]
+        for entry in entries(self.env):
+            blocks += parsed(self, self.block(entry))
         return blocks
+
+    def block(self, entry: Entry) -> str:
+        """Markdown of one claim."""
+        claim, text = entry.claim, entry.verdict
+        runs = list(dict.fromkeys(each.run for each in entry.ours))
+        ours = []
+        for each in entry.ours:
+            name = f"`{each.metric}`" if len(runs) == 1 else f"`{each.run}:{each.metric}`"
+            if not each.recorded:
+                ours.append(f"{name}: not run at the `{each.preset}` preset")
+                continue
+            value = "none" if each.value is None else number(each.value, ".4g")
+            if each.low is not None:
+                value += f" ({number(each.low, '.4g')} to {number(each.high, '.4g')})"
+            ours.append(f"{name} {value}")
+        pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
+        rule = f"`{claim.criterion}`" if claim.criterion else f"Untested: {claim.untested}"
+        judged = "the method" if claim.scope == "method" else "the printed model"
+        found = [f"Ours: {'; '.join(ours)}. See {pages}.", ""] if ours else []
+        ruled = [f"Criterion, on {judged}: {rule}" if claim.criterion else rule, ""]
+        if len(ours) > 8:  # out of the way, but there
+            fold = [f"::::{{dropdown}} Criterion, and our {len(ours)} numbers"]
+            found, ruled = [f"See {pages}.", ""], [*fold, *ruled, *found, "::::", ""]
+        lines = [
+            f"(claim-{claim.id})=",
+            f":::::{{admonition}} {claim.claim}",
+            f":class: claim paper-{claim.paper} verdict-{entry.kind.replace(' ', '-')}",
+            f"**{text[0].upper()}{text[1:]}**",
+            "",
+            f"Printed: {claim.printed} ({PAPERS[claim.paper][0]}, {claim.place})",
+            "",
+            *found,
+            *ruled,
+            claim.note,
+            ":::::",
+            "",
+        ]
+        return "\n".join(lines)
 
 
 class LedgerSummary(SphinxDirective):
-    """``{ledger-summary}``: how many claims got which verdict, a line a paper."""
+    """``{ledger-summary}``: how many claims of each paper got which verdict, as table and bars."""
 
     def run(self):
-        counts: dict[str, dict[str, int]] = {}
-        for claim in all_claims(self.env):
-            row = counts.setdefault(claim.paper, dict.fromkeys(VERDICTS, 0))
-            row[short(judge(self.env, claim))] += 1
-        words = dict(
-            zip(
-                VERDICTS,
-                ("hold", "hold with a condition", "do not hold", "not tested here"),
-                strict=True,
-            )
+        heads = "".join(
+            f'<th scope="col"><span class="verdict-{each.replace(" ", "-")}"></span>{each}</th>'
+            for each in VERDICTS
         )
-        lines = []
-        for paper, row in counts.items():
-            found = ", ".join(f"**{row[v]}** {words[v]}" for v in VERDICTS if row[v])
-            total = sum(row.values())
-            name, key = PAPERS[paper]
-            lines.append(f"- {name} {{cite}}`{key}`: of {total} claims so far {found}.")
-        return parsed(self, "\n".join(lines) + "\n")
+        rows = []
+        for paper, row in counts(entries(self.env)).items():
+            cells = "".join(f"<td>{row[each]}</td>" for each in VERDICTS)
+            bar = "".join(
+                f'<span class="verdict-{each.replace(" ", "-")}" style="flex-grow:{row[each]}">'
+                "</span>"
+                for each in VERDICTS
+                if row[each]
+            )
+            rows.append(
+                f'<tr><th scope="row">{PAPERS[paper][0]}</th><td>{sum(row.values())}</td>{cells}'
+                f'</tr><tr aria-hidden="true"><td colspan="6"><div class="ledger-bar">{bar}</div>'
+                "</td></tr>"
+            )
+        table = (
+            '<div class="pst-scrollable-table-container"><table class="table ledger-summary">'
+            "<caption>Verdicts on the claims of each paper</caption>"
+            f'<thead><tr><th scope="col">paper</th><th scope="col">claims</th>{heads}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table></div>"
+        )
+        return [nodes.raw("", table, format="html")]
 
 
-class RunTable(SphinxDirective):
+class Recorded(SphinxDirective):
+    """A directive about all runs that the staged tree has results of, at one preset."""
+
+    optional_arguments = 1
+
+    def results(self) -> list[dict]:
+        results, preset = Results(self.env), (self.arguments or [PRESET])[0]
+        paths = sorted((results.root / preset).glob("*.json"))
+        return [results.load(preset, path.stem) for path in paths]
+
+
+class RunTable(Recorded):
     """``{run-table}``: what each run took, and where."""
 
     def run(self):
-        lines = ["| run | device | wall time | processor time | largest process |",
-                 "| :--- | :--- | ---: | ---: | ---: |"]  # fmt: skip
-        for path in sorted((Path(self.env.srcdir) / "results" / PRESET).glob("*.json")):
-            facts = Results(self.env).load(PRESET, path.stem)["provenance"]
-            lines.append(
-                f"| [{path.stem}](/runs/{path.stem}.ipynb) | {facts.get('device', 'cpu')} "
-                f"| {facts['wall_s'] / 60:.1f} min | {facts['cpu_s'] / 60:.1f} min "
-                f"| {facts['peak_rss_mb']} MB |"
-            )
-        return parsed(self, "\n".join(lines) + "\n")
+        return parsed(self, costs(self.results()))
+
+
+class Provenance(Recorded):
+    """``{provenance} [preset]``: machine, versions, stamps, commits, times of all runs."""
+
+    def run(self):
+        results = self.results()
+        return parsed(self, provenance(results) if results else "None.")
 
 
 def fix_links(app, page, template, context, doctree) -> None:
@@ -337,12 +363,17 @@ def two_grounds(app, page, template, context, doctree) -> None:
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
-    """After the build: dark twins of the figures; MathJax and Plotly from installed packages."""
+    """After the build: dark twins, names for arrows, MathJax and Plotly from their packages."""
     if error is not None or app.builder.format != "html":
         return
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
         if not path.stem.endswith("-dark"):
             path.with_name(path.stem + "-dark.svg").write_text(on_dark(path.read_text()))
+    for path in Path(app.outdir).rglob("*.html"):  # the theme's arrows in the sidebar say nothing
+        text = path.read_text()
+        named = text.replace("<summary><span", '<summary aria-label="Its pages"><span')
+        if named != text:
+            path.write_text(named)
     for package, source, name in (
         ("mathjax", "static/mathjax/es5/tex-svg.js", "mathjax/tex-svg.js"),
         ("plotly", "package_data/plotly.min.js", "plotly.min.js"),  # which scene3d.js loads
@@ -351,6 +382,35 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(importlib.util.find_spec(package).origin).parent
         shutil.copyfile(folder / source, target)
+
+
+def own_scripts(app, page, template, context, doctree) -> None:
+    """Scripts that one page alone needs."""
+    if page == "ledger":
+        app.add_js_file("ledger.js", loading_method="defer")
+
+
+def open_graph(app, page, template, context, doctree) -> None:
+    """What a site shows that links to a page: title, a sentence, a picture of a run."""
+    base = app.config.html_baseurl
+    tags = {
+        "og:type": "website",
+        "og:site_name": app.config.html_title,
+        "og:title": re.sub("<[^>]*>", "", context.get("title", "")),
+        "og:description": "Two papers on learning dynamical systems, run again: every claim, "
+        "our numbers, and a verdict.",
+        "og:url": f"{base}{page}.html",
+        "og:image": f"{base}_static/thumbnail.png",
+        "og:image:alt": "How often true orbits, GPT-2 and a Markov chain visit each cell of the "
+        "Hénon attractor",
+        "twitter:card": "summary_large_image",
+    }
+    lines = (
+        f'<meta {"name" if name.startswith("twitter") else "property"}="{name}" '
+        f'content="{escape(unescape(text))}" />'
+        for name, text in tags.items()
+    )
+    context["metatags"] = "\n".join([context.get("metatags", ""), *lines])
 
 
 def theme_options(app: Sphinx, config) -> None:
@@ -367,9 +427,12 @@ def setup(app: Sphinx) -> dict:
     app.add_role("claim", ClaimRole())
     app.add_directive("run-card", RunCard)
     app.add_directive("run-table", RunTable)
+    app.add_directive("provenance", Provenance)
     app.add_directive("ledger", Ledger)
     app.add_directive("ledger-summary", LedgerSummary)
     app.connect("html-page-context", fix_links, priority=900)
     app.connect("html-page-context", two_grounds, priority=900)
+    app.connect("html-page-context", own_scripts)
+    app.connect("html-page-context", open_graph)
     app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

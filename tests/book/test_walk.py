@@ -1,0 +1,215 @@
+"""A reader's walk through the book: the ledger filters, scenes turn, pages stay light and fair."""
+
+import csv
+import json
+import re
+from html import unescape
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from PIL import Image
+
+from workflow.pdf import joined
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOWN = "div.admonition.claim:not([hidden])"
+
+
+@pytest.fixture(scope="session")
+def ledger_json(book) -> dict:
+    return json.loads((book.parent / "ledger.json").read_text())
+
+
+def open_ledger(browser, book, **options):
+    page = browser.new_page(**options)
+    page.goto((book / "ledger.html").as_uri())
+    return page
+
+
+def test_the_ledger_filters_by_paper_and_verdict(book, browser, ledger_json):
+    page = open_ledger(browser, book)
+    claims, counts = ledger_json["claims"], ledger_json["counts"]
+    assert page.locator(SHOWN).count() == len(claims)
+    page.get_by_role("radio", name="StNN").check()
+    assert page.locator(SHOWN).count() == sum(counts["stnn"].values())
+    page.get_by_role("radio", name="does not hold").check()
+    assert page.locator(SHOWN).count() == counts["stnn"]["does not hold"]
+    assert page.locator(f"{SHOWN}:not(.paper-stnn.verdict-does-not-hold)").count() == 0
+    told = page.locator(".ledger-filter output").text_content()
+    assert told == f"{counts['stnn']['does not hold']} of {len(claims)} claims"
+    page.close()
+
+
+def test_the_ledger_filters_from_the_keyboard(book, browser, ledger_json):
+    page = open_ledger(browser, book)
+    page.locator("input[name=paper]").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator(SHOWN).count() == sum(ledger_json["counts"]["tokens"].values())
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    assert page.locator(SHOWN).count() == ledger_json["counts"]["tokens"]["holds"]
+    page.close()
+
+
+def test_a_link_to_a_claim_shows_it_whatever_the_filter_says(book, browser):
+    page = open_ledger(browser, book)
+    page.get_by_role("radio", name="Tokens").check()
+    target = page.locator("#claim-stnn-parameters")
+    assert not target.is_visible()
+    page.evaluate("location.hash = 'claim-stnn-parameters'")
+    target.wait_for(state="visible")
+    page.close()
+
+
+def test_without_scripts_the_ledger_is_whole_and_has_no_dead_button(book, browser, ledger_json):
+    page = open_ledger(browser, book, java_script_enabled=False)
+    assert page.locator(SHOWN).count() == len(ledger_json["claims"])
+    assert not page.locator(".ledger-filter").is_visible()
+    page.close()
+
+
+def test_the_ledger_is_offered_as_csv_and_json(book, ledger_json):
+    text = (book / "ledger.html").read_text()
+    assert "quote none of its numbers" in text  # at smoke
+    for name in ("ledger.csv", "ledger.json"):
+        (copy,) = (book / "_downloads").rglob(name)
+        assert copy.read_text() == (book.parent / name).read_text()
+        assert f"/{name}" in text
+    with (book.parent / "ledger.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [claim["id"] for claim in ledger_json["claims"]]
+
+
+def test_a_scene_turns_under_the_mouse_and_under_the_keys(book, pages, browser):
+    name = next(page for page in pages if 'class="scene3d"' in (book / f"{page}.html").read_text())
+    page = browser.new_page()
+    page.goto((book / f"{name}.html").as_uri())
+    scene = page.locator(".scene3d").first
+    scene.locator("button").click()
+    stage = scene.locator(".js-plotly-plot")
+    stage.locator(".gl-container canvas").first.wait_for(timeout=60_000)
+    scene.get_by_text("Drag to turn").wait_for(timeout=60_000)
+    eye = "stage => stage._fullLayout.scene._scene.getCamera().eye"
+    before = stage.evaluate(eye)
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 120, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    dragged = stage.evaluate(eye)
+    assert abs(dragged["x"] - before["x"]) + abs(dragged["y"] - before["y"]) > 0.1
+    scene.locator(".scene3d-stage").focus()
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function(
+        "z => document.querySelector('.js-plotly-plot')"
+        "._fullLayout.scene._scene.getCamera().eye.z > z + 0.1",
+        arg=dragged["z"],
+    )
+    page.close()
+
+
+def test_the_dark_mode_that_a_reader_chose_holds_on_the_next_page(book, browser):
+    context = browser.new_context(color_scheme="light")
+    page = context.new_page()
+    page.goto((book / "index.html").as_uri())
+    theme = "document.documentElement.dataset.theme"
+    for _ in range(3):  # the button goes round light, dark, auto
+        if page.evaluate(theme) == "dark":
+            break
+        page.locator("button.theme-switch-button:visible").first.click()
+    assert page.evaluate(theme) == "dark"
+    page.goto((book / "tokens" / "lorenz.html").as_uri())
+    assert page.evaluate(theme) == "dark"
+    context.close()
+
+
+def test_pages_are_under_3_megabytes(book, pages, browser):
+    """A page and its figures; scripts and styles are the same for all, and come once."""
+    page = browser.new_page()
+    loaded: set[str] = set()
+    page.on("requestfinished", lambda request: loaded.add(request.url))
+    for name in pages:
+        loaded.clear()
+        page.goto((book / f"{name}.html").as_uri())
+        page.wait_for_load_state("networkidle")
+        paths = {Path(unquote(urlparse(url).path)) for url in loaded if url.startswith("file:")}
+        assert book / f"{name}.html" in paths
+        size = sum(path.stat().st_size for path in paths if "_static" not in path.parts)
+        assert size < 3e6, f"{name} weighs {size / 1e6:.1f} MB"
+    page.close()
+
+
+def test_links_of_every_page_lead_to_files_in_the_repository(book, pages):
+    base = re.escape(yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"])
+    for name in pages:
+        text = unescape((book / f"{name}.html").read_text())
+        paths = re.findall(rf'{base}/(?:blob|edit)/main/([^"?#]+)', text)
+        paths += re.findall(r'urlpath=(?:lab/)?tree/([^"&]+)', text)
+        paths += re.findall(
+            r'colab\.research\.google\.com/github/[^/]+/[^/]+/blob/main/([^"]+)', text
+        )
+        assert paths, name
+        for path in paths:
+            assert (ROOT / path).exists(), f"{name}: {path}"
+        if name.startswith("runs/"):
+            assert "mybinder.org" in text
+            assert "colab.research.google.com" in text
+
+
+def test_the_executed_notebook_can_be_downloaded_from_its_page(book, pages):
+    for name in (name for name in pages if name.startswith("runs/")):
+        text = (book / f"{name}.html").read_text()
+        assert f'href="../_sources/{name}.ipynb"' in text
+        notebook = json.loads((book / "_sources" / f"{name}.ipynb").read_text())
+        assert any(cell.get("outputs") for cell in notebook["cells"]), f"{name} is not executed"
+
+
+def test_a_link_to_any_page_shows_title_and_picture(book, pages):
+    for name in pages:
+        soup = BeautifulSoup((book / f"{name}.html").read_text(), "html.parser")
+        tags = {each["property"]: each["content"] for each in soup.select("meta[property^=og]")}
+        assert tags["og:title"] == soup.h1.find(string=True, recursive=False).strip()
+        assert tags["og:url"].endswith(f"/{name}.html")
+        assert tags["og:image"].endswith("/_static/thumbnail.png")
+    with Image.open(book / "_static" / "thumbnail.png") as picture:
+        assert picture.size == (1200, 630)
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 8, "an empty picture"
+
+
+def test_on_paper_every_page_is_there_once_and_links_stay_inside(book, pages):
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    soup = BeautifulSoup(joined(book, toc, "A title", "a note"), "html.parser")
+    names = [each["id"] for each in soup.select("body [id]")]
+    assert len(names) == len(set(names))
+    assert [each["id"] for each in soup.select("section.bd-article")] == [
+        page.replace("/", "-") for page in pages
+    ]
+    links = {each["href"] for each in soup.select("section.bd-article a[href]")}
+    inside = {link[1:] for link in links if link.startswith("#")}
+    assert len(inside) > 100
+    assert inside <= set(names)
+    assert all(link.startswith(("#", "http", "mailto:")) for link in links)
+    for each in soup.select("body [src]"):
+        assert (book / each["src"]).exists(), each["src"]
+    assert not soup.select("details:not([open])")
+    assert not soup.select("script[src*=theme], .cell_input, button")
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_axe_finds_nothing_serious(book, pages, browser, axe, mode):
+    page = browser.new_page(color_scheme=mode)
+    found = []
+    for name in pages:
+        page.goto((book / f"{name}.html").as_uri())
+        page.wait_for_load_state("load")
+        page.evaluate(axe)
+        report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        for problem in report["violations"]:
+            if problem["impact"] in ("serious", "critical"):
+                places = [node["html"][:160] for node in problem["nodes"]]
+                found.append(f"{name}: {problem['id']} ({len(places)} times): {places[0]}")
+    page.close()
+    assert not found, "\n".join(found)

@@ -1,0 +1,90 @@
+"""The ledger as data: verdicts counted, numbers kept, and the same in JSON and CSV."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from workflow.claims import VERDICTS, Claim, kind
+from workflow.ledger import as_csv, as_json, counts, ledger
+
+
+def claim(name: str, **fields) -> Claim:
+    base = dict.fromkeys(Claim.__dataclass_fields__, "")
+    return Claim(**base | {"id": name, "paper": "one", "scope": "method"} | fields)
+
+
+def metrics(preset: str, run: str, name: str) -> dict:
+    """Results of one run at `cpu`: a = 1 (0.5 to 2), b = 5 without an interval."""
+    if (preset, run) != ("cpu", "r"):
+        raise LookupError("no such run")
+    known = {
+        "a": {"value": 1.0, "low": 0.5, "high": 2.0},
+        "b": {"value": 5.0, "low": None, "high": None},
+    }
+    return known[name]
+
+
+CLAIMS = [
+    claim("small", criterion="r:a <= 1"),
+    claim("large", criterion="r:a > 3", condition="r:b > 3", only_if="b, say, is large"),
+    claim("interval", criterion="r:b.high > 3"),
+    claim("printed", criterion="r:a > 3 and r:b > 3", scope="printed-model"),
+    claim("false", criterion="r:b < 3", paper="two"),
+    claim("vague", untested="it names no measure", paper="two"),
+]
+ENTRIES = ledger(CLAIMS, metrics, "cpu")
+
+
+def test_every_claim_has_its_verdict_and_is_counted_once():
+    assert [each.kind for each in ENTRIES] == [
+        "holds",
+        "holds only if",
+        "not tested here",  # b has no interval
+        "not tested here",  # the printed model was not run
+        "does not hold",
+        "not tested here",
+    ]
+    assert ENTRIES[1].verdict == "holds only if b, say, is large"
+    assert counts(ENTRIES) == {
+        "one": {"holds": 1, "holds only if": 1, "does not hold": 0, "not tested here": 2},
+        "two": {"holds": 0, "holds only if": 0, "does not hold": 1, "not tested here": 1},
+    }
+
+
+def test_numbers_come_with_the_verdict_and_absent_runs_are_named():
+    assert [(each.metric, each.value, each.low) for each in ENTRIES[1].ours] == [
+        ("a", 1.0, 0.5),
+        ("b", 5.0, None),
+    ]
+    printed = ENTRIES[3].ours
+    assert [(each.preset, each.recorded, each.value) for each in printed] == [
+        ("paper", False, None),
+        ("paper", False, None),
+    ]
+
+
+def test_json_and_csv_hold_the_same_ledger():
+    content = json.loads(as_json(ENTRIES, "cpu"))
+    assert content["preset"] == "cpu"
+    assert content["counts"] == counts(ENTRIES)
+    rows = list(csv.DictReader(io.StringIO(as_csv(ENTRIES))))
+    assert len(rows) == len(content["claims"]) == len(CLAIMS)
+    for row, entry in zip(rows, content["claims"], strict=True):
+        assert row["id"] == entry["id"]
+        assert row["verdict"] == entry["verdict"]
+        assert row["criterion"] == entry["criterion"]
+    assert rows[0]["ours"] == "r:a=1.0 (0.5 to 2.0)"
+    assert rows[1]["ours"] == "r:a=1.0 (0.5 to 2.0); r:b=5.0"
+    assert rows[3]["ours"] == ""
+    assert content["claims"][1]["ours"][0] == {
+        "run": "r", "metric": "a", "preset": "cpu", "recorded": True,
+        "value": 1.0, "low": 0.5, "high": 2.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("each", VERDICTS)
+def test_the_kind_of_a_verdict_is_its_beginning(each):
+    assert kind(each) == each
+    assert kind("holds only if it rains") == "holds only if"

@@ -1,0 +1,43 @@
+"""The provenance tables: every run, every machine, and a version that differs."""
+
+import copy
+import json
+from pathlib import Path
+
+from workflow.provenance import costs, duration, machines, origins, provenance, versions
+
+ROOT = Path(__file__).resolve().parents[2]
+ONE = json.loads((ROOT / "results" / "cpu" / "henon_tokens.json").read_text())
+OTHER = copy.deepcopy(ONE)
+OTHER["run"] = "other"
+OTHER["provenance"] |= {"dirty": True, "commit": None, "device": "cuda", "wall_s": 8000.0}
+OTHER["provenance"]["machine"] = {"system": "Linux", "processor": "Another", "cores": 64}
+OTHER["provenance"]["versions"] = ONE["provenance"]["versions"] | {"numpy": "1.0"}
+
+
+def test_times_come_in_the_unit_that_suits_them():
+    assert [duration(each) for each in (44.1, 600.0, 8000.0)] == ["44 s", "10.0 min", "2.2 h"]
+
+
+def test_every_run_has_its_cost_and_origin():
+    text = costs([ONE, OTHER])
+    assert "[other](/runs/other.ipynb) | cuda | 1 | 2.2 h" in text
+    rows = origins([ONE, OTHER]).splitlines()[2:]
+    assert ONE["provenance"]["stamp"][:16] in rows[0]
+    assert ONE["provenance"]["commit"][:10] in rows[0]
+    assert "`none` and changes" in rows[1]
+
+
+def test_machines_and_versions_are_named_once_and_differences_are_told():
+    assert machines([ONE, ONE]).splitlines()[2:] == [machines([ONE]).splitlines()[2]]
+    assert machines([ONE]).endswith("| all |")
+    assert "| Another | 64 | Linux" in machines([ONE, OTHER])
+    assert "| numpy | 2.4.6 (henon_tokens); 1.0 (other) |" in versions([ONE, OTHER])
+    assert f"| scipy | {ONE['provenance']['versions']['scipy']} |" in versions([ONE, OTHER])
+
+
+def test_all_committed_results_can_be_told():
+    for preset in ("cpu", "paper"):
+        paths = sorted((ROOT / "results" / preset).glob("*.json"))
+        text = provenance([json.loads(path.read_text()) for path in paths])
+        assert all(path.stem in text for path in paths)

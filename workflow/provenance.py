@@ -1,0 +1,93 @@
+"""Where results come from, as Markdown tables: times, stamps, machines and versions of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+Results = dict[str, Any]
+
+
+def table(heads: list[str], rows: Iterable[Iterable[str]], alignment: str) -> str:
+    """A Markdown table; `alignment` has one of ``l`` and ``r`` a column."""
+    rule = [{"l": ":---", "r": "---:"}[each] for each in alignment]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [heads, rule, *rows])
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def costs(runs: list[Results]) -> str:
+    """What each run took: device, threads, times, memory."""
+    rows = []
+    for run in runs:
+        facts = run["provenance"]
+        rows.append(
+            (
+                f"[{run['run']}](/runs/{run['run']}.ipynb)",
+                facts.get("device", "cpu"),
+                str(facts.get("threads", 1)),
+                duration(facts["wall_s"]),
+                duration(facts["cpu_s"]),
+                f"{facts['peak_rss_mb']} MB",
+            )
+        )
+    heads = ["run", "device", "threads", "wall time", "processor time", "largest process"]
+    return table(heads, rows, "llrrrr")
+
+
+def origins(runs: list[Results]) -> str:
+    """When each run was made, of which commit, under which stamp."""
+    rows = []
+    for run in runs:
+        facts = run["provenance"]
+        commit = f"`{(facts['commit'] or 'none')[:10]}`" + (
+            " and changes" if facts["dirty"] else ""
+        )
+        started = facts["started"].replace("T", " ").rstrip("Z")
+        rows.append((run["run"], started, commit, f"`{facts['stamp'][:16]}`"))
+    return table(["run", "started, UTC", "commit", "stamp"], rows, "llll")
+
+
+def machines(runs: list[Results]) -> str:
+    """The machines, each with the runs that were made on it."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for run in runs:
+        facts = run["provenance"]
+        machine = facts["machine"]
+        key = (machine["processor"], str(machine["cores"]), machine["system"], facts["python"])
+        found.setdefault(key, []).append(run["run"])
+    rows = [(*key, "all" if len(names) == len(runs) else ", ".join(names))
+            for key, names in found.items()]  # fmt: skip
+    return table(["processor", "cores", "system", "Python", "runs"], rows, "lrlll")
+
+
+def versions(runs: list[Results]) -> str:
+    """The libraries that results depend on; where versions differ, which run had which."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for run in runs:
+        for name, version in run["provenance"]["versions"].items():
+            found.setdefault(name, {}).setdefault(version, []).append(run["run"])
+    rows = []
+    for name, used in sorted(found.items()):
+        if len(used) == 1:
+            rows.append((name, *used))
+        else:
+            each = (f"{version} ({', '.join(names)})" for version, names in used.items())
+            rows.append((name, "; ".join(each)))
+    return table(["library", "version"], rows, "ll")
+
+
+def provenance(runs: list[Results]) -> str:
+    """All four tables, each under a line that says what it is."""
+    parts = (
+        ("What the runs took.", costs(runs)),
+        ("When they were made, and from what.", origins(runs)),
+        ("On which machine.", machines(runs)),
+        ("With which libraries.", versions(runs)),
+    )
+    return "\n\n".join(f"**{title}**\n\n{text}" for title, text in parts) + "\n"
