@@ -73,7 +73,11 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> float:
         case ast.BoolOp(op=op, values=parts):
             return (all if isinstance(op, ast.And) else any)(_value(p, values) for p in parts)
         case ast.Compare(left=left, ops=ops, comparators=rights):
-            numbers = [_value(each, values) for each in (left, *rights)]
-            pairs = zip(ops, numbers, numbers[1:], strict=False)
-            return all(OPERATORS[type(op)](a, b) for op, a, b in pairs)
+            before = _value(left, values)
+            for op, right in zip(ops, rights, strict=True):
+                after = _value(right, values)
+                if not OPERATORS[type(op)](before, after):
+                    return False  # what follows is not evaluated, as in Python
+                before = after
+            return True
     raise Refused(f"{ast.unparse(node)!r} has no value")
