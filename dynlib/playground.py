@@ -89,7 +89,7 @@ class Playground:
 
     Parameters
     ----------
-    models : dict of str to model
+    models : dict of str to object
         Method -> :class:`~dynlib.networks.stnn.StNN`, :class:`~dynlib.networks.ffnn.FFNN`,
         :class:`~dynlib.identify.sindy.SparseField` or
         :class:`~dynlib.identify.polynomial.PolynomialMap`; as ``"true"`` the true field.

@@ -34,6 +34,9 @@ BANNERS = {
     ),
 }
 
+#: Type of the output in which a notebook exports its models; as in dynlib.playground, whose import
+#: takes seconds.
+MODELS = "application/vnd.companion.models+json"
 
 NO_FIGURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="360" height="40">'
@@ -99,6 +102,13 @@ def figures(notebook: Any) -> dict[str, bytes]:
     return found
 
 
+def models(notebook: Any) -> str | None:
+    """The models that a notebook exports for a page to compute with, as JSON text."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    found = [data[MODELS] for output in outputs if MODELS in (data := output.get("data", {}))]
+    return json.dumps(found[-1], allow_nan=False, separators=(",", ":")) if found else None
+
+
 def on_dark(svg: str) -> str:
     """A figure in the house's style, its neutral colours swapped for a dark ground."""
     for light, dark in DARK.items():
@@ -138,6 +148,8 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
             place = part / "figures" / name
             place.parent.mkdir(exist_ok=True)
             place.write_bytes(content)
+        if exported := models(notebook):
+            (part / "assets" / "playground" / f"{run.name}.json").write_text(exported)
         results = part / "results" / preset
         results.mkdir(parents=True, exist_ok=True)
         shutil.copy(run.results, results)
