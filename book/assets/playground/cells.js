@@ -46,7 +46,7 @@
       ...{ x: [LEAST, MOST], y: [1, MOST ** 3], xtitle: "N", logarithmic: true },
       ...{ at: [[2, 5, 10, 20, 50], [1, 100, 10000]], margin: [34, 12, 8, 54] },
     });
-    const size = slider("Cells an axis, N:", { min: LEAST, max: MOST, step: 1, value: 20 }, update);
+    const size = slider("Cells an axis, N", { min: LEAST, max: MOST, step: 1, value: 20 }, update);
     const place = slider(
       "The sentence begins at state",
       { min: 0, max: STATES - LENGTH, step: 10, value: 0 },
@@ -63,7 +63,7 @@
         element(
           "div",
           { class: "playground-controls" },
-          ...[size.label, place.label],
+          ...[size.row, place.row],
           element("div", { class: "playground-growth" }, growth.canvas),
         ),
       ),
@@ -75,7 +75,8 @@
       const [n, from] = [size.input.valueAsNumber, place.input.valueAsNumber];
       now = { n, from, ...grid(states, n) };
       const { tokens, cells } = now;
-      [size.value.textContent, place.value.textContent] = [n, whole(from)];
+      size.show(String(n));
+      place.show(whole(from));
       const said = tokens.slice(from, from + LENGTH);
       sentence.replaceChildren(
         ...said.flatMap((token, i) => {
@@ -138,7 +139,7 @@
       growth.curve(sizes, accent, { width: 2.5 });
       growth.dot([n, n ** 3], muted, 5);
       growth.dot([n, cells.length], accent, 5);
-      growth.text("all cells, N³", [7, 7 ** 3], muted, "right");
+      growth.text("all cells, N³", [16, 16 ** 3], muted, "right");
       growth.text("visited", [24, sizes[24 - LEAST][1]], accent, "left");
     }
 

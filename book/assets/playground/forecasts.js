@@ -6,6 +6,7 @@
     window.Playground;
   const STEPS = 1800; // of a forecast: until nearly all have left
   const ORBIT = 4000; // states of the attractor that the reader can start from
+  const FARTHEST = 100; // a coordinate of a start that is typed
   const TAIL = 120; // steps that are drawn behind every head
   const DASHES = [[], [7, 3], [2, 2.5], [8, 3, 2, 3], [4, 4]]; // colour is not the only difference
 
@@ -20,7 +21,7 @@
     const [unit, limit] = [data.dt * data.exponent, data.threshold * data.spread];
     const times = (step) => (step * unit).toFixed(1);
     const orbit = [data.starts[0], ...rollout(truth.map, data.starts[0], ORBIT - 1)];
-    let [from, now, next, timer] = [null, 0, 0, null];
+    let [from, now, next, timer, silence] = [null, 0, 0, null, null];
 
     // --- the page
 
@@ -30,7 +31,7 @@
     const handle = element("div", { class: "playground-handle", "aria-hidden": "true" });
     const coordinates = ["x", "y", "z"].map((name) =>
       element("input", {
-        ...{ type: "number", step: "any", min: -100, max: 100, required: "" },
+        ...{ type: "number", step: "any", min: -FARTHEST, max: FARTHEST, required: "" },
         ...{ "aria-label": `${name} of the start`, change: () => typed() },
       }),
     );
@@ -62,8 +63,8 @@
           element("fieldset", {}, element("legend", {}, "Start"),
             element("div", { class: "playground-numbers" },
               ...coordinates.map((input, i) => element("label", {}, "xyz"[i], input))),
-            along.label, another),
-          element("fieldset", {}, element("legend", {}, "Forecast"), time.label, play))),
+            along.row, another),
+          element("fieldset", {}, element("legend", {}, "Forecast"), time.row, play))),
       element("div", { class: "playground-strips" },
         ...rows.map((row) =>
           element("div", { class: "playground-strip" },
@@ -78,12 +79,13 @@
       stop();
       from = state.map((value) => Math.round(value * 1000) / 1000);
       coordinates.forEach((input, i) => (input.value = from[i]));
+      along.input.setAttribute("aria-valuetext", from.join(", "));
       truth.path = rollout(truth.map, from, STEPS);
       for (const row of rows) {
         row.path = rollout(row.map, from, STEPS);
         row.leaves = leaves(row.path, truth.path, limit);
         row.left.textContent =
-          row.leaves <= STEPS ? `leaves after ${times(row.leaves)}` : "never leaves";
+          row.leaves <= STEPS ? `leaves after ${times(row.leaves)}` : "stays to the end";
       }
       // The moment at which half of them have left shows best what happens.
       const left = rows.map((row) => Math.min(row.leaves, STEPS)).sort((a, b) => a - b);
@@ -94,14 +96,15 @@
     function setTime(step) {
       now = step;
       time.input.value = step;
-      time.value.textContent = `${times(step)} Lyapunov times`;
+      time.show(`${times(step)} Lyapunov times`);
       redraw();
     }
 
     function typed() {
       const wrong = coordinates.find((input) => !input.checkValidity());
       if (!wrong) return setStart(coordinates.map((input) => input.valueAsNumber));
-      status.textContent = `A start needs three numbers from ${wrong.min} to ${wrong.max}.`;
+      clearTimeout(silence);
+      status.textContent = `A start needs three numbers from \u2212${FARTHEST} to ${FARTHEST}.`;
     }
 
     /* The next of the starts that the run itself was scored on. */
@@ -157,20 +160,16 @@
     }
 
     /* In words, after a moment without change, so that a drag is not read out on its way. */
-    let silence = null;
     function announce() {
       clearTimeout(silence);
       silence = setTimeout(() => {
         const order = [...rows].sort((a, b) => a.leaves - b.leaves);
-        const said = order.map((row) =>
-          row.leaves <= STEPS
-            ? `${row.label} leaves the truth after ${times(row.leaves)} Lyapunov times`
-            : `${row.label} never leaves it within ${times(STEPS)}`,
-        );
-        status.textContent = `From (${from.join(", ")}): ${said.join("; ")}.`.replace(
-          /-/g,
-          "\u2212",
-        );
+        const when = ({ leaves: left }) =>
+          left <= STEPS ? `after ${times(left)}` : `not within ${times(STEPS)}`;
+        const said = order.map((row) => `${row.label}, ${when(row)}`).join("; ");
+        status.textContent =
+          `From (${from.join(", ")}) they leave the truth in this order, in Lyapunov times: ${said}.`
+            .replace(/-/g, "\u2212");
       }, 300);
     }
 

@@ -172,12 +172,18 @@
     return ask;
   }
 
-  /* A range input with its label and the text that it stands at. */
+  /* A range input with its label and, beside it, what it stands at: `show` writes that. */
+  let counted = 0;
   function slider(text, attributes, onInput) {
-    const input = element("input", { type: "range", ...attributes, input: onInput });
-    const value = element("output");
-    const label = element("label", {}, element("span", {}, text, " ", value), input);
-    return { input, value, label };
+    const id = `playground-${++counted}`;
+    const input = element("input", { type: "range", id, ...attributes, input: onInput });
+    const value = element("span", { "aria-hidden": "true" });
+    const show = (words) => {
+      value.textContent = words;
+      input.setAttribute("aria-valuetext", words);
+    };
+    const row = element("div", {}, element("label", { for: id }, text), " ", value, input);
+    return { input, row, show };
   }
 
   /* Bring every playground of a kind to life; what stands in its place without us then goes. */
