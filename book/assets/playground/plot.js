@@ -177,7 +177,7 @@
   function slider(text, attributes, onInput) {
     const id = `playground-${++counted}`;
     const input = element("input", { type: "range", id, ...attributes, input: onInput });
-    const value = element("span", { "aria-hidden": "true" });
+    const value = element("strong", { "aria-hidden": "true" });
     const show = (words) => {
       value.textContent = words;
       input.setAttribute("aria-valuetext", words);
