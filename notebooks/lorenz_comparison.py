@@ -831,3 +831,27 @@ record.Table(
     ],
     rows,
 )
+
+# %% tags=["remove-cell"]
+from dynlib.identify.sindy import SparseField
+from dynlib.playground import Playground
+
+chosen = {}
+for name in ("stnn", "control"):
+    each = [
+        np.median(accumulated_mse(step_errors(path, truth), horizon))
+        for path in predictions[name]
+    ]
+    middle = np.argsort(each)[(len(each) - 1) // 2]
+    chosen[name] = trained[name][middle].model, predictions[name][middle]
+for name in ("sindy_fd2", "sindy_fd6", "polynomial_4"):
+    chosen[name] = models[name], predictions[name][0]
+n_checked = min(50, horizon)
+Playground(
+    {"true": SparseField(true_coefficients)}
+    | {name: model for name, (model, _) in chosen.items()},
+    starts,
+    {"true": truth[0, :n_checked]}
+    | {name: path[0, :n_checked] for name, (_, path) in chosen.items()},
+    **rule,
+)

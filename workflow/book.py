@@ -38,6 +38,9 @@ BANNERS = {
     ),
 }
 
+#: Type of the output in which a notebook exports its models; as in dynlib.playground, whose import
+#: takes seconds.
+MODELS = "application/vnd.companion.models+json"
 
 #: The figure of the first page, from which the book's thumbnail is made.
 HOME = "fig-henon_tokens-density.svg"
@@ -106,6 +109,13 @@ def figures(notebook: Any) -> dict[str, bytes]:
     return found
 
 
+def models(notebook: Any) -> str | None:
+    """The models that a notebook exports for a page to compute with, as JSON text."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    found = [data[MODELS] for output in outputs if MODELS in (data := output.get("data", {}))]
+    return json.dumps(found[-1], allow_nan=False, separators=(",", ":")) if found else None
+
+
 def on_dark(svg: str) -> str:
     """A figure in the house's style, its neutral colours swapped for a dark ground."""
     for light, dark in DARK.items():
@@ -145,6 +155,8 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
             place = part / "figures" / name
             place.parent.mkdir(exist_ok=True)
             place.write_bytes(content)
+        if exported := models(notebook):
+            (part / "assets" / "playground" / f"{run.name}.json").write_text(exported)
         results = part / "results" / preset
         results.mkdir(parents=True, exist_ok=True)
         shutil.copy(run.results, results)

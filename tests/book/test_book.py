@@ -186,3 +186,26 @@ def test_scenes_open_in_3d(book, pages, browser):
         assert not outside, f"{name}: {outside}"
         assert not problems, f"{name}: {problems}"
     context.close()
+
+
+def test_the_playground_computes_what_the_run_did(book, browser):
+    page = browser.new_page()
+    page.goto((book / "structure" / "playground.html").as_uri())
+    page.wait_for_function("document.querySelector('.playground [role=status]').textContent")
+    errors = page.evaluate(
+        """() => {
+            const { Playground } = window;
+            const { data } = document.querySelector(".playground").playground;
+            return Object.fromEntries(Object.entries(data.reference).map(([name, path]) => {
+                const map = Playground.map(data.models[name], data);
+                const found = Playground.rollout(map, data.starts[0], path.length);
+                const off = found.flatMap((x, k) => x.map((v, i) => Math.abs(v - path[k][i])));
+                return [name, [path.length, Math.max(...off)]];
+            }));
+        }"""
+    )
+    assert set(errors) == {"true", "stnn", "control", "sindy_fd2", "sindy_fd6", "polynomial_4"}
+    for name, (steps, error) in errors.items():
+        assert steps == 50
+        assert error < 1e-6, name
+    page.close()

@@ -1,0 +1,396 @@
+"""The playgrounds, on small pages of their own: their numbers against Python's, their controls."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from playwright.sync_api import sync_playwright
+
+from dynlib import plots
+from dynlib.dynamics.flows import TimeMap
+from dynlib.dynamics.pairs import integrate
+from dynlib.dynamics.simulate import simulate
+from dynlib.dynamics.systems import Lorenz
+from dynlib.identify.polynomial import PolynomialMap
+from dynlib.identify.sindy import SparseField, fit_sindy
+from dynlib.measure.rollout import spread, valid_time
+from dynlib.networks.recipes import Architecture, Recipe
+from dynlib.networks.scores import rollout
+from dynlib.networks.training import train
+from dynlib.playground import Playground
+from dynlib.rollout_report import LABELS
+from dynlib.tokens.grid import Grid
+
+ROOT = Path(__file__).resolve().parents[2]
+DT, EXPONENT = 0.01, Lorenz.facts["lyapunov"].value
+LORENZ = np.zeros((3, 10))  # of 1, x, y, z, xx, xy, xz, yy, yz, zz
+LORENZ[0, [1, 2]] = -10, 10
+LORENZ[1, [1, 2, 6]] = 28, -1, -1
+LORENZ[2, [3, 5]] = -8 / 3, 1
+METHODS = ("true", "stnn", "control", "sindy_fd2", "sindy_fd6", "polynomial_4")
+
+CONFIGURATION = """
+extensions = ["myst_parser", "companion"]
+html_theme = "sphinx_book_theme"
+html_static_path = ["assets"]
+html_context = {"default_mode": "auto"}
+exclude_patterns = ["_build"]
+"""
+FALLBACK = "![A picture that stands here until the page has come alive.](picture.svg)"
+PAGES = {
+    "index": "# Small pages\n\n```{toctree}\nforecasts\ncells\nempty\n```\n",
+    "forecasts": f"# Forecasts\n\n```{{playground}} forecasts small\n{FALLBACK}\n```\n",
+    "cells": f"# Cells\n\n```{{playground}} cells\n{FALLBACK}\n```\n",
+    "empty": f"# Empty\n\n```{{playground}} forecasts nothing\n{FALLBACK}\n```\n",
+}
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[Playground, np.ndarray]:
+    """Models that take little training, and the truth from their first start."""
+    system = Lorenz(beta=8 / 3)
+    record = integrate(system, np.array([[0.0, 1.0, 20.0]]), np.arange(2601) * DT)[0]
+    known, start, truth = record[:2000], record[2000], record[2001:]
+    learn = known[:1600], record[1:1601]
+    recipe = Recipe(15, 200, starts=2, start_steps=3)
+    networks = {
+        name: train(architecture, recipe, learn, [0], validation=learn)[0].model
+        for name, architecture in (
+            ("stnn", Architecture(branches=6)),
+            ("control", Architecture(widths=(3, 12, 12, 11, 3))),
+        )
+    }
+    fitted = {
+        "sindy_fd2": fit_sindy(known, DT, "fd2"),
+        "sindy_fd6": fit_sindy(known, DT, "fd6"),
+        "polynomial_4": PolynomialMap.fit(known[:-1], known[1:], 4),
+    }
+    paths = {name: rollout(model, start[None], 50)[0] for name, model in networks.items()}
+    paths |= {
+        name: fitted[name].rollout(start[None], 50, DT)[0] for name in fitted if "_fd" in name
+    }
+    paths["polynomial_4"] = fitted["polynomial_4"].rollout(start[None], 50)[0]
+    playground = Playground(
+        {"true": SparseField(LORENZ)} | networks | fitted,
+        np.stack([start, known[1000], known[1500]]),
+        {"true": truth[:50]} | paths,
+        dt=DT, spread=spread(known), exponent=EXPONENT,
+    )  # fmt: skip
+    return playground, truth
+
+
+@pytest.fixture(scope="module")
+def site(small, tmp_path_factory) -> Path:
+    """The pages, rendered with the book's extension and its theme."""
+    source = tmp_path_factory.mktemp("site")
+    shutil.copytree(ROOT / "book" / "assets", source / "assets")
+    (source / "conf.py").write_text(CONFIGURATION)
+    (source / "picture.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    for name, text in PAGES.items():
+        (source / f"{name}.md").write_text(text)
+    exported = json.dumps(small[0].data(), allow_nan=False)
+    (source / "assets" / "playground" / "small.json").write_text(exported)
+    paths = (str(ROOT), str(ROOT / "book" / "_ext"), os.environ.get("PYTHONPATH"))
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-b", "html", str(source), str(source / "_build")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "The run nothing has left no models for this page" in done.stderr
+    return source / "_build"
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(site, browser):
+    """Open a page and note all that it should not do; closed, it must have done none of it."""
+    contexts, problems = [], []
+
+    def open_page(name: str, *, mode: str = "light", width: int = 1280):
+        context = browser.new_context(
+            color_scheme=mode, viewport={"width": width, "height": 900}, offline=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(f"failed {request.url}"))
+        page.on("console", lambda m: m.type == "error" and problems.append(m.text))
+        page.on("request", lambda r: r.url.startswith("file:") or problems.append(r.url))
+        page.goto((site / f"{name}.html").as_uri())
+        page.wait_for_load_state("load")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+def status(page) -> str:
+    """What the page says in words, once it says something new."""
+    page.wait_for_function("document.querySelector('.playground [role=status]').textContent")
+    return page.locator(".playground [role=status]").inner_text()
+
+
+# --- forecasts
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_in_the_page_is_the_one_in_python(visit, small, method):
+    page = visit("forecasts")
+    found = page.evaluate(
+        """name => {
+            const data = document.querySelector(".playground").playground.data;
+            const map = window.Playground.map(data.models[name], data);
+            return window.Playground.rollout(map, data.starts[0], 50);
+        }""",
+        method,
+    )
+    expected = small[0].reference[method]
+    assert np.array(found).shape == expected.shape == (50, 3)
+    assert np.abs(expected - expected[0]).max() > 1  # it goes somewhere
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_the_time_of_leaving_is_the_valid_time(visit, small):
+    playground, truth = small
+    page = visit("forecasts")
+    found = page.evaluate(
+        """() => {
+            const { data } = document.querySelector(".playground").playground;
+            const path = (name) => window.Playground.rollout(
+                window.Playground.map(data.models[name], data), data.starts[0], 600);
+            return window.Playground.leaves(
+                path("sindy_fd2"), path("true"), data.threshold * data.spread);
+        }"""
+    )
+    path = playground.models["sindy_fd2"].rollout(playground.starts[:1], 600, DT)
+    times, censored = valid_time(path, truth[None, :600], playground.spread, DT, EXPONENT)
+    assert not censored[0]
+    assert found * DT * EXPONENT == pytest.approx(times[0])
+
+
+def test_the_truth_of_the_page_is_right_to_the_end_of_its_forecasts(visit, small):
+    page = visit("forecasts")
+    off = page.evaluate(
+        """() => {
+            const { data, truth } = document.querySelector(".playground").playground;
+            const finer = window.Playground.map({ ...data.models.true, substeps: 16 }, data);
+            const start = ["x", "y", "z"].map((name) =>
+                document.querySelector(`[aria-label="${name} of the start"]`).valueAsNumber);
+            const path = window.Playground.rollout(finer, start, truth.path.length);
+            const away = (x, y) => Math.hypot(...x.map((value, i) => value - y[i]));
+            return Math.max(...path.map((x, k) => away(x, truth.path[k])));
+        }"""
+    )
+    assert off < 0.01 * small[0].threshold * small[0].spread
+
+
+def test_the_page_says_when_each_method_leaves(visit, small):
+    page = visit("forecasts")
+    text = status(page)
+    for method in METHODS[1:]:
+        assert LABELS[method] in text
+    times = [float(t) for t in re.findall(r", after (\d+\.\d)", text)]
+    assert times == sorted(times)
+    assert page.locator(".playground-left").count() == len(METHODS) - 1
+
+
+def test_a_start_can_be_typed_and_a_wrong_one_is_refused_in_words(visit):
+    page = visit("forecasts")
+    before = status(page)
+    x = page.get_by_label("x of the start")
+    x.fill("7.25")
+    x.press("Tab")
+    page.wait_for_function(
+        "t => document.querySelector('[role=status]').innerText !== t", arg=before
+    )
+    assert "From (7.25, " in status(page)
+    for wrong in ("1000", ""):
+        x.fill(wrong)
+        x.press("Tab")
+        assert "three numbers from \u2212100 to 100" in status(page)
+    assert page.evaluate("document.querySelector('.playground').playground.rows[0].path.length")
+
+
+def test_the_start_is_dragged_along_the_orbit(visit):
+    page = visit("forecasts")
+    handle = page.locator(".playground-handle")
+    handle.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('.playground-handle').style.left")
+    before = page.get_by_label("z of the start").input_value()
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + 16, box["y"] + 16)
+    page.mouse.down()
+    canvas = page.locator(".playground-picture canvas").bounding_box()
+    for share in (0.4, 0.5, 0.6, 0.7):
+        page.mouse.move(canvas["x"] + share * canvas["width"], canvas["y"] + 60)
+        page.wait_for_timeout(50)
+    page.mouse.up()
+    page.wait_for_function("z => document.querySelector('[aria-label^=z]').value !== z", arg=before)
+    assert float(page.get_by_label("z of the start").input_value()) > 30  # high in the picture
+    chosen = int(page.get_by_role("slider", name="Start along a true orbit").input_value())
+    assert chosen > 0
+
+
+def test_all_is_done_from_the_keyboard(visit):
+    page = visit("forecasts")
+    start, time = (
+        page.get_by_role("slider", name="Start along a true orbit"),
+        page.get_by_role("slider", name="Time"),
+    )
+    before = page.get_by_label("x of the start").input_value()
+    start.focus()
+    start.press("End")
+    assert page.get_by_label("x of the start").input_value() != before
+    time.focus()
+    time.press("Home")
+    assert time.get_attribute("aria-valuetext") == "0.0 Lyapunov times"
+    play = page.get_by_role("button", name="Play")
+    play.focus()
+    play.press("Enter")
+    page.wait_for_function("document.querySelectorAll('[type=range]')[1].valueAsNumber > 200")
+    page.get_by_role("button", name="Pause").press("Enter")
+    stopped = time.input_value()
+    page.wait_for_timeout(100)
+    assert time.input_value() == stopped
+    box = page.get_by_role("checkbox").first
+    box.focus()
+    box.press("Space")
+    assert not box.is_checked()
+    page.get_by_role("button", name="Another start").press("Enter")
+    assert float(page.get_by_label("x of the start").input_value()) == pytest.approx(
+        page.evaluate("document.querySelector('.playground').playground.data.starts[1][0]"),
+        abs=6e-4,
+    )
+
+
+# --- cells
+
+
+def cells_page(visit):
+    page = visit("cells")
+    states = page.evaluate("document.querySelector('.playground').playground.states")
+    return page, np.array(states)
+
+
+def test_the_trajectory_is_the_chapters(visit):
+    _, states = cells_page(visit)
+    experiments = yaml.safe_load((ROOT / "experiments.yml").read_text())
+    tau = experiments["lorenz_tokens_50"]["presets"]["cpu"]["parameters"]["tau"]
+    expected = simulate(TimeMap(Lorenz(), tau), states[:1], 50)[0]
+    np.testing.assert_allclose(states[:50], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 20, 35, 50, 60])
+def test_the_sentence_is_pythons(visit, n):
+    page, states = cells_page(visit)
+    page.get_by_role("slider", name="Cells an axis").fill(str(n))
+    grid = Grid.fit(states, n)
+    tokens = page.evaluate("document.querySelector('.playground').playground.tokens")
+    np.testing.assert_array_equal(tokens, grid.encode(states))
+    words = page.locator(".playground-sentence").inner_text().split()
+    assert words == [str(token) for token in grid.encode(states[:40])]
+    page.wait_for_function(
+        "n => document.querySelector('[role=status]').innerText.includes(`With ${n} cells`)", arg=n
+    )
+    assert f" {grid.vocabulary:,} of {n**3:,} cells".replace(",", "\u2009") in status(page)
+
+
+def test_the_grid_and_the_sentence_turn_by_the_keyboard(visit):
+    page, states = cells_page(visit)
+    slider = page.get_by_role("slider", name="Cells an axis")
+    slider.focus()
+    slider.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "21"
+    place = page.get_by_role("slider", name="The sentence begins")
+    place.focus()
+    place.press("End")
+    words = page.locator(".playground-sentence").inner_text().split()
+    assert words == [str(token) for token in Grid.fit(states, 21).encode(states[-40:])]
+
+
+def test_what_the_page_says_of_unseen_words_is_true(visit):
+    page, states = cells_page(visit)
+    tokens = Grid.fit(states, 20).encode(states)
+    half = len(tokens) // 2
+    words = np.mean(~np.isin(tokens[half:], tokens[:half]))
+    steps = tokens[:-1] * 10**6 + tokens[1:]
+    pairs = np.mean(~np.isin(steps[half:], steps[:half]))
+    stays = np.mean(tokens[1:] == tokens[:-1])
+    once = np.mean(np.bincount(tokens) == 1)
+    text = page.locator(".playground ul").inner_text()
+    shown = [float(value) for value in re.findall(r"([\d.]+)\u2009%", text)]
+    expected = [100 * share for share in (stays, once, words, pairs)]
+    np.testing.assert_allclose(shown, expected, atol=0.5)
+
+
+# --- both
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("name", ["forecasts", "cells"])
+def test_a_playground_fits_and_is_drawn_in_the_readers_colours(visit, name, width, mode):
+    page = visit(name, width=width, mode=mode)
+    status(page)
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert page.locator(".playground-fallback").count() == 0
+    ink = [int(plots.INK[i : i + 2], 16) for i in (1, 3, 5)]
+    if mode == "dark":
+        ink = [int(plots.DARK[plots.INK][i : i + 2], 16) for i in (1, 3, 5)]
+    drawn = page.evaluate(
+        """ink => [...document.querySelectorAll(".playground canvas[role=img]")].map((canvas) => {
+            const pen = canvas.getContext("2d");
+            const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
+            const same = (i) => ink.every((c, j) => Math.abs(data[i + j] - c) < 12);
+            let found = 0;
+            for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200 && same(i)) found++;
+            return [canvas.getAttribute("aria-label").length, found];
+        })""",
+        ink,
+    )
+    assert len(drawn) == {"forecasts": 6, "cells": 2}[name]
+    for label, pixels in drawn:
+        assert label > 30
+        assert pixels > 5
+
+
+def test_the_neutral_colours_are_those_of_the_figures():
+    text = (ROOT / "book" / "assets" / "playground" / "plot.js").read_text()
+    found = dict(re.findall(r'(ink|muted|grid): (\["#\w+", "#\w+"\])', text))
+    expected = {"ink": plots.INK, "muted": plots.MUTED, "grid": plots.GRID}
+    assert {name: json.loads(pair) for name, pair in found.items()} == {
+        name: [colour, plots.DARK[colour]] for name, colour in expected.items()
+    }
+
+
+def test_without_models_or_script_a_sentence_and_the_picture_stay(site, browser):
+    text = unescape((site / "empty.html").read_text())
+    assert "The run nothing has left no models for this page: run it again." in text
+    assert 'alt="A picture that stands here' in text
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((site / "forecasts.html").as_uri())
+    assert page.locator(".playground-fallback img").count() == 2  # for light and dark
+    assert "needs JavaScript" in page.locator(".playground").inner_text()
+    context.close()
