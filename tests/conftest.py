@@ -23,6 +23,9 @@ from dynlib.dynamics.systems import Henon
 from dynlib.tokens.grid import Grid
 from workflow.experiments import Refused
 
+#: Doctests are looked for in every module, but several of this name cannot be imported as modules.
+collect_ignore_glob = ["*conftest.py"]
+
 
 @pytest.fixture(scope="session")
 def henon_states() -> np.ndarray:
