@@ -79,7 +79,7 @@ def create(folder, arguments, cost="minutes, half a GB to download without CUDA"
     sys.stdout.flush()
     _, venv = check()
     try:
-        venv.EnvBuilder(with_pip=True).create(folder)  # what is there already is kept
+        venv.EnvBuilder(symlinks=True, with_pip=True).create(folder)  # what is there is kept
     except (OSError, subprocess.CalledProcessError) as error:
         stop("The virtual environment cannot be created in %s: %s" % (folder, error))
     pip(folder, arguments, log)
