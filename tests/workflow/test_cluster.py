@@ -193,7 +193,9 @@ def test_an_interrupt_stops_the_jobs_too(clone, scheduler, number):
 
 
 #: Metrics that measure time: these alone may differ between two runs on one machine.
-TIMED = re.compile(r"_s$|_us(_|$)|_time_ratio|_train_time$|_slowdown$|_gain_batch|^fft_crossover_n_")
+TIMED = re.compile(
+    r"_s$|_us(_|$)|_time_ratio|_train_time$|_slowdown$|_gain_batch|^fft_crossover_n_"
+)
 
 
 @pytest.mark.slurm
