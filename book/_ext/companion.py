@@ -423,9 +423,13 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
         if not path.stem.endswith("-dark"):
             path.with_name(path.stem + "-dark.svg").write_text(on_dark(path.read_text()))
-    for path in Path(app.outdir).rglob("*.html"):  # the theme's arrows in the sidebar say nothing
+    for path in Path(app.outdir).rglob("*.html"):
+        # The theme's arrows in the sidebar say nothing; a list of entries that are no list items is none.
         text = path.read_text()
         named = text.replace("<summary><span", '<summary aria-label="Its pages"><span')
+        named = named.replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
         if named != text:
             path.write_text(named)
     for package, source, name in (
