@@ -424,7 +424,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         if not path.stem.endswith("-dark"):
             path.with_name(path.stem + "-dark.svg").write_text(on_dark(path.read_text()))
     for path in Path(app.outdir).rglob("*.html"):
-        # The theme's arrows in the sidebar say nothing; a list of entries that are no list items is none.
+        # The arrows of the sidebar say nothing; a list without list items is none.
         text = path.read_text()
         named = text.replace("<summary><span", '<summary aria-label="Its pages"><span')
         named = named.replace(
