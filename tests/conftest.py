@@ -16,8 +16,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 import single_node
+import torch
 
 import workflow.cluster.engine
+from dynlib import parallel
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems import Henon
 from dynlib.tokens.grid import Grid
@@ -41,6 +43,22 @@ def henon_grid(henon_states) -> Grid:
 @pytest.fixture(scope="session")
 def henon_tokens(henon_states, henon_grid) -> np.ndarray:
     return henon_grid.encode(henon_states)
+
+
+@pytest.fixture
+def one_thread():
+    """Sums are bitwise equal for equal threads only."""
+    before = torch.get_num_threads()
+    parallel.set_threads(1)
+    yield
+    parallel.set_threads(before)
+
+
+@pytest.fixture
+def artefacts_folder(tmp_path, monkeypatch) -> Path:
+    """Trained artefacts go to a folder of the test's own."""
+    monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path))
+    return tmp_path
 
 
 def absent(sentence: str) -> None:

@@ -10,19 +10,11 @@ import torch
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-from dynlib import parallel
 from dynlib.networks import leads
 from dynlib.networks.leads import LEADS, PENALTY, SPECTRAL, field, penalty, runge_kutta
 from dynlib.networks.leads_loop import LoopedLEADS, Swish
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small products are slower in two."""
-    before = torch.get_num_threads()
-    parallel.set_threads(1)
-    yield
-    parallel.set_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def generator(seed=0):

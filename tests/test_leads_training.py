@@ -8,31 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from dynlib import checkpoint, parallel
+from dynlib import checkpoint
 from dynlib.dynamics.lotka_volterra import ENVIRONMENTS, TIMES, initial_states, trajectories
 from dynlib.networks import leads_training
 from dynlib.networks.leads import LEADS, PENALTY, penalty
 from dynlib.networks.leads_loop import LoopedLEADS
 from dynlib.networks.leads_training import LeadsRecipe, rollout, train_leads
 
+pytestmark = pytest.mark.usefixtures("one_thread", "artefacts_folder")
+
 DATA = trajectories(ENVIRONMENTS[:3], initial_states(2), TIMES[:7])
 WINDOWS = LeadsRecipe(steps=(3, 5), windows=(1, 4), decay=True, marks=4)
 PUBLISHED = LeadsRecipe(steps=(8,), windows=(0,), marks=4)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums are bitwise equal for equal threads only."""
-    before = torch.get_num_threads()
-    parallel.set_threads(1)
-    yield
-    parallel.set_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def artefacts_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path))
-    return tmp_path
 
 
 def train(recipe=WINDOWS, data=DATA, dt=0.5, seed=0, **options):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynlib import checkpoint, parallel
+from dynlib import checkpoint
 from dynlib.networks import training
 from dynlib.networks.ensembles import train_all
 from dynlib.networks.ffnn import FFNN
@@ -17,19 +17,12 @@ from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.stnn import StNN
 from dynlib.networks.training import train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STRUCTURED = Architecture(branches=2)
 PLAIN = Architecture(widths=(3, 5, 5, 5, 3))
 RECIPE = Recipe(steps=12, batch_size=20, starts=2, start_steps=3, marks=4)
 PRINTED = Recipe(steps=12, batch_size=20, printed=True, marks=4)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums are bitwise equal for equal threads only."""
-    before = torch.get_num_threads()
-    parallel.set_threads(1)
-    yield
-    parallel.set_threads(before)
 
 
 def linear_pairs(count, seed):

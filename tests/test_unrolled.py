@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch.func import jacrev
 
-from dynlib import parallel
 from dynlib.networks import unrolled
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import rollout
 from dynlib.networks.training import train
 from dynlib.networks.unrolled import Unrolled, refine
+
+pytestmark = pytest.mark.usefixtures("one_thread", "artefacts_folder")
 
 STRUCTURED = Architecture(branches=3)
 PLAIN = Architecture(widths=(3, 5, 6, 5, 2))  # two coordinates and a constant
@@ -20,21 +21,6 @@ UNITS = (
     (np.array([2.0, -1.0, 4.5]), np.array([3.0, 0.5, 2.9])),
     (np.array([1.5, -0.5]), np.array([2.0, 0.7])),
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums are bitwise equal for equal threads only."""
-    before = torch.get_num_threads()
-    parallel.set_threads(1)
-    yield
-    parallel.set_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def artefacts_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path))
-    return tmp_path
 
 
 def draw(*shape, seed=0):
