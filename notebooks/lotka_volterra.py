@@ -594,38 +594,21 @@ def record_new(name: str, path: np.ndarray) -> None:
     )
 
 
-own = train_leads(
-    LeadsRecipe(
-        (new_steps // 2, new_steps - new_steps // 2),
-        (1, n_steps),
-        leads_rate,
-        decay=True,
-        rounds=1,
-    ),
-    seen,
-    dt,
-    seed,
-    shared=model,
-    device=device,
-    label="training a new environment",
+short = LeadsRecipe(
+    (new_steps // 2, new_steps - new_steps // 2),
+    (1, n_steps),
+    leads_rate,
+    decay=True,
+    rounds=1,
 )
-record_new("leads", along(own.model, unseen))
-record.metric("leads_new_train_s", own.seconds[-1], unit="s", tolerance=10.0)
-scratch = train_leads(
-    LeadsRecipe(
-        (new_steps // 2, new_steps - new_steps // 2),
-        (1, n_steps),
-        leads_rate,
-        decay=True,
-        rounds=1,
-    ),
-    seen,
-    dt,
-    seed,
-    device=device,
-    label="training it alone",
-)
-record_new("leads_alone", along(scratch.model, unseen))
+for name, shared in (("leads", model), ("leads_alone", None)):
+    own = train_leads(
+        short, seen, dt, seed, shared=shared, device=device, label=name
+    )
+    record_new(name, along(own.model, unseen))
+    record.metric(
+        f"{name}_new_train_s", own.seconds[-1], unit="s", tolerance=10.0
+    )
 
 codes = np.linspace(-1, count, 441)
 network = networks["stnn"][0].model

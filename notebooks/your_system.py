@@ -94,7 +94,8 @@ device: str = "auto"  # {auto, cpu, cuda} where networks train
 # trajectories begin. The default is Halvorsen's attractor, a flow that neither paper has.
 
 # %%
-from dynlib.dynamics.own import OwnFlow, OwnMap, from_dysts, prepared  # noqa: F401
+from dynlib.dynamics.catalogue import from_dysts
+from dynlib.dynamics.own import OwnFlow, OwnMap, prepared  # noqa: F401
 
 
 def rates(x, y, z):

@@ -9,8 +9,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from dynlib.dynamics.catalogue import from_dysts
 from dynlib.dynamics.flows import TimeMap
-from dynlib.dynamics.own import OwnFlow, OwnMap, from_dysts, prepared
+from dynlib.dynamics.own import OwnFlow, OwnMap, prepared
 from dynlib.dynamics.systems import Henon, Lorenz
 
 

@@ -220,6 +220,15 @@ def test_the_generator_decides_the_weights_in_any_precision():
         assert not torch.equal(weights_of(one), weights_of(other))
 
 
+def test_living_weights_use_every_output_unless_told():
+    model, states = StNN(4, 6, dtype=torch.float64), draw(50, 4, seed=1)
+    model.draw_alive(generator(0))
+    assert (model.diagonal_4 != 0).all()
+    assert (model(states).std(0) > 0).all()
+    model.draw_alive(generator(0), used=4)
+    assert (model.diagonal_4 != 0).all()
+
+
 @pytest.mark.parametrize("branches", [1, 2, 6])
 @pytest.mark.parametrize("seed", range(4))
 def test_living_weights_keep_padding_at_zero_for_good(branches, seed):

@@ -24,13 +24,15 @@ n_starts, horizon = 3, 30
 """
 
 VAN_DER_POL = """
-from dynlib.dynamics.own import OwnFlow, from_dysts, prepared
+from dynlib.dynamics.catalogue import from_dysts
+from dynlib.dynamics.own import OwnFlow, prepared
 yours = OwnFlow(lambda x, v: (v, (1 - x * x) * v - x), ("x", "v"), (1.0, 0.0))
 your_tau, dysts_name = 0.2, "Thomas"
 """
 DAMPED = VAN_DER_POL.replace("(1 - x * x) * v - x", "-x - v")
 FIVE = """
-from dynlib.dynamics.own import OwnFlow, from_dysts, prepared
+from dynlib.dynamics.catalogue import from_dysts
+from dynlib.dynamics.own import OwnFlow, prepared
 def lorenz96(a, b, c, d, e):
     return ((b - d) * e - a + 8, (c - e) * a - b + 8, (d - a) * b - c + 8,
             (e - b) * c - d + 8, (a - c) * d - e + 8)
@@ -38,7 +40,8 @@ yours = OwnFlow(lorenz96, "abcde", (8.0, 8.1, 8.0, 8.0, 8.0))
 your_tau, dysts_name = 0.05, "Thomas"
 """
 LOGISTIC = """
-from dynlib.dynamics.own import OwnMap, from_dysts, prepared
+from dynlib.dynamics.catalogue import from_dysts
+from dynlib.dynamics.own import OwnMap, prepared
 yours = OwnMap(lambda x: (RATE * x * (1 - x),), ("x",), (0.4,))
 your_tau, dysts_name = 1.0, "Thomas"
 """

@@ -220,6 +220,7 @@ class _Training:
         for name, weight in self.model.named_parameters():
             weight.requires_grad_(shared is None or name.startswith("own"))
         self.trajectories = torch.as_tensor(trajectories, dtype=torch.float32, device=device)
+        self._held: dict[int, tuple[Tensor, Tensor]] = {}
         learnt = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.Adam(learnt, recipe.learning_rate, fused=True)
         self.vectors = [
@@ -240,8 +241,10 @@ class _Training:
 
     def _windows(self, length: int) -> tuple[Tensor, Tensor]:
         """First states (E, B, d) and what follows (E, B, length, d) of all windows."""
-        every = self.trajectories.unfold(2, length + 1, 1).flatten(1, 2).mT  # (E, B, time, d)
-        return every[:, :, 0].contiguous(), every[:, :, 1:].contiguous()
+        if length not in self._held:
+            every = self.trajectories.unfold(2, length + 1, 1).flatten(1, 2).mT  # (E, B, time, d)
+            self._held[length] = every[:, :, 0].contiguous(), every[:, :, 1:].contiguous()
+        return self._held[length]
 
     def _published(self, step: int) -> Tensor:
         """Squared error of one trajectory of every environment, with scheduled sampling."""
@@ -264,15 +267,13 @@ class _Training:
         if not window:
             error = self._published(step)
         else:
-            first, truth = self._held.get(window) or self._held.setdefault(
-                window, self._windows(window)
-            )
+            first, truth = self._windows(window)
             error = (self.model(first, window, self.dt) - truth).square().mean()
         at = self.trajectories.flatten(1, 2)
         return error + PENALTY * penalty(self.model, at, self.vectors, self.recipe.rounds)
 
     def run(self, folder: Path, checkpoint_seconds: float) -> artefacts.Computed:
-        recipe, total, self._held = self.recipe, sum(self.recipe.steps), {}
+        recipe, total = self.recipe, sum(self.recipe.steps)
         start = saved = time.monotonic()
         step, seconds, history, path = 0, 0.0, [], []
         resumed = checkpoint.latest_step(folder)

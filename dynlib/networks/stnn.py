@@ -129,7 +129,7 @@ class StNN(nn.Module):
         signs = torch.randint(0, 2, shape, generator=generator, dtype=torch.float64) * 2 - 1
         self.bias_3.fill_(0.5)
         self.diagonal_4.copy_(6 * signs / self.branches**0.5)
-        self.diagonal_4[:, used:] = 0
+        self.diagonal_4[:, self.n if used is None else used :] = 0
         self.bias_4.copy_(-self.diagonal_4.sum(0))  # h_3 is about one at first
 
     @classmethod
