@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import fcntl
 import hashlib
 import json
 import os
@@ -23,7 +22,7 @@ from typing import Any, TextIO
 
 from dynlib.plots import DARK
 from workflow.claims import read_claims
-from workflow.execute import write_whole
+from workflow.execute import hold, write_whole
 from workflow.experiments import ROOT, Refused, Run, load
 from workflow.integrity import read_reference
 from workflow.ledger import as_csv, as_json, ledger
@@ -310,17 +309,10 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
     folder = ROOT / "build" / preset
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "book.lock").open("a") as lock:
-        for patience in range(20, -1, -1):  # a build that was killed needs a moment to die
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if patience:
-                    time.sleep(0.1)
-                    continue
-                raise Refused(
-                    f"the {preset} book is being built by another process; wait for it or stop it"
-                ) from None
+        if hold(lock, 20, 0.1) is None:
+            raise Refused(
+                f"the {preset} book is being built by another process; wait for it or stop it"
+            )
         code = 0 if allow_stale else schedule(runs, cores=cores)
         stale = {}
         for run in runs:

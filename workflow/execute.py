@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from workflow.experiments import ROOT, Refused, Run, load
 from workflow.integrity import sealed
@@ -55,24 +55,32 @@ def locked(run: Run) -> Iterator[bool]:
     path = run.folder / "locks" / f"{run.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        # A run whose scheduler was killed needs a moment to die: give it that.
-        for patience in range(LOCK_PATIENCE, -1, -1):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if patience:
-                    time.sleep(1)
-                    continue
-                file.seek(0)
-                raise Refused(
-                    f"{run.name} ({run.preset}) is being run by process {file.read().strip()}; "
-                    "wait for it or stop it"
-                ) from None
+        waited = hold(file, LOCK_PATIENCE)
+        if waited is None:
+            file.seek(0)
+            raise Refused(
+                f"{run.name} ({run.preset}) is being run by process {file.read().strip()}; "
+                "wait for it or stop it"
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield patience < LOCK_PATIENCE
+        yield waited
+
+
+def hold(file: IO, tries: int, pause: float = 1.0) -> bool | None:
+    """Lock an open file: whether it was waited for, None where it stays another's.
+
+    What was killed needs a moment to die, and is given `tries` pauses.
+    """
+    for patience in range(tries, -1, -1):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return patience < tries
+        except BlockingIOError:
+            if patience:
+                time.sleep(pause)
+    return None
 
 
 def git(*arguments: str) -> str:

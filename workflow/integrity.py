@@ -132,20 +132,22 @@ def read_reference(path: Path) -> dict[str, Any] | None:
         raise Damaged(f"{error}; bring it back: git checkout -- {shown(path)}") from None
 
 
-def damage(run: Run) -> str:
-    """What is wrong with the outputs of a run, empty where they are whole or not there.
+def examine(run: Run) -> tuple[dict[str, Any] | None, str]:
+    """The results of a run, None where they are missing or damaged, and what is wrong with it.
 
-    An executed notebook of another run than the results is not damaged but out of step.
+    The second is empty where its outputs are whole or not there. An executed notebook of another
+    run than the results is not damaged but out of step.
     """
     try:
         results = read_sound(run.results)
     except Damaged as error:
-        return str(error)
+        return None, str(error)
     if results is None or not run.executed.exists():
-        return ""
+        return results, ""
     if results["provenance"].get("notebook_sha256", "") not in ("", digest(run.executed)):
-        return f"{shown(run.executed)} is not the notebook that {shown(run.results)} came with"
-    return ""
+        sentence = f"{shown(run.executed)} is not the notebook that {shown(run.results)} came with"
+        return results, sentence
+    return results, ""
 
 
 def shown(path: Path) -> str:

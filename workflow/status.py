@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow.experiments import PRESETS, Run, load
-from workflow.integrity import Damaged, damage, read_sound
+from workflow.integrity import Damaged, examine, read_sound
 from workflow.stamps import changes, inputs, stamp
 
 
@@ -33,10 +33,11 @@ def state(run: Run) -> tuple[str, str]:
     A run is fresh when both its executed notebook and its results carry the current stamp and
     are as the run wrote them.
     """
-    current = stamp(run)
-    results = read_results(run.results)
-    notebook = executed_stamp(run.executed)
-    broken = damage(run)
+    return _judge(run, *examine(run))
+
+
+def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, str]:
+    current, notebook = stamp(run), executed_stamp(run.executed)
     sealed = results is not None and "checksum" in results["provenance"]
     if sealed and not broken and results["provenance"]["stamp"] == current == notebook:
         return "fresh", ""
@@ -56,8 +57,8 @@ def state(run: Run) -> tuple[str, str]:
 
 def readable(run: Run) -> bool:
     """Whether the outputs of a run can be shown, if only under a banner."""
-    whole = read_results(run.results) is not None and not damage(run)
-    return whole and executed_stamp(run.executed) is not None
+    results, broken = examine(run)
+    return results is not None and not broken and executed_stamp(run.executed) is not None
 
 
 def status(preset: str | None) -> str:
@@ -65,8 +66,8 @@ def status(preset: str | None) -> str:
     lines = [f"{'run':<20} {'preset':<7} {'state':<8} {'time':>8} {'size':>9}  why"]
     for name in [preset] if preset else PRESETS:
         for run in load(name):
-            condition, reason = state(run)
-            results = read_results(run.results)
+            results, broken = examine(run)
+            condition, reason = _judge(run, results, broken)
             seconds = f"{results['provenance']['wall_s']:.0f} s" if results else ""
             size = f"{run.executed.stat().st_size / 1024:.0f} kB" if run.executed.exists() else ""
             lines.append(
