@@ -73,6 +73,25 @@ def test_gradients_by_the_state_flow_through():
     torch.testing.assert_close(many, expected, rtol=0, atol=1e-11)
 
 
+def test_one_state_may_stand_in_a_transform_and_has_the_type_of_the_weights():
+    model, x = random(), draw(5, 4, seed=1)
+    fast = AssembledStNN(model)
+    torch.testing.assert_close(torch.func.vmap(fast)(x), fast(x), rtol=0, atol=1e-14)
+    one, all_ = torch.func.jacrev(fast)(x[0]), torch.func.vmap(torch.func.jacfwd(fast))(x)
+    torch.testing.assert_close(one, all_[0], rtol=0, atol=1e-14)
+    assert fast(x[:1].requires_grad_()).requires_grad
+    for states in (x.float(), x[:1].float()):
+        with pytest.raises(RuntimeError, match="dtype"):
+            fast(states)
+
+
+def test_one_state_follows_the_weights_to_another_type():
+    model, x = random(), draw(1, 4, seed=1)
+    fast = AssembledStNN(model).float()
+    assert fast(x.float()).dtype == torch.float32
+    torch.testing.assert_close(fast.double()(x), model(x).detach(), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("n", [2, 4, 16])
 def test_the_linear_layers_hold_a_hankel_operator(n):
     symbol, x = draw(2 * n - 1), draw(5, n, seed=1)

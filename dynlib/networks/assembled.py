@@ -2,6 +2,9 @@ r"""The structured network for inference: its factors multiplied out once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor, addmm, baddbmm, nn
 
@@ -21,7 +24,8 @@ class AssembledStNN(nn.Module):
     .. math:: \mathrm{relu}(D_3 h + b_3) = D_3\,\max(h, -b_3/D_3) + b_3, \qquad D_3 > 0,
 
     and where :math:`D_3 < 0` the second layer gives :math:`1 - h = \mathrm{sigmoid}(-z)`
-    instead of :math:`h = \mathrm{sigmoid}(z)`.
+    instead of :math:`h = \mathrm{sigmoid}(z)`. A single state without gradient is computed in
+    NumPy, whose calls begin sooner: at that size the calls are the cost, not the operations.
 
     Parameters
     ----------
@@ -64,9 +68,29 @@ class AssembledStNN(nn.Module):
         self.register_buffer("bias_2", bias_2.flatten().clone())
         self.register_buffer("bias_4", w["bias_4"] + fourth @ constant.flatten())
         self.register_buffer("branches", second.contiguous())
+        self._apply(lambda buffer: buffer)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> AssembledStNN:
+        """What ``to`` and its like call: the buffers may be others afterwards, so views too."""
+        super()._apply(fn, recurse)
+        w, self._single = dict(self.named_buffers()), None
+        dtype, device = w["first"].dtype, w["first"].device
+        if not self.linear and device.type == "cpu" and dtype in (torch.float32, torch.float64):
+            half = w["last"] / 2  # sigmoid(z) = (1 + tanh(z/2)) / 2
+            arrays = (
+                w["first"], w["bias_1"], w["second"] / 2, w["bias_2"] / 2, 2 * w["low"] - 1,
+                half, w["bias_4"] + half.sum(0),
+            )  # fmt: skip
+            self._single = tuple(array.numpy() for array in arrays)
+        return self
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input."""
+        if self._single and states.numel() == self.n and not states.requires_grad:
+            try:
+                return _one(states, *self._single)
+            except (RuntimeError, TypeError, ValueError):
+                pass  # another shape, type or device, or inside a transform: torch does or refuses
         if states.dim() != 2:
             return self(states.reshape(-1, states.shape[-1])).view(states.shape)
         w = self._buffers  # a lookup by attribute would take a tenth of the time
@@ -100,3 +124,20 @@ class AssembledStNN(nn.Module):
             h = baddbmm(bias, w["branches"], h.tanh_().view(p, 2 * n, -1)).sigmoid_()
             h = torch.maximum(h.view(p * n, -1), w["low"].unsqueeze(1))
         return addmm(w["bias_4"].unsqueeze(1), w["last"].T, h)
+
+
+def _one(state: Tensor, first, bias_1, second, bias_2, low, last, bias_4) -> Tensor:
+    """The map for one state, whatever its shape, in NumPy."""
+    h = state.numpy()
+    if h.dtype != first.dtype:
+        raise TypeError(f"a state of {h.dtype} for weights of {first.dtype}")
+    h = h.dot(first)
+    h += bias_1
+    np.tanh(h, out=h)
+    h = h.dot(second)
+    h += bias_2
+    np.tanh(h, out=h)
+    np.maximum(h, low, out=h)
+    h = h.dot(last)
+    h += bias_4
+    return torch.from_numpy(h)
