@@ -544,11 +544,16 @@ record.Table(
 # %%
 def in_numpy(network: FFNN) -> Callable[[torch.Tensor], torch.Tensor]:
     """The feed-forward network in NumPy, with sigmoid(z) = (1 + tanh(z/2))/2 folded in."""
-    w = {name: each.detach().numpy() for name, each in network.named_parameters()}
+    w = {
+        name: each.detach().numpy() for name, each in network.named_parameters()
+    }
     (a1, a2, a3, a4), (b1, b2, b3, b4) = (
-        [w[f"{kind}_{layer}"] for layer in (1, 2, 3, 4)] for kind in ("weight", "bias")
+        [w[f"{kind}_{layer}"] for layer in (1, 2, 3, 4)]
+        for kind in ("weight", "bias")
     )
-    a1, a2, a3, a4 = (np.ascontiguousarray(a.T) for a in (a1, a2 / 2, a3 / 2, a4))
+    a1, a2, a3, a4 = (
+        np.ascontiguousarray(a.T) for a in (a1, a2 / 2, a3 / 2, a4)
+    )
     b2, b3 = b2 / 2, b3 + a3.sum(0)
 
     def step(states: torch.Tensor) -> torch.Tensor:
