@@ -34,8 +34,9 @@ from dynlib.networks.levenberg import LevenbergMarquardt
 from dynlib.networks.released import ReleasedStNN
 from dynlib.networks.stnn import StNN
 from dynlib.operators.hankel import Hankel
-from dynlib.tokens.gpt import GPTConfig, NextTokenLoss, TokenGPT, _draw, generate
+from dynlib.tokens.gpt import GPTConfig, TokenGPT, _draw, generate
 from dynlib.tokens.grid import Grid
+from dynlib.tokens.loss import NextTokenLoss
 
 REPETITIONS = 5
 

@@ -45,7 +45,7 @@ def record_distances(
 ) -> record.Table:
     """Record how far every method's tokens are from true ones; the table.
 
-    As :func:`dynlib.tokens.report.rollouts` with the Euclidean cost alone. Where two true
+    As :func:`dynlib.token_report.rollouts` with the Euclidean cost alone. Where two true
     samples are equal, as on a short cycle, there is no scale: ratios are None, and counted in
     ``_w1_ratio_failures``.
     """

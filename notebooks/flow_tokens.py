@@ -98,6 +98,7 @@ longest_ngram: int = 6  # [4..32] longest memory of the n-grams
 import matplotlib.pyplot as plt
 import numpy as np
 from dynlib import figures, parallel, plots, record
+from dynlib import token_report as report
 from dynlib.device import resolve_device
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.lyapunov import tangent_exponents
@@ -106,20 +107,19 @@ from dynlib.dynamics.systems import Lorenz, Rossler
 from dynlib.measure.distribution import Reference
 from dynlib.measure.separation import growth_rate, mean_separation
 from dynlib.scene import Scene
-from dynlib.tokens import report
 from dynlib.tokens.generators import Generators
 from dynlib.tokens.gpt import GPTConfig, generate, next_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
 from dynlib.tokens.memory import best_order, context_curves
 from dynlib.tokens.parroting import parrot, recall
+from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.seeds import train_seeds
 from dynlib.tokens.shadowing import (
     divergence_steps,
     find_shadows,
     true_divergence_steps,
 )
-from dynlib.tokens.training import TrainingConfig
 from dynlib.tokens.windows import random_windows
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
@@ -229,7 +229,7 @@ if system == "lorenz":  # sigma and rho as the paper prints them
     )
     record.metric(
         "printed_parameters_lyapunov",
-        tangent_exponents(swapped, start[:, 0], 1000)[:, 0],
+        tangent_exponents(swapped, start[:, 0], 1000, alignment=100)[:, 0],
         over="trajectories",
         unit="nats/time",
         tolerance=0.05,
@@ -530,7 +530,8 @@ orbits = [s.continuations(time_map, grid, prompt, horizon) for s in shadows]
 asked = test[origin[:, None], begin[:, None] + np.arange(prompt)]
 
 greedy, drawn = generators.networks(asked, horizon, (0.0, 1.0))
-orders = sorted({1, 2, 3, 4, 6, 8, best} & set(range(1, longest_ngram + 1)))
+orders = {1, 2, 3, 4, 6, 8, 12, 16, best} & set(range(1, longest_ngram + 1))
+orders = sorted(orders)
 counting = {
     k: counts.shorter(k).generate(asked, horizon, temperature=0) for k in orders
 }

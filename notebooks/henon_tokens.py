@@ -89,6 +89,7 @@ products: int = 15  # [8..100] longest product of Jacobians
 import matplotlib.pyplot as plt
 import numpy as np
 from dynlib import figures, parallel, plots, record
+from dynlib import token_report as report
 from dynlib.device import resolve_device
 from dynlib.dynamics.lyapunov import (
     fit_exponent,
@@ -98,14 +99,13 @@ from dynlib.dynamics.lyapunov import (
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems import Henon
 from dynlib.measure.distribution import Reference
-from dynlib.tokens import report
 from dynlib.tokens.generators import Generators
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
 from dynlib.tokens.memory import best_order, context_curves
+from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.seeds import train_seeds
-from dynlib.tokens.training import TrainingConfig
 from dynlib.tokens.windows import windows
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle

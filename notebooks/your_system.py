@@ -116,6 +116,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from dynlib import figures, own_report, plots, record
+from dynlib import token_report as report
 from dynlib.device import resolve_device
 from dynlib.dynamics.lyapunov import tangent_exponents
 from dynlib.dynamics.pairs import pairs
@@ -132,14 +133,13 @@ from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import rollout
 from dynlib.rollout_report import COLOURS, LABELS, show_row
 from dynlib.scene import Scene
-from dynlib.tokens import report
 from dynlib.tokens.gpt import GPTConfig, generate
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
 from dynlib.tokens.memory import best_order, context_curves
 from dynlib.tokens.parroting import recall
+from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.seeds import train_seeds
-from dynlib.tokens.training import TrainingConfig
 
 plots.use_style()
 record.clear()

@@ -8,16 +8,16 @@ import torch
 from torch.nn import functional as F
 
 from dynlib import record
+from dynlib import token_report as report
 from dynlib.measure.distribution import Reference
 from dynlib.measure.transport import token_distance
-from dynlib.tokens import report
 from dynlib.tokens.generators import Generators
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, generate
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
 from dynlib.tokens.memory import best_order, chain_scores, context_curves
 from dynlib.tokens.parroting import parrot, recall
-from dynlib.tokens.training import Trained
+from dynlib.tokens.recipes import Trained
 from dynlib.tokens.windows import windows
 
 CONTEXT = 8

@@ -10,13 +10,13 @@ from transformers.activations import ACT2FN
 
 from dynlib.tokens.gpt import (
     GPTConfig,
-    NextTokenLoss,
     TokenGPT,
     _draw,
     generate,
     log_probabilities,
     next_probabilities,
 )
+from dynlib.tokens.loss import NextTokenLoss
 
 SMALL = {"vocabulary": 11, "layers": 2, "heads": 2, "width": 16, "context": 8}
 CELLS = np.stack(np.unravel_index(np.arange(11), (4, 4)), axis=-1)

@@ -15,8 +15,9 @@ from dynlib import checkpoint
 from dynlib.device import resolve_device
 from dynlib.tokens import training
 from dynlib.tokens.gpt import GPTConfig
+from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.seeds import train_seeds
-from dynlib.tokens.training import TrainingConfig, train
+from dynlib.tokens.training import train
 from dynlib.tokens.windows import random_windows, windows
 
 MODEL = GPTConfig(vocabulary=6, layers=1, heads=2, width=16, context=8, dropout=0.1)

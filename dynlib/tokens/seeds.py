@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from dynlib import checkpoint, parallel
+from dynlib import artefacts, checkpoint, parallel
 from dynlib.device import resolve_device
 from dynlib.tokens.gpt import GPTConfig
-from dynlib.tokens.training import Trained, TrainingConfig, train
+from dynlib.tokens.recipes import Trained, TrainingConfig
+from dynlib.tokens.training import train
 
 
 def train_seeds(
@@ -47,14 +47,13 @@ def train_seeds(
         In the order of the seeds.
     """
     device = resolve_device(device)
-    data = hashlib.sha256()
-    for array in (trajectories, cells, np.empty(0) if validation is None else validation):
-        data.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
+    held_out = np.empty(0) if validation is None else validation
+    data = artefacts.digest(trajectories, cells, held_out)
     jobs = []
     for seed in seeds:
         seeded = dataclasses.replace(config, seed=seed)
         parameters = {
-            "data": data.hexdigest(),
+            "data": data,
             "model": dataclasses.asdict(model_config),
             "training": dataclasses.asdict(seeded),
             "device": device,

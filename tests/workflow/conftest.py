@@ -48,7 +48,7 @@ import numpy as np
 from dynlib import record
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.seeds import train_seeds
-from dynlib.tokens.training import TrainingConfig
+from dynlib.tokens.recipes import TrainingConfig
 
 tokens = (np.arange(200)[None] + np.arange(4)[:, None]) % 6
 model = GPTConfig(vocabulary=6, layers=1, heads=2, width=16, context=8)

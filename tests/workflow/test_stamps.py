@@ -42,13 +42,8 @@ def test_rooms_import_only_from_rooms_above():
             below = shared[shared.index(room) + 1 :] if room in shared else []
             closed = {*below, *methods} - {room}  # nor sideways into another method's room
             assert not [n for n in names if n.split(".")[1:2] and n.split(".")[1] in closed], path
-            if f"{room}.{path.stem}" != "tokens.report":  # whose concern is the record itself
-                assert "dynlib.record" not in names, path
-                assert "dynlib.plots" not in names, path
-    users = [path.name for path in (sources.PACKAGE / "tokens").glob("*.py")
-             if "dynlib.tokens.report" in sources.closure([f"dynlib.tokens.{path.stem}"])
-             and path.stem != "__init__"]  # fmt: skip
-    assert users == ["report.py"]
+            assert "dynlib.record" not in names, path
+            assert "dynlib.plots" not in names, path
 
 
 def test_a_stamp_is_a_function_of_its_inputs():

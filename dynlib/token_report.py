@@ -14,7 +14,7 @@ from dynlib.tokens.gpt import TokenGPT, log_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
 from dynlib.tokens.memory import chain_scores
-from dynlib.tokens.training import Trained
+from dynlib.tokens.recipes import Trained
 from dynlib.tokens.windows import windows
 
 
