@@ -246,8 +246,11 @@ class _Training:
             self._held[length] = every[:, :, 0].contiguous(), every[:, :, 1:].contiguous()
         return self._held[length]
 
-    def _published(self, step: int) -> Tensor:
-        """Squared error of one trajectory of every environment, with scheduled sampling."""
+    def _published(self, step: int) -> tuple[Tensor, Tensor]:
+        """Squared error of one trajectory of every environment, with scheduled sampling.
+
+        And the points of these trajectories (E, B, d).
+        """
         rng = np.random.default_rng([self.seed, step])
         one = self.trajectories[:, rng.integers(self.trajectories.shape[1])][:, None]
         times = one.shape[2]
@@ -260,16 +263,16 @@ class _Training:
         for k, (start, length) in enumerate(zip(first, lengths, strict=True)):
             truth = one[:, 0, start + 1 : start + length + 1]
             total = total + (followed[:, k, :length] - truth).square().sum()
-        return total / one.numel()  # the first state counts, with no error
+        return total / one.numel(), one.flatten(1, 2)  # the first state counts, with no error
 
     def _loss(self, step: int) -> Tensor:
         window = self._phase(step)
         if not window:
-            error = self._published(step)
+            error, at = self._published(step)
         else:
             first, truth = self._windows(window)
             error = (self.model(first, window, self.dt) - truth).square().mean()
-        at = self.trajectories.flatten(1, 2)
+            at = self.trajectories.flatten(1, 2)
         return error + PENALTY * penalty(self.model, at, self.vectors, self.recipe.rounds)
 
     def run(self, folder: Path, checkpoint_seconds: float) -> artefacts.Computed:
