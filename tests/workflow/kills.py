@@ -25,8 +25,10 @@ TARGETS = {
     "notebook's process": re.compile(r"-m workflow\.execute\b"),
     "kernel": re.compile(r"ipykernel_launcher"),
 }
-#: Metrics that measure the machine, and what is computed from such.
-TIMES = re.compile(r"(_s|_us|_per_s)$|time_ratio|crossover_n")
+#: Metrics that measure time: these alone may differ between two runs on one machine.
+TIMED = re.compile(
+    r"_s$|_us(_|$)|_time_ratio|_train_time$|_slowdown$|_gain_batch|^fft_crossover_n_"
+)
 
 
 def descendants(pid: int) -> dict[int, str]:
@@ -73,7 +75,7 @@ def metrics(root: Path) -> dict[str, object]:
         content = json.loads(path.read_text())
         found[f"{path.stem}: parameters"] = content["parameters"]
         for name, entry in content["metrics"].items():
-            if not TIMES.search(name):
+            if not TIMED.search(name):
                 kept = ("value", "low", "high", "samples")
                 found[f"{path.stem}: {name}"] = [entry[key] for key in kept]
     return found

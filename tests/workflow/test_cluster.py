@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from kills import TIMED
 
 from workflow.cluster import engine
 from workflow.execute import locked
@@ -190,12 +191,6 @@ def test_an_interrupt_stops_the_jobs_too(clone, scheduler, number):
     assert "Traceback" not in output
     until(lambda: not progress.exists(), 20)
     assert not (clone.root / "build/smoke/results/tiny.json").exists()
-
-
-#: Metrics that measure time: these alone may differ between two runs on one machine.
-TIMED = re.compile(
-    r"_s$|_us(_|$)|_time_ratio|_train_time$|_slowdown$|_gain_batch|^fft_crossover_n_"
-)
 
 
 @pytest.mark.slurm
