@@ -30,7 +30,7 @@ links: setup
 	@$(WORKFLOW) links --preset "$$PRESET"
 
 test: setup
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup
 
 test-slurm: setup setup-cluster
 	@$(VENV)/bin/python -m pytest -m slurm

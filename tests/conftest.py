@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # two tests at a time, with a thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 import single_node
@@ -25,8 +28,21 @@ from dynlib.dynamics.systems import Henon
 from dynlib.tokens.grid import Grid
 from workflow.experiments import Refused
 
+ROOT = Path(__file__).resolve().parents[1]
+
 #: Doctests are looked for in every module, but several of this name cannot be imported as modules.
 collect_ignore_glob = ["*conftest.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run two at a time, those of a module stay together, and those of the book do.
+
+    A module's tests share fixtures; those of the book, and of the project, this clone's files.
+    """
+    for item in items:
+        path = item.path.relative_to(ROOT)
+        shared = path.is_relative_to("tests/book") or path.name == "test_project.py"
+        item.add_marker(pytest.mark.xdist_group("clone" if shared else str(path)))
 
 
 @pytest.fixture(scope="session")

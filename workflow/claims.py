@@ -35,6 +35,11 @@ class Claim:
     note: str
 
     @property
+    def reading(self) -> bool:
+        """Whether it is our reading of what a paper implies or leaves out, and says so."""
+        return bool(re.search(r"\bour reading\b|^What it leaves out", self.claim, re.I))
+
+    @property
     def metrics(self) -> list[tuple[str, str]]:
         """(run, metric) pairs that the criterion and the condition name."""
         text = f"{self.criterion} {self.condition}"

@@ -86,7 +86,12 @@ def as_json(entries: list[Entry], preset: str) -> str:
     """The ledger as JSON: preset, counts of verdicts a paper, claims."""
     claims = [
         asdict(each.claim)
-        | {"verdict": each.verdict, "kind": each.kind, "ours": [asdict(one) for one in each.ours]}
+        | {
+            "reading": each.claim.reading,
+            "verdict": each.verdict,
+            "kind": each.kind,
+            "ours": [asdict(one) for one in each.ours],
+        }
         for each in entries
     ]
     content = {"preset": preset, "counts": counts(entries), "claims": claims}

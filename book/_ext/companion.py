@@ -8,6 +8,7 @@ page, so that no page can keep an old number.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -274,8 +275,12 @@ class LedgerSummary(SphinxDirective):
             f'<th scope="col"><span class="verdict-{each.replace(" ", "-")}"></span>{each}</th>'
             for each in VERDICTS
         )
-        rows = []
-        for paper, row in counts(entries(self.env)).items():
+        rows, all_ = [], entries(self.env)
+        for paper, reading in itertools.product(PAPERS, (False, True)):
+            chosen = [each for each in all_ if each.claim.reading == reading]
+            row = counts(chosen).get(paper)
+            if row is None:
+                continue
             cells = "".join(f"<td>{row[each]}</td>" for each in VERDICTS)
             bar = "".join(
                 f'<span class="verdict-{each.replace(" ", "-")}" style="flex-grow:{row[each]}">'
@@ -283,10 +288,11 @@ class LedgerSummary(SphinxDirective):
                 for each in VERDICTS
                 if row[each]
             )
+            whose = "our readings" if reading else "as stated"
             rows.append(
-                f'<tr><th scope="row">{PAPERS[paper][0]}</th><td>{sum(row.values())}</td>{cells}'
-                f'</tr><tr aria-hidden="true"><td colspan="6"><div class="ledger-bar">{bar}</div>'
-                "</td></tr>"
+                f'<tr><th scope="row">{PAPERS[paper][0]}, {whose}</th><td>{sum(row.values())}</td>'
+                f'{cells}</tr><tr aria-hidden="true"><td colspan="6"><div class="ledger-bar">{bar}'
+                "</div></td></tr>"
             )
         table = (
             '<div class="pst-scrollable-table-container"><table class="table ledger-summary">'

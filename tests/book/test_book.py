@@ -101,48 +101,16 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
 
 def test_stale_and_missing_runs_can_be_rendered_under_a_banner(copied):
     (copied / "build/smoke/results/henon_tokens.json").unlink()
-    make(copied, "--allow-stale")
-    assert "has not been made" in (copied / "build/smoke/html/runs/henon_tokens.html").read_text()
-    shutil.copy(ROOT / "build/smoke/results/henon_tokens.json", copied / "build/smoke/results")
-    source = copied / "notebooks" / "henon_tokens.py"
+    source = copied / "notebooks" / "hankel_operator.py"
     source.write_text(source.read_text() + "\n\n# %%\nprint('new cell')\n")
     make(copied, "--allow-stale")
-    text = (copied / "build/smoke/html/runs/henon_tokens.html").read_text()
-    assert "This page is out of date" in text
-    assert "new cell" not in text
-
-
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 380])
-def test_pages_ask_nothing_of_the_network_and_raise_no_error(book, pages, browser, mode, width):
-    context = browser.new_context(
-        color_scheme=mode, viewport={"width": width, "height": 900}, offline=True
+    missing, stale = (
+        (copied / f"build/smoke/html/runs/{name}.html").read_text()
+        for name in ("henon_tokens", "hankel_operator")
     )
-    problems = []
-    page = context.new_page()
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("requestfailed", lambda request: problems.append(f"failed {request.url}"))
-    page.on(
-        "console",
-        lambda message: problems.append(message.text) if message.type == "error" else None,
-    )
-    page.on(
-        "request",
-        lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else problems.append(r.url),
-    )
-    for name in pages:
-        page.goto((book / f"{name}.html").as_uri())
-        page.wait_for_load_state("load")
-        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert overflow <= 0, f"{name} scrolls sideways by {overflow} px at {width} px"
-        assert page.evaluate("document.documentElement.dataset.theme") == mode
-        visible = f"document.querySelectorAll('figcaption, img.ground-{mode}')"
-        hidden = page.evaluate(
-            f"[...{visible}].filter(e => e.offsetHeight === 0 && !e.closest('details')).length"
-        )
-        assert hidden == 0, f"{name}: {hidden} captions or figures are invisible in {mode} mode"
-        assert not problems, f"{name}: {problems}"
-    context.close()
+    assert "has not been made" in missing
+    assert "This page is out of date" in stale
+    assert "new cell" not in stale
 
 
 def test_equations_are_drawn_from_the_book_itself(book, browser):

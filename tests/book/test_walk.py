@@ -126,22 +126,6 @@ def test_the_dark_mode_that_a_reader_chose_holds_on_the_next_page(book, browser)
     context.close()
 
 
-def test_pages_are_under_3_megabytes(book, pages, browser):
-    """A page and its figures; scripts and styles are the same for all, and come once."""
-    page = browser.new_page()
-    loaded: set[str] = set()
-    page.on("requestfinished", lambda request: loaded.add(request.url))
-    for name in pages:
-        loaded.clear()
-        page.goto((book / f"{name}.html").as_uri())
-        page.wait_for_load_state("networkidle")
-        paths = {Path(unquote(urlparse(url).path)) for url in loaded if url.startswith("file:")}
-        assert book / f"{name}.html" in paths
-        size = sum(path.stat().st_size for path in paths if "_static" not in path.parts)
-        assert size < 3e6, f"{name} weighs {size / 1e6:.1f} MB"
-    page.close()
-
-
 def test_links_of_every_page_lead_to_files_in_the_repository(book, pages):
     base = re.escape(yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"])
     for name in pages:
@@ -198,20 +182,65 @@ def test_on_paper_every_page_is_there_once_and_links_stay_inside(book, pages):
     assert not soup.select("script[src*=theme], .cell_input, button")
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-def test_axe_finds_nothing_serious(book, pages, browser, axe, mode):
-    """On every page; in the dark colours alone differ."""
-    page = browser.new_page(color_scheme=mode)
+@pytest.mark.parametrize(("mode", "widths"), [("light", (1280, 380)), ("dark", (380, 1280))])
+def test_every_page_is_whole_light_and_fair(book, pages, browser, axe, mode, widths):
+    """Opened at one width, then narrowed or widened; without a network.
+
+    No error and no failed or outer request; nothing scrolls sideways, no figure is invisible; a
+    page and its figures weigh under 3 MB (scripts and styles are the same for all, and come
+    once); axe finds nothing serious (in the dark, colours alone differ).
+    """
+    context = browser.new_context(
+        color_scheme=mode, viewport={"width": widths[0], "height": 900}, offline=True
+    )
+    page = context.new_page()
+    found: list[str] = []
+    loaded: set[str] = set()
+    page.on("pageerror", lambda error: found.append(f"{page.url}: {error}"))
+    page.on("requestfailed", lambda request: found.append(f"{page.url}: failed {request.url}"))
+    page.on("requestfinished", lambda request: loaded.add(request.url))
+    page.on(
+        "console",
+        lambda message: (
+            found.append(f"{page.url}: {message.text}") if message.type == "error" else None
+        ),
+    )
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith(("file:", "data:", "blob:"))
+            else found.append(f"{page.url} asks for {request.url}")
+        ),
+    )
     rules = "{runOnly: ['color-contrast'], " if mode == "dark" else "{"
-    found = []
+    images = f"document.querySelectorAll('figcaption, img.ground-{mode}')"
     for name in pages:
+        loaded.clear()
+        page.set_viewport_size({"width": widths[0], "height": 900})
         page.goto((book / f"{name}.html").as_uri())
         page.wait_for_load_state("load")
+        assert page.evaluate("document.documentElement.dataset.theme") == mode
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": 900})
+            overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            if overflow > 0:
+                found.append(f"{name} scrolls sideways by {overflow} px at {width} px")
+            hidden = page.evaluate(
+                f"[...{images}].filter(e => e.offsetHeight === 0 && !e.closest('details')).length"
+            )
+            if hidden:
+                found.append(f"{name}: {hidden} captions or figures are invisible at {width} px")
         page.evaluate(axe)
         report = page.evaluate(f"axe.run(document, {rules}resultTypes: ['violations']}})")
         for problem in report["violations"]:
             if problem["impact"] in ("serious", "critical"):
                 places = [node["html"][:160] for node in problem["nodes"]]
                 found.append(f"{name}: {problem['id']} ({len(places)} times): {places[0]}")
-    page.close()
+        paths = {Path(unquote(urlparse(url).path)) for url in loaded if url.startswith("file:")}
+        assert book / f"{name}.html" in paths
+        size = sum(path.stat().st_size for path in paths if "_static" not in path.parts)
+        if size >= 3e6:
+            found.append(f"{name} weighs {size / 1e6:.1f} MB")
+    context.close()
     assert not found, "\n".join(found)

@@ -97,7 +97,7 @@ tiny:
   needs: []
   presets:
     smoke: {cores: 1, parameters: {}}
-    cpu: {cores: 1, parameters: {steps: 1500}}
+    cpu: {cores: 1, parameters: {steps: 600}}
     paper: {cores: 1, parameters: {steps: 9}}
 plain:
   notebook: plain
