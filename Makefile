@@ -63,7 +63,7 @@ pairs readme: setup
 	@$(WORKFLOW) $@
 
 lint: setup
-	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
 format: setup
 	@$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
