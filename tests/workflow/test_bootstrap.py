@@ -96,6 +96,13 @@ def test_what_pip_says_ends_in_one_sentence(root, capsys, said, words):
     assert text.count("\n") == 1
 
 
+def test_an_index_that_does_not_answer_is_told_apart_from_a_package_that_is_missing(root, capsys):
+    fake_python(root / "venv", 'echo "ERROR: No matching distribution found for x==1"\nexit 1')
+    with pytest.raises(SystemExit):
+        bootstrap.pip(str(root / "venv"), ["x"], str(root / "log"))
+    assert capsys.readouterr().err.startswith("No package index can be reached")
+
+
 def test_pip_that_succeeds_says_nothing(root, capsys):
     fake_python(root / "venv", 'echo "$@"')
     bootstrap.pip(str(root / "venv"), ["-e", "."], str(root / "log"))

@@ -9,7 +9,8 @@ from workflow import pdf
 from workflow.experiments import Refused
 
 PAGE = """<html><head><title>x</title>
-<script>window.MathJax = {{startup: {{promise: Promise.resolve()}}}}</script></head>
+<script>window.MathJax = {{startup: {{promise: Promise.resolve()}}}}</script>
+<link rel="next" href="x"><script data-cfasync="false">theme()</script></head>
 <body><article class="bd-article"><h1 id="top">{title}</h1>{body}</article></body></html>
 """
 
@@ -26,7 +27,7 @@ def html(tmp_path, monkeypatch) -> Path:
     )
     link = '<a href="part/one.html#top">on</a><a href="genindex.html">index</a>'
     (html / "index.html").write_text(PAGE.format(title="Home", body=link))
-    body = '<details><p>folded</p></details><a href="https://example.org">out</a>'
+    body = '<button>copy</button><img src="../a.svg"><details><p>folded</p></details><a href="https://example.org">out</a>'
     (html / "part" / "one.html").write_text(PAGE.format(title="Chapter", body=body))
     monkeypatch.setattr(pdf, "ROOT", tmp_path)
     return html
@@ -49,6 +50,9 @@ def test_links_between_pages_become_links_within(html):
     assert "genindex" not in text
     assert 'href="https://example.org"' in text
     assert '<details open="">' in text
+    assert '<img src="a.svg"/>' in text
+    for gone in ("<button", 'rel="next"', "theme()"):
+        assert gone not in text
     assert "<title>A title</title>" in text
 
 
