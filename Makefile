@@ -17,7 +17,7 @@ override GRID := $(value GRID)
 export RUN PRESET FILE PROFILE NOTEBOOK GRID
 export PYTHONUNBUFFERED = 1
 
-.PHONY: book pdf links test test-slurm run cluster sweep status verify accept bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
+.PHONY: book pdf links test test-slurm coverage run cluster sweep status verify accept bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
 .DEFAULT_GOAL := book
 
 book: setup
@@ -34,6 +34,9 @@ test: setup
 
 test-slurm: setup setup-cluster
 	@$(VENV)/bin/python -m pytest -m slurm
+
+coverage: setup
+	@rm -rf build/coverage; $(VENV)/bin/coverage run -m pytest; code=$$?; $(VENV)/bin/coverage combine -q && $(VENV)/bin/coverage report && exit $$code
 
 run: setup
 	@set -f; $(WORKFLOW) run $$RUN --preset "$$PRESET" $(if $(FORCE),--force)
@@ -63,7 +66,7 @@ pairs readme: setup
 	@$(WORKFLOW) $@
 
 lint: setup
-	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
 format: setup
 	@$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .

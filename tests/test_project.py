@@ -122,3 +122,11 @@ def test_no_executable_statement_asserts_outside_tests():
     for folder in ("dynlib", "workflow"):
         for path in (ROOT / folder).rglob("*.py"):
             assert not re.search(r"^\s*assert ", path.read_text(), re.M), path
+
+
+@pytest.mark.slow
+def test_types_of_the_library_and_the_machinery_are_sound():
+    done = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    checked = int(re.search(r"no issues found in (\d+) source files", done.stdout)[1])
+    assert checked >= sum(len([*(ROOT / each).rglob("*.py")]) for each in ("dynlib", "workflow"))

@@ -18,7 +18,6 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from workflow.execute import git, locked, write_whole
 from workflow.experiments import Refused, Run, load
@@ -155,7 +154,7 @@ def read_bundle(file: Path) -> tuple[str, dict[str, bytes]]:
     return preset, members
 
 
-def _members(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
+def _members(stream: io.BufferedIOBase) -> Iterator[tuple[str, bytes]]:
     """Names and contents, read header by header: plain files only, no extensions, no surprises.
 
     ``tarfile`` itself would follow extension headers before we could look at them.

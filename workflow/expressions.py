@@ -35,7 +35,9 @@ def check(text: str, names: Collection[str]) -> None:
         if isinstance(node, ast.Constant):
             wrong = type(node.value) not in (int, float)
         if isinstance(node, ast.Call):
-            wrong = not isinstance(node.func, ast.Name) or len(node.args) != 1 or node.keywords
+            wrong = (
+                not isinstance(node.func, ast.Name) or len(node.args) != 1 or bool(node.keywords)
+            )
         if wrong:
             raise Refused(f"{text!r} uses {ast.unparse(node)!r}, which is not allowed")
     if not isinstance(tree.body, (ast.Compare, ast.BoolOp)):
@@ -60,7 +62,7 @@ def is_true(text: str, values: Mapping[str, float]) -> bool:
 def _value(node: ast.expr, values: Mapping[str, float]) -> float:
     """The value of a checked expression."""
     match node:
-        case ast.Constant(value=number):
+        case ast.Constant(value=int() | float() as number):
             return number
         case ast.Name(id=name):
             return values[name]
@@ -74,9 +76,9 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> float:
             return (all if isinstance(op, ast.And) else any)(_value(p, values) for p in parts)
         case ast.Compare(left=left, ops=ops, comparators=rights):
             before = _value(left, values)
-            for op, right in zip(ops, rights, strict=True):
+            for sign, right in zip(ops, rights, strict=True):
                 after = _value(right, values)
-                if not OPERATORS[type(op)](before, after):
+                if not OPERATORS[type(sign)](before, after):
                     return False  # what follows is not evaluated, as in Python
                 before = after
             return True

@@ -18,7 +18,7 @@ from workflow.experiments import ROOT, Refused, Run
 #: What an entry of the metrics holds, beside its value.
 NUMBERS = ("value", "low", "high", "level")
 ENTRY = {*NUMBERS, "n", "over", "samples", "unit", "tolerance"}
-FACTS = {
+FACTS: dict[str, type | tuple[type, ...]] = {
     "stamp": str, "dirty": bool, "started": str, "wall_s": (int, float), "cpu_s": (int, float),
     "peak_rss_mb": (int, float), "machine": dict, "python": str, "versions": dict, "inputs": dict,
 }  # fmt: skip

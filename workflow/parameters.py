@@ -22,7 +22,7 @@ from typing import Any
 
 from workflow.expressions import Refused
 
-TYPES = {"int": int, "float": float, "str": str, "bool": bool}
+TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 LARGEST = 2**63 - 1  #: what numpy and torch can hold as a whole number
 
 
@@ -109,6 +109,8 @@ def parse_parameters(source: str, where: str) -> dict[str, Parameter]:
             if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
                 raise ValueError("no annotated assignment")
             kind = ast.unparse(node.annotation)
+            if node.value is None:
+                raise ValueError("no default")
             default = ast.literal_eval(node.value)
             if kind not in TYPES:
                 raise ValueError(f"type {kind} is none of {', '.join(TYPES)}")

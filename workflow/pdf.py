@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from workflow.experiments import PRESETS, ROOT, Refused
+
+if TYPE_CHECKING:
+    from bs4 import Tag
 
 #: What has no place on paper: buttons, code of notebooks, scenes that turn, the filter.
 DROPPED = (
@@ -42,23 +45,34 @@ def anchor(page: str, name: str = "") -> str:
     return f"{page.replace('/', '-')}--{name}" if name else page.replace("/", "-")
 
 
-def article(html: Path, page: str, pages: set[str]) -> Any:
+def first(document: Tag, selector: str) -> Tag:
+    """The first element of a page that a CSS selector finds."""
+    found = document.select_one(selector)
+    if found is None:
+        raise Refused(
+            f"a page of the rendered book has no {selector}; delete the preset's folder html and "
+            "make the book again"
+        )
+    return found
+
+
+def article(html: Path, page: str, pages: set[str]) -> Tag:
     """The text of a page, its names and links made to fit the joined document."""
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup((html / f"{page}.html").read_text(), "html.parser")
-    text = soup.select_one("article.bd-article")
+    text = first(soup, "article.bd-article")
     for each in text.select(DROPPED):
         each.decompose()
     for each in text.select("details"):
         each["open"] = ""
     for each in text.select("[id]"):
-        each["id"] = anchor(page, each["id"])
+        each["id"] = anchor(page, str(each["id"]))
     folder = PurePosixPath(page).parent
     for each in text.select("[src]"):
-        each["src"] = os.path.normpath(folder / each["src"])
+        each["src"] = os.path.normpath(folder / str(each["src"]))
     for each in text.select("a[href]"):
-        target, _, name = each["href"].partition("#")
+        target, _, name = str(each["href"]).partition("#")
         if ":" in target:
             continue
         target = os.path.normpath(folder / target).removesuffix(".html") if target else page
@@ -78,14 +92,14 @@ def joined(html: Path, toc: dict[str, Any], title: str, note: str) -> str:
     parts = chapters(toc)
     pages = {page for page, _ in parts}
     soup = BeautifulSoup((html / f"{toc['root']}.html").read_text(), "html.parser")
-    head = soup.head
+    head, root = first(soup, "head"), first(soup, "html")
     for each in head.select('link[rel~="preload"], link[rel~="next"], script[src*="theme"]'):
         each.decompose()
-    soup.html["data-theme"] = soup.html["data-mode"] = "light"
+    root["data-theme"] = root["data-mode"] = "light"
     for each in head.select("script[data-cfasync]"):  # it would ask for the reader's theme
         each.decompose()
     head.append(soup.new_tag("link", rel="stylesheet", href="_static/print.css"))
-    soup.title.string = title
+    first(head, "title").string = title
     body = soup.new_tag("body")
     cover = BeautifulSoup(f'<div class="cover"><p>{title}</p><p>{note}</p></div>', "html.parser")
     body.append(cover)
@@ -93,7 +107,7 @@ def joined(html: Path, toc: dict[str, Any], title: str, note: str) -> str:
         if caption:
             body.append(BeautifulSoup(f'<p class="part">{caption}</p>', "html.parser"))
         body.append(article(html, page, pages))
-    soup.body.replace_with(body)
+    first(soup, "body").replace_with(body)
     return str(soup)
 
 

@@ -57,7 +57,7 @@ def verify(preset: str, names: list[str]) -> tuple[str, int]:
             lines.append(f"{run.name}: not run yet; {again}")
         elif condition != "fresh":
             lines.append(f"{run.name}: the run is {condition} ({reason}); run it again: {again}")
-        if condition != "fresh" or reference is None:
+        if condition != "fresh" or fresh is None or reference is None:
             code = 1
             continue
         rows = compare(fresh, reference)
@@ -84,10 +84,10 @@ def accept(preset: str, names: list[str]) -> str:
     """
     lines = []
     for run in load(preset, names or None):
-        condition, reason = state(run)
-        if condition != "fresh":
-            raise Refused(f"{run.name} ({preset}) is {condition} {reason}; run it first")
         results = read_results(run.results)
+        condition, reason = state(run)
+        if condition != "fresh" or results is None:
+            raise Refused(f"{run.name} ({preset}) is {condition} {reason}; run it first")
         if results["provenance"]["dirty"]:
             raise Refused(
                 f"{run.name} ({preset}) was run from a tree with uncommitted changes; commit them "

@@ -126,9 +126,10 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
     total = max(1, cores or os.cpu_count() or 1)
     waiting = list(to_do(runs, force=force))
     jobs: list[Job] = []
-    outcome, broken = DONE, set()
+    broken: set[str] = set()
+    outcome = DONE
 
-    def interrupt(*_) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGTERM, interrupt)

@@ -38,13 +38,14 @@ def state(run: Run) -> tuple[str, str]:
 
 def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, str]:
     current, notebook = stamp(run), executed_stamp(run.executed)
-    sealed = results is not None and "checksum" in results["provenance"]
-    if sealed and not broken and results["provenance"]["stamp"] == current == notebook:
+    facts = {} if results is None else results["provenance"]
+    sealed = "checksum" in facts
+    if sealed and not broken and facts["stamp"] == current == notebook:
         return "fresh", ""
     if (run.folder / "failed" / f"{run.name}.ipynb").exists():
         place = f"see {run.folder.name}/failed/{run.name}.ipynb"
         return "failed", f"{place}; {broken}" if broken else place
-    if results is not None and notebook is not None and notebook != results["provenance"]["stamp"]:
+    if results is not None and notebook is not None and notebook != facts["stamp"]:
         return "stale", "the notebook and its results are of different runs"
     if broken:
         return "damaged", f"{broken}; the next run makes it anew"
@@ -52,7 +53,7 @@ def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, 
         return "missing", ""
     if not sealed:
         return "stale", "its results carry no checksum, as those of an older version of the runner"
-    return "stale", "changed: " + changes(results["provenance"].get("inputs", {}), inputs(run))
+    return "stale", "changed: " + changes(facts.get("inputs", {}), inputs(run))
 
 
 def readable(run: Run) -> bool:

@@ -88,10 +88,10 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
         return DONE
     content = json.dumps({"jobs": plan(jobs)}, indent=1) + "\n"
     if dry_run:
-        with tempfile.TemporaryDirectory(prefix="plan-") as folder:
-            write_whole(Path(folder) / "plan.json", content)
+        with tempfile.TemporaryDirectory(prefix="plan-") as scratch:
+            write_whole(Path(scratch) / "plan.json", content)
             cores = str(max(run.cores for run in jobs))
-            code = call(engine, options, Path(folder), "--dry-run", "--cores", cores)
+            code = call(engine, options, Path(scratch), "--dry-run", "--cores", cores)
             return FAILED if code else DONE
     preset = runs[0].preset.split("+")[0]
     stamp = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
@@ -142,7 +142,7 @@ def call(engine: Path, options: Path, folder: Path, *arguments: str) -> int:
         start_new_session=True,  # Ctrl-C reaches this process alone, which tells the rest
     )  # fmt: skip
 
-    def interrupt(*_) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGTERM, interrupt)
