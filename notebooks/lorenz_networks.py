@@ -537,8 +537,8 @@ record.Table(
 #
 # Microseconds of one evaluation on one core, float32, without gradients: *as released*, branch by
 # branch; *factors each time*, as our network computes while it learns; *assembled*, the factors
-# multiplied out once; and the feed-forward network. A single state passes the assembled network
-# in NumPy, whose calls cost less than torch's: so the feed-forward network is timed that way too.
+# multiplied out once; and the feed-forward network. Few states pass the assembled network in
+# NumPy, whose calls cost less than torch's: so the feed-forward network is timed that way too.
 
 
 # %%

@@ -12,6 +12,9 @@ from dynlib.networks.stnn import StNN
 
 #: From so many states on, one product a branch is faster than one product with zeros in it.
 MANY = 256
+#: Up to so many states NumPy is faster than torch, if the second layers make a matrix of so many
+#: entries at most, most of which are zero.
+FEW, SMALL = 4096, 2**14
 
 
 class AssembledStNN(nn.Module):
@@ -24,8 +27,9 @@ class AssembledStNN(nn.Module):
     .. math:: \mathrm{relu}(D_3 h + b_3) = D_3\,\max(h, -b_3/D_3) + b_3, \qquad D_3 > 0,
 
     and where :math:`D_3 < 0` the second layer gives :math:`1 - h = \mathrm{sigmoid}(-z)`
-    instead of :math:`h = \mathrm{sigmoid}(z)`. A single state without gradient is computed in
-    NumPy, whose calls begin sooner: at that size the calls are the cost, not the operations.
+    instead of :math:`h = \mathrm{sigmoid}(z)`. On a CPU, without gradient, up to some thousands of
+    states are computed in NumPy, whose calls begin sooner: for few states the calls are the cost,
+    not the operations.
 
     Parameters
     ----------
@@ -73,22 +77,25 @@ class AssembledStNN(nn.Module):
     def _apply(self, fn: Callable, recurse: bool = True) -> AssembledStNN:
         """What ``to`` and its like call: the buffers may be others afterwards, so views too."""
         super()._apply(fn, recurse)
-        w, self._single = dict(self.named_buffers()), None
-        dtype, device = w["first"].dtype, w["first"].device
-        if not self.linear and device.type == "cpu" and dtype in (torch.float32, torch.float64):
+        w, self._arrays = dict(self.named_buffers()), None
+        exists = w["first"].device.type == "cpu" and w["first"].dtype in (
+            torch.float32,
+            torch.float64,
+        )
+        if exists and not self.linear and w["second"].numel() <= SMALL:
             half = w["last"] / 2  # sigmoid(z) = (1 + tanh(z/2)) / 2
             arrays = (
                 w["first"], w["bias_1"], w["second"] / 2, w["bias_2"] / 2, 2 * w["low"] - 1,
                 half, w["bias_4"] + half.sum(0),
             )  # fmt: skip
-            self._single = tuple(array.numpy() for array in arrays)
+            self._arrays = tuple(array.numpy() for array in arrays)
         return self
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input."""
-        if self._single and states.numel() == self.n and not states.requires_grad:
+        if self._arrays and states.numel() <= FEW * self.n and not states.requires_grad:
             try:
-                return _one(states, *self._single)
+                return _in_numpy(states, *self._arrays)
             except (RuntimeError, TypeError, ValueError):
                 pass  # another shape, type or device, or inside a transform: torch does or refuses
         if states.dim() != 2:
@@ -126,11 +133,11 @@ class AssembledStNN(nn.Module):
         return addmm(w["bias_4"].unsqueeze(1), w["last"].T, h)
 
 
-def _one(state: Tensor, first, bias_1, second, bias_2, low, last, bias_4) -> Tensor:
-    """The map for one state, whatever its shape, in NumPy."""
-    h = state.numpy()
+def _in_numpy(states: Tensor, first, bias_1, second, bias_2, low, last, bias_4) -> Tensor:
+    """The map of states (..., n)."""
+    h = states.numpy()
     if h.dtype != first.dtype:
-        raise TypeError(f"a state of {h.dtype} for weights of {first.dtype}")
+        raise TypeError(f"states of {h.dtype} for weights of {first.dtype}")
     h = h.dot(first)
     h += bias_1
     np.tanh(h, out=h)
