@@ -1,5 +1,7 @@
 """Figures show the recorded numbers: what is drawn is read back from the axes."""
 
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -79,6 +81,14 @@ def test_a_figure_has_the_common_width():
     assert tuple(figure.get_size_inches()) == (plots.WIDTH, 2.0)
     assert len(axes) == 2
     plt.close(figure)
+
+
+def test_the_style_needs_no_jupyter(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib_inline.backend_inline", None)
+    with plt.rc_context({"svg.fonttype": "none"}):
+        plots.use_style()
+        assert plt.rcParams["svg.fonttype"] == "path"
+        assert plt.rcParams["figure.figsize"][0] == plots.WIDTH
 
 
 def trained(offset: float, dead: int) -> Trained:

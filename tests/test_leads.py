@@ -370,3 +370,13 @@ def test_no_tensor_is_made_on_the_wrong_device():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_power_iteration_comes_to_the_spectral_norm_from_below():
+    torch.manual_seed(0)
+    weight = torch.randn(7, 4, dtype=torch.float64)
+    exact = torch.linalg.svdvals(weight)[0]
+    found = [LoopedLEADS._norm(weight, rounds) for rounds in (1, 3, 200)]
+    assert found[0] < found[1] < exact
+    torch.testing.assert_close(found[2], exact)
+    torch.testing.assert_close(LoopedLEADS._norm(weight, 0), exact)
