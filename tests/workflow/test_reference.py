@@ -1,0 +1,67 @@
+"""Comparison with the reference, metric by metric, and the picture that goes with it."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from workflow import reference
+from workflow.experiments import Refused
+from workflow.expressions import is_true
+
+
+def results(**values: float | None) -> dict:
+    return {"metrics": {n: {"value": v, "tolerance": 0.1} for n, v in values.items()}}
+
+
+def test_metrics_agree_differ_come_and_go():
+    fresh = results(a=1.05, b=1.2, c=None, d=None, e=0.05, new=1.0)
+    rows = reference.compare(fresh, results(a=1.0, b=1.0, c=None, d=1.0, e=0.0, gone=2.0))
+    assert [row[:2] for row in rows] == [
+        ("a", "agrees"), ("b", "differs"), ("c", "agrees"), ("d", "differs"), ("e", "agrees"),
+        ("gone", "gone"), ("new", "new"),
+    ]  # fmt: skip
+    assert rows[1][2] == "1.2 against 1 (±0.1 relative)"
+    assert rows[3][2].startswith("None against 1.0")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A fresh run with a picture, whose figures are those given."""
+    run = SimpleNamespace(
+        name="r", picture="p", results=tmp_path / "r.json", reference=tmp_path / "ref" / "r.json"
+    )
+    content = {"provenance": {"dirty": False, "stamp": "0123456789abcdef"}}
+    run.results.write_text(json.dumps(content))
+    drawn = {"fig-r-p.svg": b'<svg stroke="#1f2328"/>'}
+    monkeypatch.setattr(reference, "load", lambda preset, names: [run])
+    monkeypatch.setattr(reference, "state", lambda run: ("fresh", ""))
+    monkeypatch.setattr(reference, "read_results", lambda path: json.loads(path.read_text()))
+    monkeypatch.setattr(reference, "merged", lambda run: None)
+    monkeypatch.setattr(reference, "figures", lambda notebook: drawn)
+    return run, drawn
+
+
+def test_the_picture_is_accepted_for_both_grounds(run):
+    run, _ = run
+    assert reference.accept("cpu", []) == "r: reference for cpu is now 0123456789ab"
+    kept = {path.name: path.read_text() for path in Path(run.reference.parent).iterdir()}
+    assert kept == {
+        "r.json": run.results.read_text(),
+        "r.svg": '<svg stroke="#1f2328"/>',
+        "r.dark.svg": '<svg stroke="#e6edf3"/>',
+    }
+
+
+def test_a_run_without_its_picture_is_not_accepted(run):
+    run, drawn = run
+    drawn.clear()
+    with pytest.raises(Refused, match=r"made no figure fig-r-p\.svg"):
+        reference.accept("cpu", [])
+    assert not run.reference.parent.exists()
+
+
+@pytest.mark.parametrize("rule", ["a / b > 0", "a / b < 0 or b > 1"])
+def test_what_divides_by_zero_is_false(rule):
+    assert not is_true(rule, {"a": 1.0, "b": 0.0})
