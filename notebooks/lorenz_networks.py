@@ -592,7 +592,9 @@ def microseconds(
 structured = trained["stnn_p6"][0].at(-1).float()
 plain = trained["ffnn"][0].at(-1).float()
 one = torch.ones(1, 3)
-torch.testing.assert_close(in_numpy(plain)(one), plain(one).detach())
+torch.testing.assert_close(
+    in_numpy(plain)(one), plain(one).detach(), rtol=1e-4, atol=1e-3
+)
 timed = {
     "released": (ReleasedStNN(structured), 4),
     "factors": (structured, 4),
