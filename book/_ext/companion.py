@@ -238,7 +238,9 @@ class Ledger(SphinxDirective):
             if not each.recorded:
                 ours.append(f"{name}: not run at the `{each.preset}` preset")
                 continue
-            value = "none" if each.value is None else number(each.value, ".4g")
+            whole = each.value is not None and float(each.value).is_integer()
+            form = "" if whole else ".4g"  # a count is told in full
+            value = "none" if each.value is None else number(float(each.value), form)
             if each.low is not None:
                 value += f" ({number(each.low, '.4g')} to {number(each.high, '.4g')})"
             ours.append(f"{name} {value}")
