@@ -36,7 +36,7 @@ test-slurm: setup setup-cluster
 	@$(VENV)/bin/python -m pytest -m slurm
 
 coverage: setup
-	@rm -rf build/coverage; $(VENV)/bin/coverage run -m pytest; code=$$?; $(VENV)/bin/coverage combine -q && $(VENV)/bin/coverage report && exit $$code
+	@rm -rf build/coverage; $(VENV)/bin/coverage run -m pytest -n 2 --dist loadgroup; code=$$?; $(VENV)/bin/coverage combine -q && $(VENV)/bin/coverage report && exit $$code
 
 run: setup
 	@set -f; $(WORKFLOW) run $$RUN --preset "$$PRESET" $(if $(FORCE),--force)
