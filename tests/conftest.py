@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 collect_ignore_glob = ["*conftest.py"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run two at a time, those of a module stay together, and those of the book do.
 
