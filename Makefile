@@ -30,13 +30,13 @@ links: setup
 	@$(WORKFLOW) links --preset "$$PRESET"
 
 test: setup
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope
 
 test-slurm: setup setup-cluster
 	@$(VENV)/bin/python -m pytest -m slurm
 
 coverage: setup
-	@rm -rf build/coverage; $(VENV)/bin/coverage run -m pytest -n 2 --dist loadgroup; code=$$?; $(VENV)/bin/coverage combine -q && $(VENV)/bin/coverage report && exit $$code
+	@rm -rf build/coverage; $(VENV)/bin/coverage run -m pytest -n 2 --dist loadscope; code=$$?; $(VENV)/bin/coverage combine -q && $(VENV)/bin/coverage report && exit $$code
 
 run: setup
 	@set -f; $(WORKFLOW) run $$RUN --preset "$$PRESET" $(if $(FORCE),--force)

@@ -28,22 +28,25 @@ from dynlib.dynamics.systems import Henon
 from dynlib.tokens.grid import Grid
 from workflow.experiments import Refused
 
-ROOT = Path(__file__).resolve().parents[1]
-
 #: Doctests are looked for in every module, but several of this name cannot be imported as modules.
 collect_ignore_glob = ["*conftest.py"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """Where tests run two at a time, those of a module stay together, and those of the book do.
 
     A module's tests share fixtures; those of the book, and of the project, this clone's files.
     """
-    for item in items:
-        path = item.path.relative_to(ROOT)
-        shared = path.is_relative_to("tests/book") or path.name == "test_project.py"
-        item.add_marker(pytest.mark.xdist_group("clone" if shared else str(path)))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::")[0]
+            shared = path.startswith("tests/book/") or path == "tests/test_project.py"
+            return "clone" if shared else path
+
+    return ByModule(config, log)
 
 
 @pytest.fixture(scope="session")
