@@ -74,7 +74,7 @@ def merged(run: Run, *, stale: bool = False) -> Any:
     if len(outputs) != len(code):
         raise Refused(f"{run.executed} has other cells than its source; run {run.name} again")
     for cell, done in zip(code, outputs, strict=True):
-        cell.outputs = copy.deepcopy(done.outputs)
+        cell.outputs = [copy.deepcopy(each) for each in done.outputs if not recorded(each)]
         cell.execution_count = done.execution_count
     for number, cell in enumerate(source.cells):
         cell["id"] = f"cell-{number:03d}"
@@ -92,6 +92,12 @@ def merged(run: Run, *, stale: bool = False) -> Any:
     )
     source.nbformat, source.nbformat_minor = 4, 5
     return source
+
+
+def recorded(output: Any) -> bool:
+    """Whether an output is the entry that ``record.metric`` returns, at the end of a cell."""
+    data = output.get("data", {})
+    return set(data) == {"text/plain"} and data["text/plain"].startswith("{'value': ")
 
 
 def figures(notebook: Any) -> dict[str, bytes]:

@@ -36,6 +36,7 @@ def test_no_page_has_stderr_or_an_unresolved_number(book, pages):
     for page in pages:
         text = (book / f"{page}.html").read_text()
         assert '<span class="result">?</span>' not in text
+        assert "'tolerance':" not in unescape(text), f"{page}: a metric's entry as an output"
 
 
 def test_every_image_has_a_text_and_a_twin_for_dark_mode(book, pages):
