@@ -92,6 +92,13 @@ def test_one_state_follows_the_weights_to_another_type():
     torch.testing.assert_close(fast.double()(x), model(x).detach(), rtol=0, atol=1e-6)
 
 
+def test_loaded_weights_are_the_ones_that_count():
+    model, x = random(), draw(1, 4, seed=1)
+    fast = AssembledStNN(StNN(4, 3, dtype=torch.float64))
+    fast.load_state_dict(AssembledStNN(model).state_dict())
+    torch.testing.assert_close(fast(x), model(x).detach(), rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize("n", [2, 4, 16])
 def test_the_linear_layers_hold_a_hankel_operator(n):
     symbol, x = draw(2 * n - 1), draw(5, n, seed=1)

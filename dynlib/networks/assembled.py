@@ -72,11 +72,17 @@ class AssembledStNN(nn.Module):
         self.register_buffer("bias_2", bias_2.flatten().clone())
         self.register_buffer("bias_4", w["bias_4"] + fourth @ constant.flatten())
         self.register_buffer("branches", second.contiguous())
-        self._apply(lambda buffer: buffer)
+        self.register_load_state_dict_post_hook(lambda module, _: module._refresh())
+        self._refresh()
 
     def _apply(self, fn: Callable, recurse: bool = True) -> AssembledStNN:
-        """What ``to`` and its like call: the buffers may be others afterwards, so views too."""
+        """What ``to`` and its like call: the buffers may be others afterwards."""
         super()._apply(fn, recurse)
+        self._refresh()
+        return self
+
+    def _refresh(self) -> None:
+        """The NumPy arrays, from the buffers as they are now."""
         w, self._arrays = dict(self.named_buffers()), None
         exists = w["first"].device.type == "cpu" and w["first"].dtype in (
             torch.float32,
@@ -89,7 +95,6 @@ class AssembledStNN(nn.Module):
                 half, w["bias_4"] + half.sum(0),
             )  # fmt: skip
             self._arrays = tuple(array.numpy() for array in arrays)
-        return self
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input."""
