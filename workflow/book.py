@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import filecmp
 import hashlib
 import json
 import os
@@ -43,6 +44,9 @@ MODELS = "application/vnd.companion.models+json"
 
 #: The figure of the first page, from which the book's thumbnail is made.
 HOME = "fig-henon_tokens-density.svg"
+
+#: Modules of the workflow that say what a page says.
+MACHINERY = ("book", "claims", "ledger", "provenance", "thumbnail")
 
 NO_FIGURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="360" height="40">'
@@ -184,6 +188,10 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     for name in ("index.md", "ledger.md") if preset in BANNERS else ():
         title, _, rest = (part / name).read_text().partition("\n")
         (part / name).write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}")
+    for path in part.rglob("*"):  # what has not changed is no newer than it was
+        before = target / path.relative_to(part)
+        if path.is_file() and before.is_file() and filecmp.cmp(path, before, shallow=False):
+            shutil.copystat(before, path)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target
@@ -212,16 +220,15 @@ def write_ledger(preset: str, staged: Path) -> None:
         write_whole(ROOT / "build" / preset / name, text)
 
 
-def key(staged: Path) -> str:
-    """Checksum of all that the rendered book depends on."""
-    digest = hashlib.sha256()
+def checksums(staged: Path) -> dict[str, str]:
+    """Checksum of every file that the rendered book depends on, by its path in the clone."""
     library = [*(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
-    names = ("book", "claims", "ledger", "provenance", "thumbnail")
-    machinery = [ROOT / "workflow" / f"{name}.py" for name in names]
-    for path in sorted([*staged.rglob("*"), *library, *machinery]):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
-    return digest.hexdigest()
+    machinery = [ROOT / "workflow" / f"{name}.py" for name in MACHINERY]
+    return {
+        str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted([*staged.rglob("*"), *library, *machinery])
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 def jupyter_book(
@@ -243,7 +250,7 @@ def jupyter_book(
         "from jupyter_book.cli.main import main; main()",
         "build", str(staged),
         "--config", str(staged / "_config.yml"), "--path-output", str(output),
-        "--all", "-q", *options,
+        "-q", *options,
     ]  # fmt: skip
     environment = os.environ | {
         "COMPANION_PRESET": preset,
@@ -265,6 +272,7 @@ def check_links(preset: str) -> int:
     if not staged.exists():
         raise Refused(f"there is no staged {preset} book; make book PRESET={preset} first")
     log = folder / "logs" / "links.log"
+    shutil.rmtree(output, ignore_errors=True)
     jupyter_book(preset, staged, output, "--builder", "linkcheck", log=log)
     found = output / "_build" / "linkcheck" / "output.json"
     if not found.exists():
@@ -278,10 +286,29 @@ def check_links(preset: str) -> int:
     return int(bool(broken))
 
 
+def forget_changed(output: Path, staged: Path, before: dict[str, str]) -> None:
+    """Delete of an earlier rendering what no longer holds: changed pages as read, or all of it.
+
+    A page that Sphinx has read and that is the same is not read again. Where anything but a
+    page has changed (results, claims, library, configuration), nothing is kept.
+    """
+    now = checksums(staged)
+    changed = {path for path in before.keys() | now if before.get(path) != now.get(path)}
+    pages = {path for path in changed if path.endswith((".md", ".ipynb"))}
+    if not before or changed - pages:
+        shutil.rmtree(output, ignore_errors=True)
+    for path in pages:
+        page = (ROOT / path).relative_to(staged)
+        (output / "_build" / ".doctrees" / page).with_suffix(".doctree").unlink(missing_ok=True)
+
+
 def render(preset: str, staged: Path, lock: TextIO, *, allow_stale: bool = False) -> int:
     """Render the staged tree with warnings as errors; the old book stays until the new is whole."""
-    output = ROOT / "build" / preset / "html.part"
-    shutil.rmtree(output, ignore_errors=True)
+    output = ROOT / "build" / preset / "render"
+    read = output / "checksums.json"  # of what the kept pages were read from
+    before = json.loads(read.read_text()) if read.exists() and not allow_stale else {}
+    read.unlink(missing_ok=True)
+    forget_changed(output, staged, before)
     log = ROOT / "build" / preset / "logs" / "book.log"
     options = ("-W", "-n", "--keep-going")
     code = jupyter_book(
@@ -297,7 +324,8 @@ def render(preset: str, staged: Path, lock: TextIO, *, allow_stale: bool = False
     final = ROOT / "build" / preset / "html"
     shutil.rmtree(final, ignore_errors=True)
     (output / "_build" / "html").rename(final)
-    shutil.rmtree(output, ignore_errors=True)
+    if not allow_stale:
+        write_whole(read, json.dumps(checksums(staged)))
     return 0
 
 
@@ -331,7 +359,8 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
             return code or 1
         staged = stage(preset, runs, stale)
         write_ledger(preset, staged)
-        book_key, mark = key(staged), folder / "html.key"
+        text = json.dumps([checksums(staged), bool(stale)])
+        book_key, mark = hashlib.sha256(text.encode()).hexdigest(), folder / "html.key"
         index = folder / "html" / "index.html"
         if index.exists() and mark.exists() and mark.read_text() == book_key:
             print(f"nothing to do: {index.relative_to(ROOT)} is up to date")

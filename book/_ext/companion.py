@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+from functools import cache
 from html import escape, unescape
 from pathlib import Path
 
@@ -37,6 +38,11 @@ PAPERS = {
 }
 
 
+# The staged tree stands still while a book is rendered, so that each file is parsed once.
+parsed_json = cache(lambda path: json.loads(path.read_text()))
+parsed_claims = cache(read_claims)
+
+
 class Results:
     """Results files of the staged tree, read once, noted as dependencies where used."""
 
@@ -48,7 +54,7 @@ class Results:
         path = self.root / preset / f"{run}.json"
         self.env.note_dependency(str(path))
         try:
-            return json.loads(path.read_text())
+            return parsed_json(path)
         except OSError:
             raise LookupError(f"there are no {preset} results of {run}") from None
 
@@ -141,7 +147,7 @@ class ClaimRole(SphinxRole):
 def all_claims(env) -> list[Claim]:
     path = Path(env.srcdir) / "claims.yml"
     env.note_dependency(str(path))
-    return read_claims(path)
+    return parsed_claims(path)
 
 
 def entries(env) -> list[Entry]:
@@ -482,6 +488,9 @@ def open_graph(app, page, template, context, doctree) -> None:
 def theme_options(app: Sphinx, config) -> None:
     """What cannot stand in _config.yml, where it would replace Jupyter Book's own options."""
     config.html_theme_options |= {"navigation_with_keys": False, "show_toc_level": 2}
+    # Napoleon adds the one to the other while it reads, and the next build would take that for a
+    # change of configuration and read all pages again.
+    config.autodoc_type_aliases = dict(config.napoleon_type_aliases)
 
 
 def setup(app: Sphinx) -> dict:

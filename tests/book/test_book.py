@@ -1,6 +1,7 @@
 """The built book, as a reader's browser sees it: the smoke preset, run and rendered if need be."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+
+from workflow import book as rendering
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,6 +101,53 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
     assert "Roll on" not in before
     assert "Roll on" in page.read_text()
     assert results.stat().st_mtime_ns == ran
+
+    # Undone, it gives the first book again, though only the edited page is read again.
+    read = copied / "build/smoke/render/_build/.doctrees"
+    edited, other = read / "runs" / "henon_tokens.doctree", read / "glossary.doctree"
+    times = edited.stat().st_mtime_ns, other.stat().st_mtime_ns
+    source.write_text(source.read_text().replace("# ## Roll on\n", "# ## Rollouts\n"))
+    make(copied)
+    assert edited.stat().st_mtime_ns > times[0]
+    assert other.stat().st_mtime_ns == times[1]
+    made, first = copied / "build/smoke/html", ROOT / "build/smoke/html"
+    files = {path.relative_to(first) for path in first.rglob("*") if path.is_file()}
+    assert files == {path.relative_to(made) for path in made.rglob("*") if path.is_file()}
+    assert [str(name) for name in files if not same(made / name, first / name)] == []
+
+
+def same(one: Path, other: Path) -> bool:
+    return one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changed", "kept"),
+    [
+        ("build/smoke/book/page.md", {"other.doctree"}),
+        ("build/smoke/book/results/run.json", set()),
+        ("build/smoke/book/_config.yml", set()),
+        ("dynlib/module.py", set()),
+        ("requirements.lock", set()),
+    ],
+)
+def test_a_changed_page_alone_is_forgotten_and_any_other_change_forgets_all(
+    changed, kept, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(rendering, "ROOT", tmp_path)
+    staged, output = tmp_path / "build/smoke/book", tmp_path / "build/smoke/render"
+    read = output / "_build" / ".doctrees"
+    machinery = [f"workflow/{name}.py" for name in rendering.MACHINERY]
+    pages = [f"build/smoke/book/{name}.md" for name in ("page", "other")]
+    rest = ["build/smoke/book/results/run.json", "build/smoke/book/_config.yml"]
+    trees = [str(read / f"{name}.doctree") for name in ("page", "other")]
+    for name in (*machinery, *pages, *rest, *trees, "dynlib/module.py", "requirements.lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    before = rendering.checksums(staged)
+    (tmp_path / changed).write_text("changed")
+    os.utime(tmp_path / changed, (0, 0))  # content counts, not times
+    rendering.forget_changed(output, staged, before)
+    assert {path.name for path in read.glob("*")} == kept
 
 
 def test_stale_and_missing_runs_can_be_rendered_under_a_banner(copied):
