@@ -28,7 +28,8 @@ def context_curves(
         axes.plot(lengths, curve, "o-", markersize=3.5, color=plots.COLOURS["model"])
     orders = range(1, len(counts) + 1)
     axes.plot(orders, counts, "s--", markersize=4, color=plots.COLOURS["ngram4"])
-    plots.note(axes, len(counts), counts[-1], "n-grams", "ngram4", offset=(0, -14), ha="center")
+    few = min(3, len(counts))  # where the curves are apart, and nothing is below
+    plots.note(axes, few, counts[few - 1], "n-grams", "ngram4", offset=(-6, -8), ha="right")
     plots.note(
         axes, lengths[-1], networks[0][-1], "GPT-2", "model", offset=(4, 10), ha="right"
     )  # fmt: skip

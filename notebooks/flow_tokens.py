@@ -617,7 +617,8 @@ right = [metrics[f"ngram{k}_top1_accuracy"]["value"] for k in orders]
 reached = [np.mean(divergence_steps(orbits, counting[k])) for k in orders]
 axes.plot(right, reached, "s", color=plots.COLOURS["ngram4"], markersize=5)
 for k, x, y in zip(orders, right, reached, strict=True):
-    plots.note(axes, x, y, str(k), "ngram4", offset=(-4, 8), ha="right")
+    if right[-1] - x > 0.03 or k == orders[-1]:  # the others crowd there
+        plots.note(axes, x, y, str(k), "ngram4", offset=(-4, 8), ha="right")
 for each, steps_matched in zip(
     metrics["top1_accuracy"]["samples"], matches["model"], strict=True
 ):
@@ -634,7 +635,7 @@ plots.note(
     np.mean(steps_matched),
     "GPT-2",
     "model",
-    offset=(9, -3),
+    offset=(9, -26),
     ha="left",
 )
 axes.set(
@@ -712,19 +713,14 @@ axes.axhline(spread, color=plots.MUTED, linestyle="--", linewidth=1)
 axes.axvline(prompt * tau, color=plots.MUTED, linestyle=":", linewidth=1)
 for method, curve in curves.items():
     axes.plot(times, curve, color=plots.COLOURS[method])
-after = prompt + pair_steps // 6
-plots.note(
-    axes, times[after], curves["model"][prompt:].max(), "GPT-2 and truth", "model",
-    offset=(0, 12),
-)  # fmt: skip
-plots.note(
-    axes,
-    times[after],
-    curves["pair"][after],
-    "true pair",
-    "pair",
-    offset=(0, -16),
-)
+for height, text, method in (
+    (0.14, "GPT-2 and truth", "model"),
+    (0.05, "a true pair", "pair"),
+):
+    axes.text(
+        0.98, height, text, transform=axes.transAxes, ha="right",
+        color=plots.COLOURS[method], fontsize=10,
+    )  # fmt: skip
 late = np.flatnonzero(curves["pair"] > bounds[0])
 if len(late):
     guide = times[

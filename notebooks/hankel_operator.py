@@ -492,14 +492,19 @@ for axes, name in zip(
     strict=True,
 ):
     bound = np.abs(operators[name]).max()
-    axes.imshow(operators[name], cmap="RdBu_r", vmin=-bound, vmax=bound)
+    if name == "delay_matrix":  # measurements that differ little
+        image = axes.imshow(operators[name], cmap="Blues_r")
+    else:
+        image = axes.imshow(
+            operators[name], cmap="RdBu_r", vmin=-bound, vmax=bound
+        )
     axes.set_title(titles[name], fontsize=9)
     axes.set(xticks=[], yticks=[])
     if delays <= 6:
         for (i, j), entry in np.ndenumerate(operators[name]):
-            pale = abs(entry) < 0.6 * bound
+            pale = np.mean(image.cmap(image.norm(entry))[:3]) > 0.5
             axes.text(
-                j, i, f"{entry:.2f}", ha="center", va="center", fontsize=8,
+                j, i, f"{round(entry, 2) + 0.0:.2f}", ha="center", va="center", fontsize=8,
                 color="#1f2428" if pale else "#ffffff",
             )  # fmt: skip
 plt.show()
