@@ -421,7 +421,7 @@ plt.show()
 # %% [markdown]
 # ## Trajectories: Figure 2
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-trajectories", "caption": "The continuation of one prompt, seen from one side: the true one and those that GPT-2 writes, sampled and greedily. All start from the same tokens; chaos parts them, the shape stays."}, "image": {"alt": "Three panels, projections of three trajectories: the true continuation, GPT-2 sampled at temperature one, and GPT-2 decoded greedily."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-trajectories", "caption": "The continuation of one prompt, seen from one side: the true one and those that GPT-2 writes, sampled and greedily. All start from the same tokens; chaos parts them. Sampled, the shape stays."}, "image": {"alt": "Three panels, projections of three trajectories: the true continuation, GPT-2 sampled at temperature one, and GPT-2 decoded greedily."}}
 paths = {
     "true": grid.decode(continuations[row]),
     "model": grid.decode(short["model"][0][row]),
@@ -465,7 +465,7 @@ report.rollouts(
     short, euclidean, squared, true_continuations, learn, with_squared=["model"]
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). The training replay copies true trajectories: its distance from one is chance. The Markov chain is near one as well, so this measure alone does not show that a network has learned more than one token of memory."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for eight methods with a dashed line at one."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). The training replay copies true trajectories: its distance from one is chance. Where the Markov chain is near one as well, this measure does not show that a network has learned more than one token of memory."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for eight methods with a dashed line at one."}}
 figure, axes = plots.figure(3.1)
 figures.ratios(axes, list(short))
 plt.show()

@@ -394,7 +394,7 @@ for name, place in zip(shown, places, strict=True):
 axes.set(yscale="log", xlabel="steps", ylabel="accumulated MSE")
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-coordinates", "caption": "The same for each coordinate: median over starts of the accumulated squared error of x, y and z."}, "image": {"alt": "Three panels, one a coordinate, with curves for five methods."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-coordinates", "caption": "The same for each coordinate: median over starts of the accumulated squared error of x, y and z."}, "image": {"alt": "Three panels, one a coordinate, with curves for four methods."}}
 figure, panels = plots.figure(5.4, 3, 1, sharex=True)
 for name in ("stnn", "ffnn", "sindy_fd2", "havok"):
     squared = np.square(predictions[name] - truth).clip(max=1e30)
@@ -415,7 +415,7 @@ for i, name in enumerate(("stnn", "ffnn", "sindy_fd2", "havok")):
     )
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the coordinate x of the truth (black) and of each method, with a dot where the forecast leaves the truth by 0.4 of the attractor's spread. The start is the one with the median valid time of the structured network."}, "image": {"alt": "Seven small panels with the true series in black and a forecast in colour, which departs at a dot."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the coordinate x of the truth (black) and of each method, with a dot where the forecast leaves the truth by 0.4 of the attractor's spread. The start is the one with the median valid time of the structured network."}, "image": {"alt": "Eight small panels with the true series in black and a forecast in colour, which departs at a dot."}}
 typical = int(
     np.argsort(valid_time(predictions["stnn"][0], truth, **rule)[0])[
         (n_starts - 1) // 2

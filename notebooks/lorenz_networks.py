@@ -431,7 +431,7 @@ axes.set_xticks([68, 132, 260, 388, 2073], ["68", "132", "260", "388", "2073"])
 axes.minorticks_off()
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Training (thin) and validation (thick) error against steps (their Figure 4). Above: as printed, every seed; a plateau near 10 is a coordinate whose last ReLUs are all dead. Below: in our setting."}, "image": {"alt": "Two panels of error against steps, both axes logarithmic. Above, several curves stay on plateaus of the order of ten; below, all curves fall."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Training (thin) and validation (thick) error against steps (their Figure 4). Above: as printed, every seed; a plateau near 10 is a coordinate whose last ReLUs are all dead. Below: in our setting, one and six branches and the feed-forward network."}, "image": {"alt": "Two panels of error against steps, both axes logarithmic. Above, several curves stay on plateaus of the order of ten; below, all curves fall."}}
 figure, panels = plots.figure(5.8, 2, 1)
 groups = (
     {**as_printed},

@@ -13,8 +13,6 @@
 # ---
 
 # %% [markdown]
-
-# %% [markdown]
 # # A system of your own: the run
 #
 # This page is an executed notebook: write ten lines of Python, run it, and see your system as

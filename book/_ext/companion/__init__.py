@@ -1,0 +1,42 @@
+"""The book's own Sphinx extension: numbers, verdicts and run cards from the results files.
+
+Everything that a reader sees as a result is read here, at build time, from
+``results/<preset>/<run>.json`` in the staged tree, and registered as a dependency of its
+page, so that no page can keep an old number.
+"""
+
+from __future__ import annotations
+
+from sphinx.application import Sphinx
+
+from companion import cards, ledger, pages, playground, results
+
+
+def theme_options(app: Sphinx, config) -> None:
+    """What cannot stand in _config.yml, where it would replace Jupyter Book's own options."""
+    config.html_theme_options |= {"navigation_with_keys": False, "show_toc_level": 2}
+    # Napoleon adds the one to the other while it reads, and the next build would take that for a
+    # change of configuration and read all pages again.
+    config.autodoc_type_aliases = dict(config.napoleon_type_aliases)
+
+
+def setup(app: Sphinx) -> dict:
+    """Register everything."""
+    app.connect("config-inited", theme_options)
+    app.add_js_file("scene3d.js", loading_method="defer")
+    app.add_role("res", results.ResultRole())
+    app.add_role("param", results.ParameterRole())
+    app.add_role("claim", ledger.ClaimRole())
+    app.add_directive("run-card", cards.RunCard)
+    app.add_directive("run-table", cards.RunTable)
+    app.add_directive("provenance", cards.Provenance)
+    app.add_directive("ledger", ledger.Ledger)
+    app.add_directive("ledger-summary", ledger.LedgerSummary)
+    app.add_directive("playground", playground.Playground)
+    app.connect("html-page-context", pages.fix_links, priority=900)
+    app.connect("html-page-context", pages.two_grounds, priority=900)
+    app.connect("html-page-context", pages.own_scripts)
+    app.connect("html-page-context", pages.open_graph)
+    app.connect("html-page-context", playground.playground_files)
+    app.connect("build-finished", pages.finish)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,108 @@
+"""What every rendered page gets: links, figures for a dark ground, Open Graph tags, scripts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+from html import escape, unescape
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from workflow.book import on_dark
+
+
+def fix_links(app, page, template, context, doctree) -> None:
+    """Launch, edit and download links of a run's page lead to its notebook in the repository."""
+    if not page.startswith("runs/"):
+        return
+    notebooks = json.loads((Path(app.srcdir) / "runs" / "notebooks.json").read_text())
+    notebook = notebooks[page.removeprefix("runs/")]
+
+    def walk(item) -> None:
+        if isinstance(item, list):
+            for each in item:
+                walk(each)
+        elif isinstance(item, dict):
+            walk(item.get("buttons", []))
+            url = item.get("url")
+            if isinstance(url, str):
+                url = url.replace(f"/book/{page}.ipynb", f"/notebooks/{notebook}.ipynb")
+                if "/edit/" in url:
+                    url = url.removesuffix(".ipynb") + ".py"
+                item["url"] = url
+
+    walk(context.get("header_buttons", []))
+
+
+IMAGE = re.compile(r'<img([^>]*?)src="([^"]*/_images/|_images/)([0-9a-zA-Z_.-]+)\.svg"([^>]*?)/?>')
+
+
+def two_grounds(app, page, template, context, doctree) -> None:
+    """Give every SVG figure a twin for dark mode, whose neutral colours are swapped."""
+
+    def twin(match: re.Match) -> str:
+        before, folder, name, after = match.groups()
+        attributes = re.sub(r'\s?class="([^"]*)"', r"", before + " " + after).strip()
+        light = f'<img class="ground-light" src="{folder}{name}.svg" {attributes} />'
+        return light + f'<img class="ground-dark" src="{folder}{name}-dark.svg" {attributes} />'
+
+    if "body" in context:
+        context["body"] = IMAGE.sub(twin, context["body"])
+
+
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """After the build: dark twins, names for arrows, MathJax and Plotly from their packages."""
+    if error is not None or app.builder.format != "html":
+        return
+    for path in (Path(app.outdir) / "_images").glob("*.svg"):
+        if not path.stem.endswith("-dark"):
+            path.with_name(path.stem + "-dark.svg").write_text(on_dark(path.read_text()))
+    for path in Path(app.outdir).rglob("*.html"):
+        # The arrows of the sidebar say nothing; a list without list items is none.
+        text = path.read_text()
+        named = text.replace("<summary><span", '<summary aria-label="Its pages"><span')
+        named = named.replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
+        if named != text:
+            path.write_text(named)
+    for package, source, name in (
+        ("mathjax", "static/mathjax/es5/tex-svg.js", "mathjax/tex-svg.js"),
+        ("plotly", "package_data/plotly.min.js", "plotly.min.js"),  # which scene3d.js loads
+    ):
+        target = Path(app.outdir) / "_static" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(importlib.util.find_spec(package).origin).parent
+        shutil.copyfile(folder / source, target)
+
+
+def own_scripts(app, page, template, context, doctree) -> None:
+    """Scripts that one page alone needs."""
+    if page == "ledger":
+        app.add_js_file("ledger.js", loading_method="defer")
+
+
+def open_graph(app, page, template, context, doctree) -> None:
+    """What a site shows that links to a page: title, a sentence, a picture of a run."""
+    base = app.config.html_baseurl
+    tags = {
+        "og:type": "website",
+        "og:site_name": app.config.html_title,
+        "og:title": re.sub("<[^>]*>", "", context.get("title", "")),
+        "og:description": "Two papers on learning dynamical systems, run again: every claim, "
+        "our numbers, and a verdict.",
+        "og:url": f"{base}{page}.html",
+        "og:image": f"{base}_static/thumbnail.png",
+        "og:image:alt": "How often true orbits, GPT-2 and a Markov chain visit each cell of the "
+        "Hénon attractor",
+        "twitter:card": "summary_large_image",
+    }
+    lines = (
+        f'<meta {"name" if name.startswith("twitter") else "property"}="{name}" '
+        f'content="{escape(unescape(text))}" />'
+        for name, text in tags.items()
+    )
+    context["metatags"] = "\n".join([context.get("metatags", ""), *lines])
