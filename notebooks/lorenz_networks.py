@@ -88,6 +88,7 @@ from dynlib.networks.scores import (
     one_step_errors,
     rollout,
 )
+from dynlib.rollout_report import apart
 
 plots.use_style()
 record.clear()
@@ -449,6 +450,7 @@ shades = {
     "ffnn": network_report.COLOURS["ffnn"],
 }
 for axes, group in zip(panels, groups, strict=True):
+    ends = {}
     for name, found in group.items():
         colour = shades[name.removeprefix("printed_")]
         for each in found:
@@ -457,10 +459,13 @@ for axes, group in zip(panels, groups, strict=True):
             axes.plot(
                 done, np.mean(coordinates, axis=0), color=colour, linewidth=1.4
             )
-        x, y = done[-1], np.mean(coordinates, axis=0)[-1]
+        ends[name] = done[-1], np.mean(coordinates, axis=0)[-1]
+    heights = apart(np.array([y for _, y in ends.values()]), 0.7)
+    for (name, (x, _)), y in zip(ends.items(), heights, strict=True):
         axes.annotate(
             titles[name].replace(", as printed", "").replace(" 3-30-30-30-3", ""), (x, y), xytext=(4, 0),
-            textcoords="offset points", color=colour, fontsize=9, va="center", annotation_clip=False,
+            textcoords="offset points", color=shades[name.removeprefix("printed_")], fontsize=9,
+            va="center", annotation_clip=False,
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", ylabel="MSE")
     axes.margins(x=0.0)
