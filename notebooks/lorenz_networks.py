@@ -460,7 +460,8 @@ for axes, group in zip(panels, groups, strict=True):
                 done, np.mean(coordinates, axis=0), color=colour, linewidth=1.4
             )
         ends[name] = done[-1], np.mean(coordinates, axis=0)[-1]
-    heights = apart(np.array([y for _, y in ends.values()]), 0.7)
+    gap = 0.7 if len({x for x, _ in ends.values()}) == 1 else 0.0
+    heights = apart(np.array([y for _, y in ends.values()]), gap)
     for (name, (x, _)), y in zip(ends.items(), heights, strict=True):
         axes.annotate(
             titles[name].replace(", as printed", "").replace(" 3-30-30-30-3", ""), (x, y), xytext=(4, 0),
