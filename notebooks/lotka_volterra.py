@@ -462,7 +462,13 @@ for name, each in curves.items():
     for seconds, errors in each:
         axes.plot(seconds, errors, color=COLOURS[name], linewidth=1.1)
     seconds, errors = each[0]
-    lift = {"printed_stnn": 14, "printed_leads": -6}.get(name, 0)
+    lifts = {
+        "printed_stnn": 14,
+        "printed_leads": 9,
+        "control": 4,
+        "control_onehot": -5,
+    }
+    lift = lifts.get(name, 0)
     axes.annotate(
         LABELS[name], (seconds[-1], errors[-1]), xytext=(4, lift), textcoords="offset points",
         color=COLOURS[name], fontsize=9, va="center", annotation_clip=False,
