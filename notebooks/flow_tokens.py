@@ -356,7 +356,7 @@ short = {
     "recall": in_batches(recall(learn, prompts, rollout_steps)),
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-scheme", "caption": "The scheme, with cells, probabilities and continuation of this run. A trajectory (upper left) becomes the row of cells that it visits, a sentence of tokens (upper right, later is darker). GPT-2 gives each token a probability to come next (lower left, likelier is darker; the cross is where the trajectory does go). One of them is taken, its centre is the next state, and so on (lower right: the trajectory in black, the centres that GPT-2 writes in colour)."}, "image": {"alt": "Four panels of the same stretch of a trajectory: as a curve over a grid, as shaded cells, with the probabilities of the next cell, and with its continuation."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-scheme", "caption": "The scheme, with cells, probabilities and continuation of this run. A trajectory (upper left) becomes the row of cells that it visits, a sentence of tokens (upper right, later is stronger). GPT-2 gives each token a probability to come next (lower left, likelier is stronger; the cross is where the trajectory does go). One of them is taken, its centre is the next state, and so on (lower right: the trajectory without colour, the centres that GPT-2 writes in colour)."}, "image": {"alt": "Four panels of the same stretch of a trajectory: as a curve over a grid, as shaded cells, with the probabilities of the next cell, and with its continuation."}}
 plane = (
     [0, 2] if system == "lorenz" else [0, 1]
 )  # seen from the side, from above
@@ -419,7 +419,9 @@ panels[0, 0].set_ylim(
 plt.show()
 
 # %% [markdown]
-# ## Trajectories: Figure 2
+# ## Trajectories: their Figure 2
+#
+# One prompt, continued by the system, by GPT-2 sampled, and by GPT-2 decoded greedily.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-trajectories", "caption": "The continuation of one prompt, seen from one side: the true one and those that GPT-2 writes, sampled and greedily. All start from the same tokens; chaos parts them. Sampled, the shape stays."}, "image": {"alt": "Three panels, projections of three trajectories: the true continuation, GPT-2 sampled at temperature one, and GPT-2 decoded greedily."}}
 paths = {
@@ -443,7 +445,7 @@ Scene(
 )
 
 # %% [markdown]
-# ## Distributions: Table I
+# ## Distributions: their Table I
 #
 # Exact Wasserstein distances between cell centres, one weight a cell. The reference is the
 # distance between two batches of *fresh* true trajectories of the same size; a ratio of one
@@ -645,7 +647,7 @@ axes.set(
 plt.show()
 
 # %% [markdown]
-# ## The growth of differences: Figure 3
+# ## The growth of differences: their Figure 3
 #
 # Test trajectories and their continuations by GPT-2, decoded greedily as in the paper, from the
 # first {param}`@run:prompt` states; and *true pairs*, the trajectories of other initial states
@@ -680,7 +682,7 @@ twins = time_map.orbits(
 )
 others = fresh_states(pairs, prompt + pair_steps)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-separation", "caption": "Mean distance between two trajectories with the same first tokens (up to the dotted line): continued by GPT-2 and the truth, and a true pair. The dashed line is the mean distance of independent trajectories; shaded is the range in which slopes are measured, and the thin straight line grows at the Lyapunov exponent. True pairs start far closer than a cell is wide, so they part much later."}, "image": {"alt": "Two curves of mean distance against time on a logarithmic axis: that of GPT-2 rises right after the prompt, that of true pairs much later; both approach a dashed line."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-separation", "caption": "Mean distance between two trajectories with the same first tokens (up to the dotted line): continued by GPT-2 and the truth, and a true pair. The dashed line is the mean distance of independent trajectories; shaded is the range in which slopes are measured, and the thin straight line grows at the Lyapunov exponent. True pairs start far closer than a cell is wide, so that it takes them longer to be as far apart."}, "image": {"alt": "Two curves of mean distance against time on a logarithmic axis: that of GPT-2 rises right after the prompt, that of true pairs much later; both approach a dashed line."}}
 spread = mean_separation(real, others).mean()
 bounds = (2 * grid.cell_size.max(), spread / 5)
 times = tau * np.arange(prompt + pair_steps)

@@ -260,7 +260,7 @@ long = {
 }
 
 # %% [markdown]
-# ## Distributions: Table I
+# ## Distributions: their Table I
 #
 # Exact Wasserstein distances between cell centres, one weight a cell. The reference is the
 # distance between two batches of *fresh* true trajectories of the same size; a ratio of one

@@ -415,7 +415,7 @@ for i, name in enumerate(("stnn", "ffnn", "sindy_fd2", "havok")):
     )
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the coordinate x of the truth (black) and of each method, with a dot where the forecast leaves the truth by 0.4 of the attractor's spread. The start is the one with the median valid time of the structured network."}, "image": {"alt": "Eight small panels with the true series in black and a forecast in colour, which departs at a dot."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the coordinate x of the truth (without colour) and of each method, with a dot where the forecast leaves the truth by 0.4 of the attractor's spread. The start is the one with the median valid time of the structured network."}, "image": {"alt": "Eight small panels with the true series in black and a forecast in colour, which departs at a dot."}}
 typical = int(
     np.argsort(valid_time(predictions["stnn"][0], truth, **rule)[0])[
         (n_starts - 1) // 2
@@ -509,7 +509,7 @@ for kind in derivatives:
     rows.append(
         [
             LABELS[f"sindy_{kind}"],
-            "; ".join(model.equations(4)),
+            "; ".join(f"`{each}`" for each in model.equations(4)),
             "yes" if right else "no",
             f"{error:.1e}",
         ]
@@ -707,7 +707,7 @@ axes.annotate(
 )
 placed = {
     "stnn": ("StNN", 5, 5), "control": ("plain, same size", -4, -13), "ffnn": ("FFNN-2073", 5, 3), "sindy_fd2": ("SINDy, order 2", 5, -12),
-    "sindy_fd6": ("SINDy, order 6", 5, -4), "havok": ("HAVOK", -12, 8), "dmd": ("DMD", -10, -14), "reservoir": ("reservoir", -20, -14),
+    "sindy_fd6": ("SINDy, order 6", -25, -14), "havok": ("HAVOK", -12, 8), "dmd": ("DMD", -10, -14), "reservoir": ("reservoir", -20, -14),
 }  # fmt: skip
 for name, (short, right, up) in placed.items():
     entry = metrics[f"{name}_accumulated_mse_600"]

@@ -668,7 +668,7 @@ record.Table(
 # fed its own output (their Figure 5).
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-rollouts", "caption": "The coordinate x of two fresh trajectories (black) and its continuation by the structured network with six branches and by the feed-forward network, each from one true state (their Figure 5)."}, "image": {"alt": "Two panels of an oscillating coordinate against time, the truth in black and two networks in colour on top of it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-rollouts", "caption": "The coordinate x of two fresh trajectories (without colour) and their continuation by the structured network with six branches and by the feed-forward network, each from one true state (their Figure 5)."}, "image": {"alt": "Two panels of an oscillating coordinate against time, the truth in black and two networks in colour on top of it."}}
 def typical(name: str):
     """The seed with the median validation error."""
     order = np.argsort(metrics[f"{name}_mse_validation"]["samples"])

@@ -333,7 +333,9 @@ for name, way, its_seeds in (
     record.metric(f"{name}_steps", int(found[0].steps[-1]), tolerance=0.0)
 
 # %% [markdown]
-# ## Table 2
+# ## Errors and times: their Table 2
+#
+# Every method, its size, its training time, and its errors, medians over seeds.
 
 # %% tags=["hide-input"]
 methods = [
@@ -383,8 +385,8 @@ record.Table(
 # ## Error against training time
 #
 # The paper compares two points, 53 and 615 seconds. Here is the whole way of every training, on
-# one core and with every environment at once. At equal error: the time that the structured
-# network needs to reach the larger of the two final errors, over the time of LEADS.
+# one core and with every environment at once. The chapter compares at equal error: the time that
+# the structured network needs to reach the larger of the two final errors, over that of LEADS.
 
 
 # %% tags=["hide-input"]
@@ -493,7 +495,7 @@ axes.set(
 )
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-rollouts", "caption": "Rollouts of each method's median seed (their Figure 2): the test trajectory with its smallest, its median and its largest error, in phase space. Black is the truth, dots are the times; above each panel its error."}, "image": {"alt": "A grid of phase-space plots, one row a method, one column for best, typical and worst case. Coloured predictions lie on black curves; only for the settings as printed do they leave them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-rollouts", "caption": "Rollouts of each method's median seed (their Figure 2): the test trajectory with its smallest, its median and its largest error, in phase space. The truth is without colour, dots are the times; above each panel its error."}, "image": {"alt": "A grid of phase-space plots, one row a method, one column for best, typical and worst case. Coloured predictions lie on black curves; only for the settings as printed do they leave them."}}
 shown = ("printed_stnn", "stnn", "control", "printed_leads", "leads")
 figure, panels = plots.figure(8.2, len(shown), 3)
 for row, name in zip(panels, shown, strict=True):

@@ -348,10 +348,9 @@ figure, panels = plots.figure(2.8, 1, 2, sharex=True, sharey=True)
 panels[0].plot(
     *plane(test_states[0][:4000]).T,
     "-" if flow else ".",
-    color=plots.INK,
+    color=plots.INK,  # as vectors, whose neutral colours a dark page can swap
     linewidth=0.6,
     markersize=1.2,
-    rasterized=True,
 )
 for row in written["model"][:10]:
     panels[1].plot(

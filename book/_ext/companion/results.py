@@ -50,13 +50,16 @@ def own_run(env) -> str | None:
 
 
 def number(value: float, form: str) -> str:
-    """A number for prose: thin spaces between thousands, a real minus, powers of ten."""
+    """A number for prose: narrow unbreakable spaces, a real minus, powers of ten."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 and not form:
         value = int(value)
     form = form or (",d" if isinstance(value, int) else ".3g")
-    text = format(value, form).replace(",", "\u2009")
+    text = format(value, form).replace(",", "\u202f")
     mantissa, exponent, power = text.partition("e")
-    if exponent:
+    if exponent and -1 <= int(power) <= 2:  # 4.8·10¹ is 48
+        digits = len(mantissa.lstrip("+-").replace(".", ""))
+        text = format(float(text), f".{max(0, digits - 1 - int(power))}f")
+    elif exponent:
         sign = "\u207b" if power.startswith("-") else ""
         digits = str(int(power.lstrip("+-"))).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
         text = f"{mantissa}·10{sign}{digits}"
@@ -87,7 +90,7 @@ class ResultRole(SphinxRole):
             text = "?"
             if not STALE_ALLOWED:
                 log.warning("result %r: %s", self.text, error, location=self.get_location())
-        return [nodes.inline(text, text, classes=["result"])], []
+        return [nodes.inline(text, text, classes=["result", "number"])], []
 
 
 class ParameterRole(SphinxRole):
