@@ -21,6 +21,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+def trained(run: Results) -> str:
+    """Time that the models of a run were trained for, those it found trained included."""
+    times = [each for name, each in run["metrics"].items() if name.endswith("train_s")]
+    total = sum(sum(each["samples"] or [each["value"] or 0.0]) for each in times)
+    return duration(total) if times else "none"
+
+
 def costs(runs: list[Results]) -> str:
     """What each run took: device, threads, times, memory."""
     rows = []
@@ -33,11 +40,12 @@ def costs(runs: list[Results]) -> str:
                 str(facts.get("threads", 1)),
                 duration(facts["wall_s"]),
                 duration(facts["cpu_s"]),
+                trained(run),
                 f"{facts['peak_rss_mb']} MB",
             )
         )
-    heads = ["run", "device", "threads", "wall time", "processor time", "largest process"]
-    return table(heads, rows, "llrrrr")
+    heads = ["run", "device", "threads", "wall time", "processor time", "training"]
+    return table([*heads, "largest process"], rows, "llrrrrr")
 
 
 def origins(runs: list[Results]) -> str:

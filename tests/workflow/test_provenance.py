@@ -4,7 +4,7 @@ import copy
 import json
 from pathlib import Path
 
-from workflow.provenance import costs, duration, machines, origins, provenance, versions
+from workflow.provenance import costs, duration, machines, origins, provenance, trained, versions
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE = json.loads((ROOT / "results" / "cpu" / "henon_tokens.json").read_text())
@@ -26,6 +26,13 @@ def test_every_run_has_its_cost_and_origin():
     assert ONE["provenance"]["stamp"][:16] in rows[0]
     assert ONE["provenance"]["commit"][:10] in rows[0]
     assert "`none` and changes" in rows[1]
+
+
+def test_training_is_told_also_where_models_were_loaded():
+    run = {"metrics": {"a_train_s": {"value": 50.0, "samples": [40.0, 50.0, 90.0]}}}
+    run["metrics"] |= {"train_s": {"value": 20.0, "samples": None}, "steps": {"value": 7}}
+    assert trained(run) == "3.3 min"
+    assert trained({"metrics": {"mse": {"value": 1.0}}}) == "none"
 
 
 def test_machines_and_versions_are_named_once_and_differences_are_told():
