@@ -78,7 +78,7 @@ def merged(run: Run, *, stale: bool = False) -> Any:
     if len(outputs) != len(code):
         raise Refused(f"{run.executed} has other cells than its source; run {run.name} again")
     for cell, done in zip(code, outputs, strict=True):
-        cell.outputs = [copy.deepcopy(each) for each in done.outputs if not recorded(each)]
+        cell.outputs = [typeset(each) for each in done.outputs if not recorded(each)]
         cell.execution_count = done.execution_count
     for number, cell in enumerate(source.cells):
         cell["id"] = f"cell-{number:03d}"
@@ -102,6 +102,17 @@ def recorded(output: Any) -> bool:
     """Whether an output is the entry that ``record.metric`` returns, at the end of a cell."""
     data = output.get("data", {})
     return set(data) == {"text/plain"} and data["text/plain"].startswith("{'value': ")
+
+
+def typeset(output: Any) -> Any:
+    """A copy of an output; in a table numbers have a real minus, and no interval is broken."""
+    output = copy.deepcopy(output)
+    if table := output.get("data", {}).get("text/markdown"):
+        table = re.sub(r"(?<![\w.-])-(?=\d)|(?<=\de)-(?=\d)", "\u2212", table)
+        output["data"]["text/markdown"] = re.sub(
+            r"\[([^][|]+), ([^][|]+)\]", "[\\1,\u00a0\\2]", table
+        )
+    return output
 
 
 def figures(notebook: Any) -> dict[str, bytes]:

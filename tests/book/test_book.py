@@ -116,6 +116,41 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
     assert [str(name) for name in files if not same(made / name, first / name)] == []
 
 
+@pytest.mark.parametrize(
+    ("written", "printed"),
+    [
+        ("| -9.79 |", "| \u22129.79 |"),
+        ("| 2.1e-03 [3.6e-04, 7e-01] |", "| 2.1e\u221203 [3.6e\u221204,\u00a07e\u221201] |"),
+        ("| :--- | ---: |", "| :--- | ---: |"),
+        ("| stnn-2, 3-30-30-3 |", "| stnn-2, 3-30-30-3 |"),
+    ],
+)
+def test_numbers_in_tables_are_typeset(written, printed):
+    assert rendering.typeset({"data": {"text/markdown": written}}) == {
+        "data": {"text/markdown": printed}
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "printed"),
+    [
+        (95095, "", "95\u202f095"),
+        (-0.25, ".2f", "\u22120.25"),
+        (2.31e-8, ".1e", "2.3·10⁻⁸"),
+        (48.3, ".1e", "48"),
+        (131.0, ".1e", "130"),
+        (2.0, ".0e", "2"),
+        (0.292, ".1e", "0.29"),
+        (0.0, ".1e", "0.0"),
+    ],
+)
+def test_numbers_in_prose_are_typeset(value, form, printed, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    from companion.results import number
+
+    assert number(value, form) == printed
+
+
 def same(one: Path, other: Path) -> bool:
     return one.read_bytes() == other.read_bytes()
 
