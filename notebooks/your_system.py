@@ -456,7 +456,7 @@ record.Table(
     ],
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the first coordinate of the truth (black) and of each forecast, until it leaves the region of the truth."}, "image": {"alt": "Four small panels with the true series in black and a forecast in colour that departs from it sooner or later."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the first coordinate of the truth (without colour) and of each forecast, until it leaves the region of the truth."}, "image": {"alt": "Four small panels with the true series in black and a forecast in colour that departs from it sooner or later."}}
 shown = [name for name in predictions if name != "persistence"]
 low, high = states[..., 0].min(), states[..., 0].max()
 margin = 0.15 * (high - low)
