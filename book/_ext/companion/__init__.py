@@ -17,7 +17,8 @@ def theme_options(app: Sphinx, config) -> None:
     config.html_theme_options |= {"navigation_with_keys": False, "show_toc_level": 2}
     # Napoleon adds the one to the other while it reads, and the next build would take that for a
     # change of configuration and read all pages again.
-    config.autodoc_type_aliases = dict(config.napoleon_type_aliases)
+    if "sphinx.ext.napoleon" in app.extensions:
+        config.autodoc_type_aliases = dict(config.napoleon_type_aliases)
 
 
 def setup(app: Sphinx) -> dict:
