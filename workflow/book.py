@@ -46,7 +46,7 @@ MODELS = "application/vnd.companion.models+json"
 HOME = "fig-henon_tokens-density.svg"
 
 #: Modules of the workflow that say what a page says.
-MACHINERY = ("book", "claims", "ledger", "provenance", "thumbnail")
+MACHINERY = ("book", "claims", "expressions", "ledger", "provenance", "thumbnail")
 
 NO_FIGURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="360" height="40">'
@@ -106,12 +106,17 @@ def recorded(output: Any) -> bool:
 
 def typeset(output: Any) -> Any:
     """A copy of an output; in a table numbers have a real minus, and no interval is broken."""
+
+    def words(match: re.Match[str]) -> str:
+        text = match[0]
+        if text.startswith("`"):  # code stays as it is
+            return text
+        text = re.sub(r"(?<![\w.-])-(?=\d)|(?<=\de)-(?=\d)", "\u2212", text)
+        return re.sub(r"\[([^][|]+), ([^][|]+)\]", "[\\1,\u00a0\\2]", text)
+
     output = copy.deepcopy(output)
     if table := output.get("data", {}).get("text/markdown"):
-        table = re.sub(r"(?<![\w.-])-(?=\d)|(?<=\de)-(?=\d)", "\u2212", table)
-        output["data"]["text/markdown"] = re.sub(
-            r"\[([^][|]+), ([^][|]+)\]", "[\\1,\u00a0\\2]", table
-        )
+        output["data"]["text/markdown"] = re.sub("`[^`]*`|[^`]+", words, table)
     return output
 
 
@@ -232,10 +237,10 @@ def write_ledger(preset: str, staged: Path) -> None:
 
 
 def checksums(staged: Path) -> dict[str, str]:
-    """Checksum of every file that the rendered book depends on, by its path in the clone."""
+    """Checksum of every file that the rendered book depends on, by its path; and the Python."""
     library = [*(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
     machinery = [ROOT / "workflow" / f"{name}.py" for name in MACHINERY]
-    return {
+    return {"python": sys.version} | {
         str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted([*staged.rglob("*"), *library, *machinery])
         if path.is_file() and "__pycache__" not in path.parts
@@ -297,31 +302,38 @@ def check_links(preset: str) -> int:
     return int(bool(broken))
 
 
-def forget_changed(output: Path, staged: Path, before: dict[str, str]) -> None:
-    """Delete of an earlier rendering what no longer holds: changed pages as read, or all of it.
+def forget_changed(output: Path, staged: Path, before: dict[str, str], now: dict[str, str]) -> bool:
+    """Delete of an earlier rendering what no longer holds; whether anything was kept.
 
     A page that Sphinx has read and that is the same is not read again. Where anything but a
     page has changed (results, claims, library, configuration), nothing is kept.
     """
-    now = checksums(staged)
     changed = {path for path in before.keys() | now if before.get(path) != now.get(path)}
     pages = {path for path in changed if path.endswith((".md", ".ipynb"))}
     if not before or changed - pages:
         shutil.rmtree(output, ignore_errors=True)
+        return False
     for path in pages:
         page = (ROOT / path).relative_to(staged)
         (output / "_build" / ".doctrees" / page).with_suffix(".doctree").unlink(missing_ok=True)
+    return True
 
 
-def render(preset: str, staged: Path, lock: TextIO, *, allow_stale: bool = False) -> int:
-    """Render the staged tree with warnings as errors; the old book stays until the new is whole."""
+def render(
+    preset: str, staged: Path, now: dict[str, str], lock: TextIO, *, allow_stale: bool = False
+) -> int:
+    """Render the staged tree with warnings as errors; the old book stays until the new is whole.
+
+    `now` are its checksums from before, so that what changes meanwhile counts as changed later.
+    """
     output = ROOT / "build" / preset / "render"
     read = output / "checksums.json"  # of what the kept pages were read from
     before = json.loads(read.read_text()) if read.exists() and not allow_stale else {}
     read.unlink(missing_ok=True)
-    forget_changed(output, staged, before)
+    options = ["-W", "-n", "--keep-going"]
+    if not forget_changed(output, staged, before, now):
+        options.append("--all")
     log = ROOT / "build" / preset / "logs" / "book.log"
-    options = ("-W", "-n", "--keep-going")
     code = jupyter_book(
         preset, staged, output, *options, log=log, lock=lock, allow_stale=allow_stale
     )
@@ -336,7 +348,7 @@ def render(preset: str, staged: Path, lock: TextIO, *, allow_stale: bool = False
     shutil.rmtree(final, ignore_errors=True)
     (output / "_build" / "html").rename(final)
     if not allow_stale:
-        write_whole(read, json.dumps(checksums(staged)))
+        write_whole(read, json.dumps(now))
     return 0
 
 
@@ -370,14 +382,15 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
             return code or 1
         staged = stage(preset, runs, stale)
         write_ledger(preset, staged)
-        text = json.dumps([checksums(staged), bool(stale)])
+        now = checksums(staged)
+        text = json.dumps([now, bool(stale)])
         book_key, mark = hashlib.sha256(text.encode()).hexdigest(), folder / "html.key"
         index = folder / "html" / "index.html"
         if index.exists() and mark.exists() and mark.read_text() == book_key:
             print(f"nothing to do: {index.relative_to(ROOT)} is up to date")
             return 0
         mark.unlink(missing_ok=True)
-        if render(preset, staged, lock, allow_stale=bool(stale)):
+        if render(preset, staged, now, lock, allow_stale=bool(stale)):
             return 1
         write_whole(mark, book_key)
     print(f"the book is at {index.relative_to(ROOT)} ({time.monotonic() - start:.0f} s)")

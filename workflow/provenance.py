@@ -22,9 +22,9 @@ def duration(seconds: float) -> str:
 
 
 def trained(run: Results) -> str:
-    """Time that the models of a run were trained for, those it found trained included."""
+    """Sum of the training times that a run records, those of models it found trained included."""
     times = [each for name, each in run["metrics"].items() if name.endswith("train_s")]
-    total = sum(sum(each["samples"] or [each["value"] or 0.0]) for each in times)
+    total = sum(sum(each["samples"] or each["n"] * [each["value"] or 0.0]) for each in times)
     return duration(total) if times else "none"
 
 

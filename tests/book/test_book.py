@@ -104,7 +104,7 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
 
     # Undone, it gives the first book again, though only the edited page is read again.
     read = copied / "build/smoke/render/_build/.doctrees"
-    edited, other = read / "runs" / "henon_tokens.doctree", read / "glossary.doctree"
+    edited, other = read / "runs" / "henon_tokens.doctree", read / "structure" / "arena.doctree"
     times = edited.stat().st_mtime_ns, other.stat().st_mtime_ns
     source.write_text(source.read_text().replace("# ## Roll on\n", "# ## Rollouts\n"))
     make(copied)
@@ -123,6 +123,7 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
         ("| 2.1e-03 [3.6e-04, 7e-01] |", "| 2.1e\u221203 [3.6e\u221204,\u00a07e\u221201] |"),
         ("| :--- | ---: |", "| :--- | ---: |"),
         ("| stnn-2, 3-30-30-3 |", "| stnn-2, 3-30-30-3 |"),
+        ("| `x' = -9 x`; -9 |", "| `x' = -9 x`; \u22129 |"),
     ],
 )
 def test_numbers_in_tables_are_typeset(written, printed):
@@ -179,9 +180,11 @@ def test_a_changed_page_alone_is_forgotten_and_any_other_change_forgets_all(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     before = rendering.checksums(staged)
+    assert rendering.forget_changed(output, staged, before, rendering.checksums(staged))
     (tmp_path / changed).write_text("changed")
     os.utime(tmp_path / changed, (0, 0))  # content counts, not times
-    rendering.forget_changed(output, staged, before)
+    keeps = rendering.forget_changed(output, staged, before, rendering.checksums(staged))
+    assert keeps == bool(kept)
     assert {path.name for path in read.glob("*")} == kept
 
 

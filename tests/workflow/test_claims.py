@@ -1,6 +1,7 @@
 """The ledger: every claim can be judged, and only by metrics that some run records."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,14 @@ def test_all_claims_name_metrics_that_runs_record():
             places = [ROOT / "results" / preset / f"{run}.json" for preset in presets]
             recorded = [json.loads(place.read_text()) for place in places if place.exists()]
             assert any(metric in each["metrics"] for each in recorded), f"{each.id} names {metric}"
+
+
+def test_metrics_that_notes_name_are_recorded():
+    places = (ROOT / "results").glob("*/*.json")
+    recorded = {name for place in places for name in json.loads(place.read_text())["metrics"]}
+    for each in read_claims(ROOT / "book" / "claims.yml"):
+        for name in re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`", each.note):
+            assert name in recorded, f"{each.id} names {name}"
 
 
 @pytest.mark.parametrize(

@@ -12,18 +12,18 @@ from sphinx.application import Sphinx
 from companion import cards, ledger, pages, playground, results
 
 
-def theme_options(app: Sphinx, config) -> None:
-    """What cannot stand in _config.yml, where it would replace Jupyter Book's own options."""
+def configure(app: Sphinx, config) -> None:
+    """What cannot stand in _config.yml: there it would replace Jupyter Book's own, or be twice."""
     config.html_theme_options |= {"navigation_with_keys": False, "show_toc_level": 2}
     # Napoleon adds the one to the other while it reads, and the next build would take that for a
     # change of configuration and read all pages again.
     if "sphinx.ext.napoleon" in app.extensions:
-        config.autodoc_type_aliases = dict(config.napoleon_type_aliases)
+        config.autodoc_type_aliases = dict(config.napoleon_type_aliases or {})
 
 
 def setup(app: Sphinx) -> dict:
     """Register everything."""
-    app.connect("config-inited", theme_options)
+    app.connect("config-inited", configure)
     app.add_js_file("scene3d.js", loading_method="defer")
     app.add_role("res", results.ResultRole())
     app.add_role("param", results.ParameterRole())

@@ -31,11 +31,12 @@ class Results:
 
     def load(self, preset: str, run: str) -> dict:
         path = self.root / preset / f"{run}.json"
-        self.env.note_dependency(str(path))
         try:
-            return parsed_json(path)
+            found = parsed_json(path)
         except OSError:
             raise LookupError(f"there are no {preset} results of {run}") from None
+        self.env.note_dependency(str(path))
+        return found
 
     def metric(self, preset: str, run: str, name: str) -> dict:
         try:
