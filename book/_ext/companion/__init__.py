@@ -39,5 +39,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", pages.own_scripts)
     app.connect("html-page-context", pages.open_graph)
     app.connect("html-page-context", playground.playground_files)
+    if "sphinx.ext.viewcode" in app.extensions:
+        app.connect("viewcode-find-source", pages.source)
     app.connect("build-finished", pages.finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
