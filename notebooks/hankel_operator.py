@@ -254,7 +254,7 @@ for batch in (1, large_batch):
             clocks.setdefault((method, batch), []).append(microseconds)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-cost", "caption": "Cost of one product against the size of the operator. Above: multiplications and additions, the FFT counted for real data. Middle and below: time on one core, for one vector and for many. Where the curves cross, two FFTs begin to pay: by the clock much later than by the count."}, "image": {"alt": "Three log-log panels. Counts of dense products grow with slope two and cross those of the FFT below one hundred; measured times of the FFT stay flat at first and cross the dense ones at some hundreds."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-cost", "caption": "Cost of one product against the size of the operator. Above: multiplications and additions, the FFT counted for real data. Middle and below: time on one core, for one vector and for many. Where the curves cross, two FFTs begin to pay: by the clock much later than by the count."}, "image": {"alt": "Three log-log panels. Counts of dense products grow with slope two and cross those of the FFT below one hundred; measured times of the FFT stay flat at first and cross the dense ones at a larger size."}}
 def crossover(fast: list[float], slow: list[float]) -> int | None:
     """The first size from which on the fast way is always faster."""
     wins = np.array(fast) < np.array(slow)

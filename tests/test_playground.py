@@ -13,7 +13,7 @@ from dynlib.networks.ffnn import FFNN
 from dynlib.networks.scores import rollout
 from dynlib.networks.stnn import StNN
 from dynlib.playground import MIME, Playground, as_layers, as_map
-from workflow.book import MODELS, models
+from workflow.staging import MODELS, models
 
 ACTIVATE = {
     "tanh": np.tanh,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflow.book import figures, merged, on_dark
 from workflow.execute import write_whole
 from workflow.experiments import ROOT, Refused, load
 from workflow.integrity import Damaged, damaged_artefacts, read_reference, shown
+from workflow.staging import figures, merged, on_dark
 from workflow.status import read_results, state
 
 

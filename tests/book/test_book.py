@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from workflow import book as rendering
+from workflow import staging
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,7 +128,7 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
     ],
 )
 def test_numbers_in_tables_are_typeset(written, printed):
-    assert rendering.typeset({"data": {"text/markdown": written}}) == {
+    assert staging.typeset({"data": {"text/markdown": written}}) == {
         "data": {"text/markdown": printed}
     }
 
