@@ -163,12 +163,12 @@ def unflatten(skeleton: Any, tensors: dict[str, torch.Tensor]) -> Any:
     return skeleton
 
 
-def artefact_folder(kind: str, parameters: dict[str, Any], modules: list[str]) -> Path:
-    """Where a trained artefact belongs, by a key of everything that can change it.
+def artefact_folder(kind: str, parameters: dict[str, Any], code: list[str]) -> Path:
+    """Where a trained artefact belongs, by a key of what determines it and nothing else.
 
-    The key covers the parameters (of data and training), the sources of the dynlib modules
-    that compute it and all they import (comments and docstrings apart), and torch's version.
-    Nothing with another key is ever reused.
+    The key covers the parameters (of data and training), the code that computes it
+    (:func:`dynlib.sources.fingerprint`) and torch's version. Nothing with another key is ever
+    reused.
 
     Parameters
     ----------
@@ -176,8 +176,8 @@ def artefact_folder(kind: str, parameters: dict[str, Any], modules: list[str]) -
         A readable first half of the name.
     parameters : dict
         Anything that JSON can hold.
-    modules : list of str
-        Names such as ``"dynlib.tokens.training"``.
+    code : list of str
+        The functions that compute it, such as ``"dynlib.tokens.training.train"``.
 
     Returns
     -------
@@ -189,6 +189,6 @@ def artefact_folder(kind: str, parameters: dict[str, Any], modules: list[str]) -
     root = Path(os.environ.get("DYNLIB_ARTEFACTS", default))
     torch_version = torch.__version__.split("+")[0]
     key = json.dumps(
-        [parameters, sources.fingerprint(modules), torch_version], sort_keys=True
+        [parameters, sources.fingerprint(code), torch_version], sort_keys=True
     ).encode()
     return root / f"{kind}-{hashlib.sha256(key).hexdigest()[:20]}"

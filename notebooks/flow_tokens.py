@@ -288,7 +288,7 @@ lengths, networks, ngrams = context_curves(
 )
 report.context(lengths, networks)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, all on the same test targets. Both go on improving far beyond four tokens; counting stops when its contexts become too rare."}, "image": {"alt": "Curves of cross-entropy against context length on a logarithmic axis, falling, for n-grams and for GPT-2, far above a horizontal line, the Pesin entropy rate."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, all on the same test targets. Both go on improving far beyond four tokens; counting stops when its contexts become too rare."}, "image": {"alt": "Curves of cross-entropy against context length on a logarithmic axis, falling, for n-grams and for GPT-2, far above a horizontal line, the Pesin entropy rate."}}
 figure, axes = plots.figure(3.4)
 figures.context_curves(
     axes, lengths, networks, ngrams, record.metrics()["entropy_rate"]["value"]
@@ -356,7 +356,7 @@ short = {
     "recall": in_batches(recall(learn, prompts, rollout_steps)),
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-scheme", "caption": "The scheme, with cells, probabilities and continuation of this run. A trajectory (upper left) becomes the row of cells that it visits, a sentence of tokens (upper right, later is stronger). GPT-2 gives each token a probability to come next (lower left, likelier is stronger; the cross is where the trajectory does go). One of them is taken, its centre is the next state, and so on (lower right: the trajectory without colour, the centres that GPT-2 writes in colour)."}, "image": {"alt": "Four panels of the same stretch of a trajectory: as a curve over a grid, as shaded cells, with the probabilities of the next cell, and with its continuation."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-scheme", "caption": "The scheme, with cells, probabilities and continuation of this run. A trajectory (upper left) becomes the row of cells that it visits, a sentence of tokens (upper right, later is stronger). GPT-2 gives each token a probability to come next (lower left, likelier is stronger; the cross is where the trajectory does go). One of them is taken, its centre is the next state, and so on (lower right: the trajectory without colour, the centres that GPT-2 writes in colour)."}, "image": {"alt": "Four panels of the same stretch of a trajectory: as a curve over a grid, as shaded cells, with the probabilities of the next cell, and with its continuation."}}
 plane = (
     [0, 2] if system == "lorenz" else [0, 1]
 )  # seen from the side, from above
@@ -423,7 +423,7 @@ plt.show()
 #
 # One prompt, continued by the system, by GPT-2 sampled, and by GPT-2 decoded greedily.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-trajectories", "caption": "The continuation of one prompt, seen from one side: the true one and those that GPT-2 writes, sampled and greedily. All start from the same tokens; chaos parts them. Sampled, the shape stays."}, "image": {"alt": "Three panels, projections of three trajectories: the true continuation, GPT-2 sampled at temperature one, and GPT-2 decoded greedily."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-trajectories", "caption": "The continuation of one prompt, seen from one side: the true one and those that GPT-2 writes, sampled and greedily. All start from the same tokens; chaos parts them. Sampled, the shape stays."}, "image": {"alt": "Three panels, projections of three trajectories: the true continuation, GPT-2 sampled at temperature one, and GPT-2 decoded greedily."}}
 paths = {
     "true": grid.decode(continuations[row]),
     "model": grid.decode(short["model"][0][row]),
@@ -437,7 +437,7 @@ for axes, (method, path) in zip(panels, paths.items(), strict=True):
 panels[0].set_ylabel(flow.names[plane[1]])
 plt.show()
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 Scene(
     paths,
     axes=flow.names,
@@ -467,7 +467,7 @@ report.rollouts(
     short, euclidean, squared, true_continuations, learn, with_squared=["model"]
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). The training replay copies true trajectories: its distance from one is chance. Where the Markov chain is near one as well, this measure does not show that a network has learned more than one token of memory."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for eight methods with a dashed line at one."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). The training replay copies true trajectories: its distance from one is chance. Where the Markov chain is near one as well, this measure does not show that a network has learned more than one token of memory."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for eight methods with a dashed line at one."}}
 figure, axes = plots.figure(3.1)
 figures.ratios(axes, list(short))
 plt.show()
@@ -502,7 +502,7 @@ sampled
 # between them that no training trajectory took; the last row says how often fresh true
 # trajectories do.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 report.cycles(short)
 
 # %% [markdown]
@@ -610,7 +610,7 @@ record.Table(
     ],
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-accuracy", "caption": "Mean number of steps until a greedy continuation matches no true trajectory that was found, against the accuracy a of predicting the next token: n-grams with 1, 2, 3, … tokens of memory, and GPT-2. The line is a / (1 - a), the mean number of right guesses in a row if each were right with probability a."}, "image": {"alt": "Scatter of mean matched steps against accuracy for n-grams and GPT-2, rising along the curve a over one minus a."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-accuracy", "caption": "Mean number of steps until a greedy continuation matches no true trajectory that was found, against the accuracy a of predicting the next token: n-grams with 1, 2, 3, … tokens of memory, and GPT-2. The line is a / (1 - a), the mean number of right guesses in a row if each were right with probability a."}, "image": {"alt": "Scatter of mean matched steps against accuracy for n-grams and GPT-2, rising along the curve a over one minus a."}}
 figure, axes = plots.figure(3.2)
 accuracy = np.linspace(0.4, 0.97, 200)
 axes.plot(accuracy, accuracy / (1 - accuracy), color=plots.MUTED, linewidth=1)
@@ -738,7 +738,7 @@ axes.set(yscale="log", xlabel="time", ylabel="mean distance")
 axes.set_ylim(top=3 * spread)
 plt.show()
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 record.Table(
     ["", "slope, 1/time", "groups without one"],
     [

@@ -98,7 +98,7 @@ start = integrate(system, np.array([[0.0, 1.0, 20.0]]), np.array([0.0, 20.0]))
 trajectory = integrate(system, start[:, -1], np.arange(4001) * dt)[0]
 series = trajectory[:, 0]
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-windows", "caption": "A delay series and the Hankel operator that it fills. Above: the coordinate x of a Lorenz trajectory; the bars are the first, the middle and the last row below. Below: the operator, one window a row; equal colours run along anti-diagonals."}, "image": {"alt": "Above, an oscillating curve with three horizontal bars, each shifted to the right of the one before. Below, a square heat map with stripes along the anti-diagonals."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-windows", "caption": "A delay series and the Hankel operator that it fills. Above: the coordinate x of a Lorenz trajectory; the bars are the first, the middle and the last row below. Below: the operator, one window a row; equal colours run along anti-diagonals."}, "image": {"alt": "Above, an oscillating curve with three horizontal bars, each shifted to the right of the one before. Below, a square heat map with stripes along the anti-diagonals."}}
 n_shown = 60
 shown = torch.from_numpy(series[::2][: 2 * n_shown - 1].copy())
 figure, (above, below) = plots.figure(5.6, 2, 1, height_ratios=[1, 2.6])
@@ -349,7 +349,7 @@ panels[2].set_xticks(sizes[::2], [str(n) for n in sizes[::2]])
 panels[2].minorticks_off()
 plt.show()
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 ratio = {
     batch: [
         f / d
@@ -484,7 +484,7 @@ record.Table(
     rows,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-operators", "caption": "Four operators for the same delay vectors. The matrix of least squares is a shift with a row of extrapolation below; with the nuclear norm it becomes a smooth projection of low rank. Neither is constant along anti-diagonals, as a Hankel matrix is."}, "image": {"alt": "Four small heat maps: least squares with ones above the diagonal and large entries of both signs in the last row, nuclear norm smooth, best Hankel, and the Hankel matrix of the data."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-operators", "caption": "Four operators for the same delay vectors. The matrix of least squares is a shift with a row of extrapolation below; with the nuclear norm it becomes a smooth projection of low rank. Neither is constant along anti-diagonals, as a Hankel matrix is."}, "image": {"alt": "Four small heat maps: least squares with ones above the diagonal and large entries of both signs in the last row, nuclear norm smooth, best Hankel, and the Hankel matrix of the data."}}
 figure, panels = plots.figure(4.9, 2, 2)
 for axes, name in zip(
     panels.flat,
@@ -525,7 +525,7 @@ record.metric("nuclear_iterations", best.iterations, tolerance=0.2)
 record.metric("nuclear_gap", best.gap, tolerance=10.0)
 record.metric("condition", np.linalg.cond(states @ states.T), tolerance=0.5)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-convergence", "caption": "Relative duality gap, an upper bound of how far the objective is above its minimum, against steps."}, "image": {"alt": "Three curves of the duality gap on logarithmic axes; plain proximal gradient needs more than ten times the steps of the accelerated method with restart."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-convergence", "caption": "Relative duality gap, an upper bound of how far the objective is above its minimum, against steps."}, "image": {"alt": "Three curves of the duality gap on logarithmic axes; plain proximal gradient needs more than ten times the steps of the accelerated method with restart."}}
 figure, axes = plots.figure(3.2)
 places = {"plain": (1e-2, 5), "accelerated": (1e-8, -18), "restart": (1e-5, -6)}
 for method, fit in fits.items():
@@ -597,7 +597,7 @@ record.Table(
 # frozen.
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-factors", "caption": "The first layer of a branch for n = 4 as a product of sparse factors, applied from left to right: pad with zeros and scale, a butterfly of length eight, two of length four, blocks of two, and a permutation. Blue entries are free to learn (equal for both halves of a level), grey ones are frozen, the rest is zero."}, "image": {"alt": "Five small matrix patterns. Grey ones sit on identities and permutations, blue ones on diagonals and two-by-two blocks."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-factors", "caption": "The first layer of a branch for n = 4 as a product of sparse factors, applied from left to right: pad with zeros and scale, a butterfly of length eight, two of length four, blocks of two, and a permutation. Blue entries are free to learn (equal for both halves of a level), grey ones are frozen, the rest is zero."}, "image": {"alt": "Five small matrix patterns. Grey ones sit on identities and permutations, blue ones on diagonals and two-by-two blocks."}}
 def butterfly(n: int) -> np.ndarray:
     """Pattern of [[I, I], [D, -D]]: 1 is frozen, 2 is free."""
     one = np.eye(n // 2)

@@ -285,7 +285,7 @@ squared = Reference(batches, grid.centres, "squared")
 # %% tags=["hide-input"]
 report.rollouts(short, euclidean, squared, continuations, learn)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-density", "caption": "How often each cell is visited, on one logarithmic scale. GPT-2 sampled at temperature 1 cannot be told from the truth by eye, and nor can a Markov chain that remembers a single token."}, "image": {"alt": "Four maps of the Hénon attractor coloured by visits per cell: truth, GPT-2 at temperature one, GPT-2 greedy, Markov chain."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-density", "caption": "How often each cell is visited, on one logarithmic scale. GPT-2 sampled at temperature 1 cannot be told from the truth by eye, and nor can a Markov chain that remembers a single token."}, "image": {"alt": "Four maps of the Hénon attractor coloured by visits per cell: truth, GPT-2 at temperature one, GPT-2 greedy, Markov chain."}}
 figure, panels = plots.figure(4.6, 2, 2, sharex=True, sharey=True)
 shown = {
     "true": batches[0],
@@ -314,7 +314,7 @@ for axes in panels[:, 0]:
 figure.colorbar(picture, ax=panels, label="share of states", shrink=0.8)
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). Bars span the seeds. Every method that samples is near the reference, the Markov chain included, so this measure alone does not show that a network has learned more than one token of memory. Decoding greedily and copying one's own past stray far from the truth."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for seven methods with intervals and a dashed line at one."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). Bars span the seeds. Every method that samples is near the reference, the Markov chain included, so this measure alone does not show that a network has learned more than one token of memory. Decoding greedily and copying one's own past stray far from the truth."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for seven methods with intervals and a dashed line at one."}}
 figure, axes = plots.figure(2.9)
 figures.ratios(axes, list(short))
 plt.show()
@@ -410,7 +410,7 @@ record.Table(
     [*rows, ["tangent space", record.show("lyapunov_reference", ".4f"), ""]],
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-lyapunov", "caption": "The exponent that the paper's estimator finds, with products of all lengths as printed (filled) and without the shortest (open); one mark a seed or batch. The vertical line is the exponent of the map. Rounding true orbits to cell centres moves the estimate about as much as replacing them by the sampled network; decoded greedily, the network's seeds scatter far more widely."}, "image": {"alt": "Dot plot of estimated Lyapunov exponents by source of the states: true orbits, true tokens, GPT-2 sampled and greedy, and n-grams, with a vertical line at the map's exponent."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-lyapunov", "caption": "The exponent that the paper's estimator finds, with products of all lengths as printed (filled) and without the shortest (open); one mark a seed or batch. The vertical line is the exponent of the map. Rounding true orbits to cell centres moves the estimate about as much as replacing them by the sampled network; decoded greedily, the network's seeds scatter far more widely."}, "image": {"alt": "Dot plot of estimated Lyapunov exponents by source of the states: true orbits, true tokens, GPT-2 sampled and greedy, and n-grams, with a vertical line at the map's exponent."}}
 figure, axes = plots.figure(3.0)
 order = ["orbit", "tokens", *long]
 labels = ["true orbits", "true tokens", *(plots.LABELS[m] for m in order[2:])]
@@ -436,5 +436,5 @@ plt.show()
 # question is when. And a sampled model can take steps that no training trajectory took; the
 # last row says how often fresh true orbits do.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 report.cycles(short)

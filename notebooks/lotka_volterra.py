@@ -134,7 +134,7 @@ for name, data in (("tight", tight), ("loose", loose)):
     record.metric(f"{name}_drift", np.max(drift), tolerance=10.0)
 record.metric("loose_mse_test", np.square(loose - tight).mean(), tolerance=0.05)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-data", "caption": "The same initial states (dots) followed in the ten environments: prey x, predators y. Every solution is a closed curve; twenty points cover a part of it."}, "image": {"alt": "Ten small panels in two rows. In each, curves in the plane run around a centre that differs from panel to panel, from the same square of initial states."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-data", "caption": "The same initial states (dots) followed in the ten environments: prey x, predators y. Every solution is a closed curve; twenty points cover a part of it."}, "image": {"alt": "Ten small panels in two rows. In each, curves in the plane run around a centre that differs from panel to panel, from the same square of initial states."}}
 figure, panels = plots.figure(3.0, 2, 5, sharex=True, sharey=True)
 smooth = np.linspace(TIMES[0], TIMES[-1], 200)
 curves = trajectories(ENVIRONMENTS, learn[0, :4, 0], smooth)
@@ -458,7 +458,7 @@ record.metric(
     tolerance=2.0,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Test error against training time on one core, every seed; polynomial maps are points. The dotted lines are the paper's two training times, on a machine that it does not name."}, "image": {"alt": "Log-log plot of test error against seconds of training. The small networks fall far below LEADS in less time; polynomial maps lie lower left of all."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Test error against training time on one core, every seed; polynomial maps are points. The dotted lines are the paper's two training times, on a machine that it does not name."}, "image": {"alt": "Log-log plot of test error against seconds of training. The small networks fall far below LEADS in less time; polynomial maps lie lower left of all."}}
 figure, axes = plots.figure(4.2)
 for name, each in curves.items():
     for seconds, errors in each:
@@ -495,7 +495,7 @@ axes.set(
 )
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-rollouts", "caption": "Rollouts of each method's median seed (their Figure 2): the test trajectory with its smallest, its median and its largest error, in phase space. The truth is without colour, dots are the times; above each panel its error."}, "image": {"alt": "A grid of phase-space plots, one row a method, one column for best, typical and worst case. Coloured predictions lie on black curves; only for the settings as printed do they leave them."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-rollouts", "caption": "Rollouts of each method's median seed (their Figure 2): the test trajectory with its smallest, its median and its largest error, in phase space. The truth is without colour, dots are the times; above each panel its error."}, "image": {"alt": "A grid of phase-space plots, one row a method, one column for best, typical and worst case. Coloured predictions lie on black curves; only for the settings as printed do they leave them."}}
 shown = ("printed_stnn", "stnn", "control", "printed_leads", "leads")
 figure, panels = plots.figure(8.2, len(shown), 3)
 for row, name in zip(panels, shown, strict=True):
@@ -521,7 +521,7 @@ for axes, case in zip(panels[0], ("best", "typical", "worst"), strict=True):
     axes.set_title(text, fontsize=9, color=plots.MUTED)
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-environments", "caption": "Test error in every environment, median over seeds. Below each the environment's α and γ."}, "image": {"alt": "Dots of test error for ten environments on a logarithmic axis, one colour a method; the order of the methods is much the same in every environment."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-environments", "caption": "Test error in every environment, median over seeds. Below each the environment's α and γ."}, "image": {"alt": "Dots of test error for ten environments on a logarithmic axis, one colour a method; the order of the methods is much the same in every environment."}}
 figure, axes = plots.figure(3.6)
 for name in ("leads", "stnn", "control", "polynomial_3"):
     each = np.median(

@@ -289,7 +289,7 @@ record.Table(
     + [["entropy rate of the system", record.show("entropy_rate"), ""]],
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, all on the same test targets, for GPT-2 and for n-grams, over the entropy rate of the system (the sum of its positive exponents, in nats a token)."}, "image": {"alt": "Curves of cross-entropy against context length on a logarithmic axis for n-grams and GPT-2, above a horizontal line, the entropy rate."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, all on the same test targets, for GPT-2 and for n-grams, over the entropy rate of the system (the sum of its positive exponents, in nats a token)."}, "image": {"alt": "Curves of cross-entropy against context length on a logarithmic axis for n-grams and GPT-2, above a horizontal line, the entropy rate."}}
 figure, axes = plots.figure(3.2)
 figures.context_curves(axes, lengths, networks, ngrams, float(entropy))
 axes.set_ylim(bottom=0)
@@ -332,7 +332,7 @@ own_report.record_distances(
     learn,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-attractor", "caption": "A true trajectory, and ten continuations that GPT-2 writes, from the centre of one cell to that of the next, in the first and last coordinate (in one coordinate: now and next)."}, "image": {"alt": "Two panels: the curve or the points of a true trajectory, and those of ten continuations that GPT-2 writes, over the same region."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-attractor", "caption": "A true trajectory, and ten continuations that GPT-2 writes, from the centre of one cell to that of the next, in the first and last coordinate (in one coordinate: now and next)."}, "image": {"alt": "Two panels: the curve or the points of a true trajectory, and those of ten continuations that GPT-2 writes, over the same region."}}
 
 
 def plane(path: np.ndarray) -> np.ndarray:
@@ -366,7 +366,7 @@ for axes, title in zip(panels, ("truth", "GPT-2"), strict=True):
 panels[0].set_ylabel(names[-1] if dim > 1 else f"next {names[0]}")
 plt.show()
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 Scene(
     {
         "true": test_states[0, :2500],
@@ -456,7 +456,7 @@ record.Table(
     ],
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the first coordinate of the truth (without colour) and of each forecast, until it leaves the region of the truth."}, "image": {"alt": "Four small panels with the true series in black and a forecast in colour that departs from it sooner or later."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the first coordinate of the truth (without colour) and of each forecast, until it leaves the region of the truth."}, "image": {"alt": "Four small panels with the true series in black and a forecast in colour that departs from it sooner or later."}}
 shown = [name for name in predictions if name != "persistence"]
 low, high = states[..., 0].min(), states[..., 0].max()
 margin = 0.15 * (high - low)
@@ -484,7 +484,7 @@ plt.show()
 # %% [markdown]
 # ## In words
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 methods = {"model": "GPT-2", "markov": "Markov chain"}
 methods["best_ngram"] = f"n-gram of {best} tokens"
 rivals = [name for name in predictions if name != "persistence"]

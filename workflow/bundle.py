@@ -22,7 +22,7 @@ from pathlib import Path
 from workflow.execute import git, locked, write_whole
 from workflow.experiments import Refused, Run, load
 from workflow.integrity import check_results, checksum, digest, parse, shown
-from workflow.stamps import changes, code_checksum, inputs, stamp
+from workflow.stamps import changes, code_checksum, inputs, marks, stamp
 from workflow.status import state
 
 FORMAT = 1
@@ -237,7 +237,7 @@ def _check_executed(run: Run, text: bytes, expected: str) -> None:
     except (ValueError, TypeError, KeyError, RecursionError, nbformat.ValidationError) as error:
         words = str(error).partition("\n")[0]
         raise ValueError(f"{name} is no executed notebook: {words:.200}") from None
-    if mark != {"run": run.name, "stamp": expected}:
-        raise ValueError(f"{name} does not carry the stamp of its results")
+    if mark != marks(run) | {"stamp": expected}:
+        raise ValueError(f"{name} does not carry the stamps of its results")
     if expected == stamp(run) and not same:
         raise ValueError(f"{name} has other code than its stamp says")

@@ -8,7 +8,7 @@ from typing import Any
 
 from workflow.experiments import PRESETS, Run, load
 from workflow.integrity import Damaged, examine, read_sound
-from workflow.stamps import changes, inputs, stamp
+from workflow.stamps import changes, inputs, stamp, view_inputs, view_stamp
 
 
 def read_results(path: Path) -> dict[str, Any] | None:
@@ -19,10 +19,11 @@ def read_results(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def executed_stamp(path: Path) -> str | None:
-    """The stamp in an executed notebook, None where there is none."""
+def executed_stamps(path: Path) -> tuple[str, str] | None:
+    """The stamps in an executed notebook, of its numbers and its view; None without any."""
     try:
-        return json.loads(path.read_text())["metadata"]["companion"]["stamp"]
+        marks = json.loads(path.read_text(encoding="utf-8"))["metadata"]["companion"]
+        return marks["stamp"], marks.get("view", "")
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -30,22 +31,24 @@ def executed_stamp(path: Path) -> str | None:
 def state(run: Run) -> tuple[str, str]:
     """State of a run, ``fresh``, ``stale``, ``missing``, ``damaged`` or ``failed``, and the reason.
 
-    A run is fresh when both its executed notebook and its results carry the current stamp and
-    are as the run wrote them.
+    A run is fresh when its executed notebook and its results carry the current stamps, of its
+    numbers and of how they are shown, and are as the run wrote them.
     """
     return _judge(run, *examine(run))
 
 
 def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, str]:
-    current, notebook = stamp(run), executed_stamp(run.executed)
+    numbers, view = stamp(run), view_stamp(run)
+    notebook = executed_stamps(run.executed)
     facts = {} if results is None else results["provenance"]
     sealed = "checksum" in facts
-    if sealed and not broken and facts["stamp"] == current == notebook:
+    same = notebook is not None and facts.get("stamp") == numbers == notebook[0]
+    if sealed and not broken and same and notebook == (numbers, view):
         return "fresh", ""
     if (run.folder / "failed" / f"{run.name}.ipynb").exists():
         place = f"see {run.folder.name}/failed/{run.name}.ipynb"
         return "failed", f"{place}; {broken}" if broken else place
-    if results is not None and notebook is not None and notebook != facts["stamp"]:
+    if results is not None and notebook is not None and notebook[0] != facts["stamp"]:
         return "stale", "the notebook and its results are of different runs"
     if broken:
         return "damaged", f"{broken}; the next run makes it anew"
@@ -53,25 +56,48 @@ def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, 
         return "missing", ""
     if not sealed:
         return "stale", "its results carry no checksum, as those of an older version of the runner"
+    if same:
+        what = changes(facts.get("view", {}), view_inputs(run))
+        return "stale", f"changed, in how it is shown alone: {what}"
     return "stale", "changed: " + changes(facts.get("inputs", {}), inputs(run))
 
 
 def readable(run: Run) -> bool:
     """Whether the outputs of a run can be shown, if only under a banner."""
     results, broken = examine(run)
-    return results is not None and not broken and executed_stamp(run.executed) is not None
+    return results is not None and not broken and executed_stamps(run.executed) is not None
+
+
+def reference_state(run: Run) -> str:
+    """Whether the committed reference is of the present code: current, carried, stale, or none."""
+    try:
+        content = read_sound(run.reference)
+    except Damaged:
+        return "damaged"
+    if content is None:
+        return "none"
+    facts = content["provenance"]
+    if facts["stamp"] != stamp(run):
+        return "stale"
+    return "carried" if facts.get("carried") else "current"
 
 
 def status(preset: str | None) -> str:
-    """A line a run and preset: state, time, size, reason."""
-    lines = [f"{'run':<20} {'preset':<7} {'state':<8} {'time':>8} {'size':>9}  why"]
+    """A line a run and preset: state, time, size, state of the reference, reason."""
+    heads = ("run", "preset", "state", "time", "size", "reference")
+    lines = ["{:<20} {:<7} {:<8} {:>8} {:>9}  {:<9}  why".format(*heads)]
     for name in [preset] if preset else PRESETS:
         for run in load(name):
             results, broken = examine(run)
             condition, reason = _judge(run, results, broken)
-            seconds = f"{results['provenance']['wall_s']:.0f} s" if results else ""
+            facts = results["provenance"] if results else {}
+            if condition == "fresh" and facts.get("carried"):
+                condition = "carried"
+            seconds = f"{facts['wall_s']:.0f} s" if facts else ""
             size = f"{run.executed.stat().st_size / 1024:.0f} kB" if run.executed.exists() else ""
+            reference = reference_state(run)
             lines.append(
-                f"{run.name:<20} {name:<7} {condition:<8} {seconds:>8} {size:>9}  {reason}".rstrip()
+                f"{run.name:<20} {name:<7} {condition:<8} {seconds:>8} {size:>9}  {reference:<9}  "
+                f"{reason}".rstrip()
             )
     return "\n".join(lines)

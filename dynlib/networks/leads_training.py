@@ -195,8 +195,9 @@ def train_leads(
     }
     training = _Training(recipe, trajectories, dt, seed, shared, device, label)
     tensors, state = artefacts.kept(
-        "leads", parameters, [__name__], lambda folder: training.run(folder, checkpoint_seconds)
-    )
+        "leads", parameters, [f"{__name__}.train_leads"],
+        lambda folder: training.run(folder, checkpoint_seconds),
+    )  # fmt: skip
     history = np.array(state["history"])
     size = (len(trajectories), training.model.width, training.model.dim)
     return TrainedLeads(*size, tensors["path"], history[:, 0], history[:, 1])

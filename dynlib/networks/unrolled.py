@@ -156,7 +156,7 @@ def refine(
         with threadpool_limits(torch.get_num_threads()), torch.no_grad():
             return _descend(trained, trajectories, constants, steps)
 
-    tensors, state = artefacts.kept("refined", parameters, [__name__], compute)
+    tensors, state = artefacts.kept("refined", parameters, [f"{__name__}.refine"], compute)
     return dataclasses.replace(
         trained,
         weights=torch.cat([trained.weights, tensors["path"].to(trained.weights.dtype)]),
