@@ -45,24 +45,12 @@ search_from: int = 900  # [200..1000000] the record from here on judges the sear
 n_starts: int = 6  # [2..100000] fresh starts
 horizon: int = 120  # [10..100000] steps of a forecast
 transient: float = 5.0  # [0..1000] time dropped before a start
-trajectories: int = 15  # [5..100000] trajectories of the networks, as in lorenz_networks
-points: int = 201  # [50..1000000] states a trajectory
 dt: float = 0.01  # [1e-6..1] time between two states
-share: float = 0.8  # [0.1..0.95] share of the trajectories to learn from
-data_seed: int = 123  # [0..4294967295] seed of their initial states
-batch_size: int = 200  # [10..1000000] pairs a step
-steps: int = 20  # [1..10000000] steps
-initial_weights: int = 2  # [1..1000] initial weights tried a seed
-start_steps: int = 10  # [1..100000] steps of each try
-large_steps: int = 2  # [1..10000000] steps of the 3-30-30-30-3 network
-large_starts: int = 1  # [1..1000] initial weights tried for it
-large_batch: int = 800  # [10..1000000] pairs a step for it
-n_seeds: int = 2  # [1..64] training seeds
-seed: int = 0  # [0..] first training seed
 largest_delays: int = 20  # [10..1000] longest window in the search of HAVOK and DMD
 reservoir_units: int = 100  # [10..10000] units of the reservoir
+seed: int = 0  # [0..] seed of the noise on the data
 start_seed: int = 999  # [0..4294967295] seed of the fresh starts
-device: str = "auto"  # {auto, cpu, cuda} where networks train, if they are not loaded
+device: str = "auto"  # {auto, cpu, cuda} where networks train on noisy data
 # require: search_from < record_steps - horizon
 # require: largest_delays * 4 <= search_from
 # fmt: on
@@ -88,7 +76,7 @@ from dynlib.measure.rollout import accumulated_mse, step_errors, valid_time
 from dynlib.measure.rollout import spread as rms_spread
 from dynlib.networks.assembled import AssembledStNN
 from dynlib.networks.count import total
-from dynlib.networks.ensembles import train_all
+from dynlib.networks.ensembles import Networks, train_all
 from dynlib.networks.ffnn import widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import rollout
@@ -104,8 +92,6 @@ plots.use_style()
 record.clear()
 torch.set_num_threads(1)
 device = resolve_device(device)
-seeds = list(range(seed, seed + n_seeds))
-record.context(device=device, threads=1, seeds=seeds)
 
 # %% [markdown]
 # ## Data, starts and the limit of the truth
@@ -259,28 +245,31 @@ record.Table(
 # ## All methods, one rule
 
 # %%
-times = np.arange(points) * dt
-data = integrate(system, scattered(trajectories, data_seed), times)
-n_learn = round(share * trajectories)
-learn, held_out = pairs(data[:n_learn]), pairs(data[n_learn:])
-stnn = Architecture(branches=6)
-control = Architecture(widths=widths_of_size(388))
-ours = Recipe(
-    steps, batch_size, starts=initial_weights, start_steps=start_steps
-)
-large = Recipe(
-    large_steps, large_batch, starts=large_starts, start_steps=start_steps
-)
-trained = train_all(
-    {
-        "ffnn": (Architecture(widths=(3, 30, 30, 30, 3)), large, seeds[:1]),
-        "stnn": (stnn, ours, seeds),
-        "control": (control, ours, seeds),
-    },
-    learn,
-    held_out,
-    device=device,
-)
+def briefly_trained() -> Networks:
+    """Small stand-ins, where this notebook is executed by hand and alone."""
+    print("lorenz_networks has not run here: its networks are trained for seconds")
+    paths = integrate(system, scattered(15, 123), np.arange(201) * dt)
+    recipe = Recipe(20, 200, starts=2, start_steps=10)
+    shapes = {
+        "ffnn": Architecture(widths=(3, 30, 30, 30, 3)),
+        "stnn_p6": Architecture(branches=6),
+        "control_p6": Architecture(widths=widths_of_size(388)),
+    }
+    found = train_all(
+        {name: (each, recipe, [0]) for name, each in shapes.items()},
+        pairs(paths[:12]),
+        pairs(paths[12:]),
+        device=device,
+    )
+    return Networks(paths, 12, [0], dict.fromkeys(shapes, recipe), found)
+
+
+networks = Networks.handed("lorenz_networks", otherwise=briefly_trained)
+record.context(device=device, threads=1, seeds=networks.seeds)
+data, n_learn = networks.trajectories, networks.n_learn
+learn = pairs(data[:n_learn])
+names = {"stnn": "stnn_p6", "control": "control_p6", "ffnn": "ffnn"}
+trained = {name: networks.trained[each] for name, each in names.items()}
 degrees = range(2, 8)
 derivatives = ("fd2", "smoothed", "fd4", "fd6", "weak")
 
@@ -342,14 +331,11 @@ errors = {
 metrics = record.metrics()
 
 # %% tags=["hide-input"]
-fitted_on = {name: "100 trajectories" for name in ("stnn", "control", "ffnn")}
 order = [
     "stnn", "control", "ffnn", *(f"sindy_{kind}" for kind in derivatives), *(f"polynomial_{d}" for d in degrees),
     "reservoir", "dmd", "havok", "havok_held", "havok_oracle", "havok_oracle20", "persistence", "climatology",
 ]  # fmt: skip
-fitted_on["stnn"] = fitted_on["control"] = fitted_on["ffnn"] = (
-    f"{n_learn} trajectories"
-)
+fitted_on = dict.fromkeys(names, f"{n_learn} trajectories")
 record.Table(
     [
         "method",
@@ -365,7 +351,7 @@ record.Table(
     ],
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-accumulated", "caption": "Accumulated mean squared error against the length of the forecast (their Figure 6): median over starts. What stays below the mean state's line still forecasts."}, "image": {"alt": "Curves of accumulated error on a logarithmic axis against steps; polynomial maps and SINDy with good derivatives stay lowest, HAVOK and DMD reach the level of the mean state almost at once."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-accumulated", "caption": "Accumulated mean squared error against the length of the forecast (their Figure 6): median over starts. What stays below the mean state's line still forecasts."}, "image": {"alt": "Curves of accumulated error on a logarithmic axis against steps; polynomial maps and SINDy with good derivatives stay lowest, HAVOK and DMD reach the level of the mean state almost at once."}}
 figure, axes = plots.figure(4.4)
 shown = (
     "climatology", "havok", "dmd", "sindy_fd2", "reservoir", "ffnn", "stnn", "control", "sindy_fd6", "polynomial_5",
@@ -394,7 +380,7 @@ for name, place in zip(shown, places, strict=True):
 axes.set(yscale="log", xlabel="steps", ylabel="accumulated MSE")
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-coordinates", "caption": "The same for each coordinate: median over starts of the accumulated squared error of x, y and z."}, "image": {"alt": "Three panels, one a coordinate, with curves for four methods."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-coordinates", "caption": "The same for each coordinate: median over starts of the accumulated squared error of x, y and z."}, "image": {"alt": "Three panels, one a coordinate, with curves for four methods."}}
 figure, panels = plots.figure(5.4, 3, 1, sharex=True)
 for name in ("stnn", "ffnn", "sindy_fd2", "havok"):
     squared = np.square(predictions[name] - truth).clip(max=1e30)
@@ -415,7 +401,7 @@ for i, name in enumerate(("stnn", "ffnn", "sindy_fd2", "havok")):
     )
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the coordinate x of the truth (without colour) and of each method, with a dot where the forecast leaves the truth by 0.4 of the attractor's spread. The start is the one with the median valid time of the structured network."}, "image": {"alt": "Eight small panels with the true series in black and a forecast in colour, which departs at a dot."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the coordinate x of the truth (without colour) and of each method, with a dot where the forecast leaves the truth by 0.4 of the attractor's spread. The start is the one with the median valid time of the structured network."}, "image": {"alt": "Eight small panels with the true series in black and a forecast in colour, which departs at a dot."}}
 typical = int(
     np.argsort(valid_time(predictions["stnn"][0], truth, **rule)[0])[
         (n_starts - 1) // 2
@@ -476,7 +462,7 @@ same_data |= {f"polynomial_{d}": PolynomialMap.fit(*learn, d) for d in degrees}
 for name, found in forecasts(same_data).items():
     record_rollout(name, found, truth, suffix="_100traj", **rule)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 record.Table(
     [
         "fitted on the networks' trajectories",
@@ -540,7 +526,14 @@ for suffix, level in levels.items():
         record_rollout(name, found, truth, suffix=f"_noise{suffix}", **rule)
 blurred = data + 1e-3 * spread * rng.normal(size=data.shape)
 noisy_networks = train_all(
-    {"stnn": (stnn, ours, seeds[:1]), "control": (control, ours, seeds[:1])},
+    {
+        name: (
+            trained[name][0].architecture,
+            networks.recipes[names[name]],
+            networks.seeds[:1],
+        )
+        for name in ("stnn", "control")
+    },
     pairs(blurred[:n_learn]),
     pairs(blurred[n_learn:]),
     device=device,
@@ -549,7 +542,7 @@ for name, found in noisy_networks.items():
     path = np.stack([rollout(each.model, starts, horizon) for each in found])
     record_rollout(name, path, truth, suffix="_noise1e3", **rule)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 metrics = record.metrics()
 noisy_order = [
     name for name in order if f"{name}_valid_time_noise1e3" in metrics
@@ -691,7 +684,7 @@ record.Table(
     rows,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-pareto", "caption": "Accumulated error over the whole forecast against the operations of one step; lower and further left is better. Bars are intervals over starts. Polynomial maps from degree two to seven are joined."}, "image": {"alt": "Log-log scatter of accumulated error against operations; polynomial maps and SINDy with sixth-order differences have lower errors for fewer operations than the networks, HAVOK and DMD are worst."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-pareto", "caption": "Accumulated error over the whole forecast against the operations of one step; lower and further left is better. Bars are intervals over starts. Polynomial maps from degree two to seven are joined."}, "image": {"alt": "Log-log scatter of accumulated error against operations; polynomial maps and SINDy with sixth-order differences have lower errors for fewer operations than the networks, HAVOK and DMD are worst."}}
 figure, axes = plots.figure(4.2)
 metrics = record.metrics()
 x = [costs[f"polynomial_{d}"][1] for d in degrees]

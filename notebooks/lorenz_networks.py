@@ -79,7 +79,7 @@ from dynlib.dynamics.pairs import integrate, pairs, split_at_random
 from dynlib.dynamics.systems import Lorenz
 from dynlib.networks.assembled import AssembledStNN
 from dynlib.networks.count import layers, saving, total
-from dynlib.networks.ensembles import train_all
+from dynlib.networks.ensembles import Networks, train_all
 from dynlib.networks.ffnn import FFNN, widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.released import ReleasedStNN
@@ -132,7 +132,7 @@ print(
     f"{len(learn[0])} pairs to learn from, {len(held_out[0])} to validate with"
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-data", "caption": "The training data (their Figure 3): trajectories from initial states (dots) scattered about (0, 1, 20)."}, "image": {"alt": "The two-lobed Lorenz attractor in the x-z plane, made of many thin trajectories, with a cloud of dots where they start."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-data", "caption": "The training data (their Figure 3): trajectories from initial states (dots) scattered about (0, 1, 20)."}, "image": {"alt": "The two-lobed Lorenz attractor in the x-z plane, made of many thin trajectories, with a cloud of dots where they start."}}
 figure, axes = plots.figure(3.6)
 for states in data[:100]:
     axes.plot(
@@ -205,7 +205,7 @@ record.metric(
     tolerance=0.0,
 )
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 rows = []
 for name, title in (
     ("stnn_p6", "StNN, p = 6"),
@@ -302,6 +302,14 @@ if printed_large_steps:
         printed_seeds[:1],
     )
 as_printed = train_all(as_printed, learn_pairs, held_out_pairs, device=device)
+
+Networks(  # for the comparison, which forecasts with them
+    data,
+    n_learn,
+    seeds,
+    {name: recipe(name) for name in order},
+    trained,
+).hand_over("lorenz_networks")
 
 # %% tags=["hide-input"]
 for name, found in trained.items():
@@ -404,7 +412,7 @@ record.Table(
 # %% tags=["hide-input"]
 table(as_printed, titles)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-size", "caption": "One-step error on trajectories that were held out against the number of parameters: structured networks, plain networks of the same size, and the paper's 3-30-30-30-3 (one seed). Bars are seeds, lines join medians. Trained alike, at equal size, in our setting."}, "image": {"alt": "Log-log plot. Validation error falls steeply with the number of parameters for both the structured and the plain networks."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-size", "caption": "One-step error on trajectories that were held out against the number of parameters: structured networks, plain networks of the same size, and the paper's 3-30-30-30-3 (one seed). Bars are seeds, lines join medians. Trained alike, at equal size, in our setting."}, "image": {"alt": "Log-log plot. Validation error falls steeply with the number of parameters for both the structured and the plain networks."}}
 figure, axes = plots.figure(3.6)
 names = {
     "stnn": [f"stnn_p{p}" for p in branches],
@@ -432,7 +440,7 @@ axes.set_xticks([68, 132, 260, 388, 2073], ["68", "132", "260", "388", "2073"])
 axes.minorticks_off()
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Training (thin) and validation (thick) error against steps (their Figure 4). Above: as printed, every seed; a plateau near 10 is a coordinate whose last ReLUs are all dead. Below: in our setting, one and six branches and the feed-forward network."}, "image": {"alt": "Two panels of error against steps, both axes logarithmic. Above, several curves stay on plateaus of the order of ten; below, all curves fall."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Training (thin) and validation (thick) error against steps (their Figure 4). Above: as printed, every seed; a plateau near 10 is a coordinate whose last ReLUs are all dead. Below: in our setting, one and six branches and the feed-forward network."}, "image": {"alt": "Two panels of error against steps, both axes logarithmic. Above, several curves stay on plateaus of the order of ten; below, all curves fall."}}
 figure, panels = plots.figure(5.8, 2, 1)
 groups = (
     {**as_printed},
@@ -491,7 +499,7 @@ for name in ("printed_stnn_p6", "printed_ffnn"):
 # The same six-branch networks, trained on random pairs: their error on the pairs left out, and on
 # fresh trajectories.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "view"]
 record.Table(
     ["trained on", "error on what was held out", "on fresh trajectories"],
     [
@@ -668,7 +676,7 @@ record.Table(
 # fed its own output (their Figure 5).
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-rollouts", "caption": "The coordinate x of two fresh trajectories (without colour) and their continuation by the structured network with six branches and by the feed-forward network, each from one true state (their Figure 5)."}, "image": {"alt": "Two panels of an oscillating coordinate against time, the truth in black and two networks in colour on top of it."}}
+# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-rollouts", "caption": "The coordinate x of two fresh trajectories (without colour) and their continuation by the structured network with six branches and by the feed-forward network, each from one true state (their Figure 5)."}, "image": {"alt": "Two panels of an oscillating coordinate against time, the truth in black and two networks in colour on top of it."}}
 def typical(name: str):
     """The seed with the median validation error."""
     order = np.argsort(metrics[f"{name}_mse_validation"]["samples"])

@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from workflow.experiments import ROOT, Refused, Run, load
 from workflow.integrity import sealed
-from workflow.stamps import inputs, stamp
+from workflow.stamps import inputs, marks, stamp, view_inputs
 from workflow.status import state
 
 #: Marks the line of the log that says why a run ended.
@@ -127,7 +127,7 @@ def execute(run: Run) -> None:
     import papermill
     from traitlets.config import Config
 
-    before = inputs(run)
+    before, shown = inputs(run), view_inputs(run)
     facts = {
         "stamp": stamp(run),
         "commit": git("rev-parse", "HEAD") or None,
@@ -141,6 +141,8 @@ def execute(run: Run) -> None:
     os.environ |= {
         "JUPYTER_RUNTIME_DIR": str(scratch),
         "DYNLIB_RECORD": str(scratch / "record.json"),
+        "DYNLIB_HAND_OVER": str(run.folder / "handed"),
+        "DYNLIB_HANDED": str(ROOT / "build" / run.preset.split("+")[0] / "handed"),
         "DYNLIB_ARTEFACTS": os.environ.get("DYNLIB_ARTEFACTS", str(ROOT / "build" / "artefacts")),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONHASHSEED": "0",
@@ -192,10 +194,11 @@ def execute(run: Run) -> None:
                 "python": platform.python_version(),
                 "versions": used,
                 "inputs": before,
+                "view": shown,
             },
         }
         done = nbformat.read(target, as_version=4)
-        done.metadata["companion"] = {"run": run.name, "stamp": facts["stamp"]}
+        done.metadata["companion"] = marks(run)
         for key in ("input_path", "output_path"):
             done.metadata.get("papermill", {}).pop(key, None)
         nbformat.write(done, target)

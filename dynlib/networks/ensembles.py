@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from dynlib import artefacts, checkpoint, parallel
+import numpy as np
+import torch
+
+from dynlib import artefacts, checkpoint
 from dynlib.device import resolve_device
 from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained
 from dynlib.networks.training import train
@@ -65,20 +70,101 @@ def train_all(
             "seeds": list(seeds),
             "validation": validation,
             "folder": checkpoint.artefact_folder(
-                "stnn" if architecture.branches else "ffnn", parameters, [train.__module__]
+                "stnn" if architecture.branches else "ffnn",
+                parameters,
+                [f"{train.__module__}.{train.__name__}"],
             ),
             "device": device,
             "label": f"training {name}",
         }
-    unfinished = [job for job in jobs.values() if not (job["folder"] / "model").exists()]
-    parallel.map_processes(_train_alone, unfinished, parallel.default_workers(device))
-    return {name: train(**job) for name, job in jobs.items()}
+    found = artefacts.each_trained(train, list(jobs.values()), device)
+    return dict(zip(jobs, found, strict=True))
 
 
-def _train_alone(**job: Any) -> None:
-    """Train and return nothing: the networks come back through their artefact.
+@dataclass(frozen=True)
+class Networks:
+    """Trained networks with what they learnt from: what one run hands over to another.
 
-    Another run may want the same artefact at the same time; it waits here, and then loads.
+    Parameters
+    ----------
+    trajectories : numpy.ndarray
+        Shape (N, T, d).
+    n_learn : int
+        So many of them, the first, were learnt from; the others were held out.
+    recipes : dict of str to Recipe
+        How each network was trained, by name.
+    trained : dict of str to list of Trained
+        The networks, one a seed.
+    seeds : list of int
+        Their seeds; a network of which fewer were trained has the first of them.
     """
-    with checkpoint.exclusive(job["folder"]):
-        train(**job)
+
+    trajectories: np.ndarray
+    n_learn: int
+    seeds: list[int]
+    recipes: dict[str, Recipe]
+    trained: dict[str, list[Trained]]
+
+    def hand_over(self, run: str) -> None:
+        """Leave them under the name of the run that trained them."""
+        tensors = {"trajectories": torch.as_tensor(self.trajectories)}
+        state: dict[str, Any] = {"n_learn": self.n_learn, "seeds": self.seeds, "networks": {}}
+        for name, found in self.trained.items():
+            listed = []
+            for number, each in enumerate(found):
+                tensors[f"{name}.{number}"] = each.weights
+                listed.append(
+                    {
+                        "units": [[array.tolist() for array in unit] for unit in each.units],
+                        "history": each.history.tolist(),
+                        "seconds": each.seconds.tolist(),
+                        "dead": each.dead,
+                        "solves": each.solves,
+                    }
+                )
+            state["networks"][name] = {
+                "architecture": dataclasses.asdict(found[0].architecture),
+                "recipe": dataclasses.asdict(self.recipes[name]),
+                "trained": listed,
+            }
+        artefacts.hand_over(run, "networks", tensors, state)
+
+    @classmethod
+    def handed(cls, run: str, otherwise: Callable[[], Networks] | None = None) -> Networks:
+        """The networks that a run has handed over.
+
+        Parameters
+        ----------
+        run : str
+            Its name.
+        otherwise : callable, optional
+            Makes others where a notebook is executed by hand and the run has left none.
+
+        Raises
+        ------
+        ValueError
+            If it has left none here; the message says how to make them.
+        """
+        by_hand = "DYNLIB_HANDED" not in os.environ
+        if by_hand and otherwise and not artefacts.handed_folder(run, "networks").exists():
+            return otherwise()
+        tensors, state = artefacts.handed(run, "networks")
+        recipes, trained = {}, {}
+        for name, each in state["networks"].items():
+            shape = each["architecture"]
+            architecture = Architecture(**shape | {"widths": tuple(shape["widths"])})
+            recipes[name] = Recipe(**each["recipe"])
+            trained[name] = [
+                Trained(
+                    architecture,
+                    tuple(tuple(map(np.array, unit)) for unit in one["units"]),
+                    tensors[f"{name}.{number}"],
+                    np.array(one["history"]),
+                    np.array(one["seconds"]),
+                    one["dead"],
+                    one["solves"],
+                )
+                for number, one in enumerate(each["trained"])
+            ]
+        data, n_learn, seeds = tensors["trajectories"].numpy(), state["n_learn"], state["seeds"]
+        return cls(data, n_learn, seeds, recipes, trained)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from dynlib import artefacts, checkpoint, parallel
+from dynlib import artefacts, checkpoint
 from dynlib.device import resolve_device
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.recipes import Trained, TrainingConfig
@@ -64,21 +63,12 @@ def train_seeds(
                 "cells": cells,
                 "model_config": model_config,
                 "config": seeded,
-                "folder": checkpoint.artefact_folder(name, parameters, [train.__module__]),
+                "folder": checkpoint.artefact_folder(
+                    name, parameters, [f"{train.__module__}.{train.__name__}"]
+                ),
                 "validation": validation,
                 "device": device,
                 "label": f"training, seed {seed}",
             }
         )
-    unfinished = [job for job in jobs if not (job["folder"] / "model").exists()]
-    parallel.map_processes(_train_alone, unfinished, parallel.default_workers(device))
-    return [train(**job) for job in jobs]
-
-
-def _train_alone(**job: Any) -> None:
-    """Train and return nothing: the model comes back through its artefact.
-
-    Another run may want the same artefact at the same time; it waits here, and then loads.
-    """
-    with checkpoint.exclusive(job["folder"]):
-        train(**job)
+    return artefacts.each_trained(train, jobs, device)
