@@ -17,7 +17,7 @@ override GRID := $(value GRID)
 export RUN PRESET FILE PROFILE NOTEBOOK GRID
 export PYTHONUNBUFFERED = 1
 
-.PHONY: book pdf links test test-slurm coverage run cluster sweep status verify accept bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
+.PHONY: book pdf links test test-slurm coverage run cluster sweep status verify accept carry bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
 .DEFAULT_GOAL := book
 
 book: setup
@@ -52,6 +52,9 @@ status: setup
 
 verify accept bundle: setup
 	@set -f; $(WORKFLOW) $@ $$RUN --preset "$$PRESET"
+
+carry: setup
+	@set -f; $(WORKFLOW) carry $$RUN $(if $(ASKED),--preset "$$PRESET")
 
 unbundle: setup
 	@$(WORKFLOW) unbundle -- "$$FILE"

@@ -57,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
     add("status", "what is fresh, stale, missing or failed, and why", runs=None)
     add("verify", "compare fresh runs with the committed reference")
     add("accept", "make fresh runs the reference", runs="+")
+    carry = add("carry", "give results the present stamp where a short run proves them unchanged")
+    carry.add_argument("--cores", type=int, help="cores to use in all")
     add("bundle", "pack fresh runs into one archive, to carry them to another machine")
     unbundle = commands.add_parser("unbundle", help="put the runs of a bundle into this clone")
     unbundle.add_argument("file", type=Path, metavar="FILE")
@@ -158,6 +160,12 @@ def main(arguments: list[str] | None = None) -> int:
                 from workflow.reference import accept
 
                 print(accept(preset, options.runs))
+            case "carry":
+                from workflow.carry import carry
+
+                text, code = carry(options.preset, options.runs, options.cores)
+                print(text)
+                return code
             case "bundle":
                 from workflow.bundle import bundle
 

@@ -42,6 +42,7 @@ def check_declarations(content: Any, presets: Sequence[str]) -> None:
             if type(cores) is not int or cores < 1:
                 raise Refused(f"{where}: cores of {preset} must be 1 or more, got {cores!r}")
             _mapping(settings.get("parameters"), f"{where}: parameters of {preset}")
+            _mapping(settings.get("witness", {}), f"{where}: witness of {preset}")
     for name in content:
         _follow(name, content, ())
 

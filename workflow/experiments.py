@@ -6,6 +6,7 @@ import ast
 import functools
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -66,6 +67,7 @@ class Run:
     overrides: tuple[tuple[str, Any], ...]
     own: tuple[tuple[str, Any], ...] = ()
     gpus: int = 0
+    witness: tuple[tuple[str, Any], ...] | None = None
 
     @property
     def label(self) -> str:
@@ -94,8 +96,21 @@ class Run:
     @functools.cached_property
     def parameters(self) -> dict[str, Any]:
         """Every parameter with its value, checked."""
+        return self._checked(self.overrides)
+
+    @functools.cached_property
+    def witness_parameters(self) -> dict[str, Any]:
+        """The same with those few replaced that make the run short (see :mod:`workflow.carry`)."""
+        if self.witness is None:
+            raise Refused(
+                f"{self.name} ({self.preset}) has no witness: declare `witness:` beside its "
+                "parameters in experiments.yml, with the few parameters that make it short"
+            )
+        return self._checked((*self.overrides, *self.witness))
+
+    def _checked(self, overrides: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         values = {name: each.default for name, each in self.declared.items()}
-        for name, value in self.overrides:
+        for name, value in overrides:
             if name not in self.declared:
                 near = get_close_matches(str(name)[:80], self.declared, n=1)
                 hint = f"did you mean {near[0]}?" if near else "it has " + ", ".join(self.declared)
@@ -201,7 +216,11 @@ def load(
             overrides=tuple(values.items()),
             own=tuple((own or {}).items()),
             gpus=settings.get("gpus", 0),
+            witness=tuple(settings["witness"].items()) if "witness" in settings else None,
         )
         runs.append(run)
-    _ = [run.parameters for run in runs]  # refuses what is wrong, here and now
+    for run in runs:  # refuses what is wrong, here and now
+        _ = run.parameters
+        if run.witness is not None and not own:
+            _ = run.witness_parameters
     return runs

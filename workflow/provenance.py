@@ -48,6 +48,18 @@ def costs(runs: list[Results]) -> str:
     return table([*heads, "largest process"], rows, "llrrrrr")
 
 
+def carried(facts: dict[str, Any]) -> str:
+    """In words, over which changes of code a result was carried; empty if over none."""
+    links = facts.get("carried", [])
+    if not links:
+        return ""
+    first, last = links[0]["from"]["commit"], links[-1]["to"]["commit"]
+    metrics = min(link["evidence"]["metrics"] for link in links)
+    steps = "" if len(links) == 1 else f" in {len(links)} steps"
+    places = f"carried from `{first[:10]}` to `{last[:10]}`{steps}"
+    return f"{places}: equal on its witness, {metrics} metrics"
+
+
 def origins(runs: list[Results]) -> str:
     """When each run was made, of which commit, under which stamp."""
     rows = []
@@ -56,6 +68,8 @@ def origins(runs: list[Results]) -> str:
         commit = f"`{(facts['commit'] or 'none')[:10]}`" + (
             " and changes" if facts["dirty"] else ""
         )
+        if words := carried(facts):
+            commit += f", {words}"
         started = facts["started"].replace("T", " ").rstrip("Z")
         rows.append((run["run"], started, commit, f"`{facts['stamp'][:16]}`"))
     return table(["run", "started, UTC", "commit", "stamp"], rows, "llll")

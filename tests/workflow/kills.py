@@ -20,15 +20,15 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # started as a script
+
+from workflow.witnesses import TIMED  # noqa: E402
+
 TARGETS = {
     "runner": re.compile(r"-m workflow (book|run)\b"),
     "notebook's process": re.compile(r"-m workflow\.execute\b"),
     "kernel": re.compile(r"ipykernel_launcher"),
 }
-#: Metrics that measure time: these alone may differ between two runs on one machine.
-TIMED = re.compile(
-    r"_s$|_us(_|$)|_time_ratio|_train_time$|_slowdown$|_gain_batch|^fft_crossover_n_"
-)
 
 
 def descendants(pid: int) -> dict[int, str]:

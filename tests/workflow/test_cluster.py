@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from kills import TIMED
 
 from workflow.cluster import engine
 from workflow.execute import locked
 from workflow.experiments import Refused, declared_runs, load
 from workflow.status import read_results
+from workflow.witnesses import TIMED
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = engine.HERE / "profiles"

@@ -6,7 +6,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from companion.results import PRESET, Results
-from workflow.provenance import costs, provenance
+from workflow.provenance import carried, costs, provenance
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class RunCard(SphinxDirective):
             "Made": f"{facts['started'].replace('T', ' ').rstrip('Z')} UTC, commit "
             f"`{(facts['commit'] or 'none')[:10]}`{unclean}, "
             f"stamp `{facts['stamp'][:12]}`",
+            **({"Carried": words[0].upper() + words[1:]} if (words := carried(facts)) else {}),
             "Software": f"Python {facts['python']}, {libraries}",
             "Source": f"[{results['notebook']}.py]({base}/{results['notebook']}.py)",
         }
