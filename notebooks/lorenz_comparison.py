@@ -244,10 +244,13 @@ record.Table(
 # %% [markdown]
 # ## All methods, one rule
 
+
 # %%
 def briefly_trained() -> Networks:
     """Small stand-ins, where this notebook is executed by hand and alone."""
-    print("lorenz_networks has not run here: its networks are trained for seconds")
+    print(
+        "lorenz_networks has not run here: its networks are trained for seconds"
+    )
     paths = integrate(system, scattered(15, 123), np.arange(201) * dt)
     recipe = Recipe(20, 200, starts=2, start_steps=10)
     shapes = {

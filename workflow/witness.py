@@ -37,6 +37,7 @@ class Trace:
         self.wanted: dict[types.CodeType, bool] = {}
         self.executed: dict[types.CodeType, set[int]] = {}
         self.compiled: set[tuple[str, int]] = set()
+        self.hooked = False
 
     def start(self) -> None:
         """Trace from now on, in every thread."""
@@ -58,6 +59,8 @@ class Trace:
         return any(first <= high and low <= last for first, last in ranges)
 
     def _call(self, frame: types.FrameType, event: str, arg: Any) -> Any:
+        if not self.hooked:
+            self._note_compiled()
         code = frame.f_code
         wanted = self.wanted.get(code)
         if wanted is None:
@@ -74,20 +77,19 @@ class Trace:
 
         return local
 
-    def note_compiled(self) -> None:
-        """Note every function that numba compiles from now on."""
-        try:
-            from numba.core.dispatcher import Dispatcher
-        except ImportError:
+    def _note_compiled(self) -> None:
+        """Note every function that numba compiles, as soon as numba is there."""
+        dispatcher = getattr(sys.modules.get("numba.core.dispatcher"), "Dispatcher", None)
+        if dispatcher is None:
             return
-        compile_ = Dispatcher.compile
+        self.hooked, compile_ = True, dispatcher.compile
 
-        def noted(dispatcher: Any, signature: Any) -> Any:
-            code = dispatcher.py_func.__code__
+        def noted(own: Any, signature: Any) -> Any:
+            code = own.py_func.__code__
             self.compiled.add((code.co_filename, code.co_firstlineno))
-            return compile_(dispatcher, signature)
+            return compile_(own, signature)
 
-        setattr(Dispatcher, "compile", noted)  # noqa: B010 (to mypy it is a method)
+        dispatcher.compile = noted
 
     def spans(self) -> dict[str, list[Span]]:
         """The stretches of source that were executed, by file."""
@@ -143,13 +145,14 @@ class Shown:
                 return
         self.add(re.sub(r" at 0x[0-9a-f]+", "", repr(value)))
 
-    def figures(self, *_: Any, **__: Any) -> None:
+    def figures(self) -> None:
         """``plt.show()``: every open figure, as SVG."""
         import matplotlib.pyplot as plt
 
         for number in plt.get_fignums():
             file = io.BytesIO()
-            plt.figure(number).savefig(file, format="svg", metadata={"Date": None})
+            with plt.rc_context({"svg.hashsalt": "the same in both"}):
+                plt.figure(number).savefig(file, format="svg", metadata={"Date": None})
             self.add(file.getvalue())
         plt.close("all")
 
@@ -168,11 +171,10 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
     whole = ast.parse(text)
     start = time.monotonic()
-    trace.note_compiled()
     if spec["view"]:
         import matplotlib.pyplot as plt
 
-        plt.show = shown.figures
+        plt.show = lambda *_, **__: shown.figures()
     printed = io.StringIO()
     with redirect_stdout(printed):
         trace.start()

@@ -1,0 +1,327 @@
+"""Results survive a change of code that changes no number, and only such a change."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import pytest
+from conftest import Clone, make_clone
+
+from workflow.provenance import carried
+
+TOY = """
+\"\"\"A module to change.\"\"\"
+
+from __future__ import annotations
+
+import numpy as np
+
+SCALE = 2.0
+
+
+def spread(values, device="cpu"):
+    \"\"\"Scaled standard deviation.\"\"\"
+    if not len(values):
+        raise ValueError("values must not be empty")
+    if device == "cuda":
+        values = values + 0.0
+    centred = values - values.mean()
+    return SCALE * float(np.sqrt((centred**2).mean())) if device else 0.0
+
+
+def longest(values, limit=1000):
+    \"\"\"The largest value, of many the first thousand alone.\"\"\"
+    if len(values) > 1000:
+        values = values[:limit]
+    return float(values.max())
+
+
+def nobody_calls_this():
+    \"\"\"Not used by the run.\"\"\"
+    return 1
+"""
+
+NOTEBOOK = """# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Toy
+
+# %% tags=["parameters"]
+n: int = 10  # [1..100000] how many
+shift: float = 0.0  # [0..10] added to all
+
+# %%
+import numpy as np
+from dynlib import plots, record
+from dynlib.toy import longest, spread
+
+record.clear()
+values = np.random.default_rng(0).normal(size=n) + shift
+record.metric("spread", spread(values))
+record.metric("longest", longest(values))
+
+# %% tags=["view"]
+import matplotlib.pyplot as plt
+
+figure, axes = plots.figure(2.0)
+axes.plot(values)
+plt.show()
+
+# %%
+record.metric("n", n)
+"""
+
+RUN = """
+toy:
+  notebook: toy
+  title: Toy
+  needs: []
+  presets:
+    smoke: {cores: 1, parameters: {}}
+    cpu: {cores: 1, parameters: {n: 500}, witness: {n: 20}}
+    paper: {cores: 1, parameters: {n: 900}, witness: {n: 20}}
+"""
+
+
+class Project(Clone):
+    """A clone under git with a run that has a reference."""
+
+    def git(self, *arguments: str) -> str:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        done = subprocess.run(
+            ["git", *who, *arguments], cwd=self.root, check=True, capture_output=True, text=True
+        )
+        return done.stdout
+
+    def commit(self) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-qm", "change")
+
+    def reference(self) -> dict:
+        return json.loads((self.root / "results" / "cpu" / "toy.json").read_text())
+
+    def change(self, path: str, old: str, new: str) -> None:
+        self.edit(path, old, new)
+        self.commit()
+
+    def carry(self) -> tuple[int, str]:
+        return self("carry", "toy", "--preset", "cpu")
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory) -> Project:
+    root = tmp_path_factory.mktemp("carried") / "clone"
+    make_clone(root)
+    project = Project(root)
+    (root / "dynlib" / "toy.py").write_text(TOY)
+    (root / "notebooks" / "toy.py").write_text(NOTEBOOK)
+    (root / "experiments.yml").write_text(RUN)
+    (root / ".gitignore").write_text("build/\n__pycache__/\n")
+    project.git("init", "-q")
+    project.commit()
+    for arguments in (("run", "toy"), ("accept", "toy")):
+        code, text = project(*arguments)
+        assert code == 0, text
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def project(once, tmp_path) -> Project:
+    once.copy(tmp_path / "clone")
+    return Project(tmp_path / "clone")
+
+
+def renamed(project: Project) -> None:
+    """A function has another name."""
+    project.edit("dynlib/toy.py", "def spread(", "def scaled_deviation(")
+    project.edit("notebooks/toy.py", "longest, spread", "longest, scaled_deviation")
+    project.change("notebooks/toy.py", "spread(values)", "scaled_deviation(values)")
+
+
+def moved(project: Project) -> None:
+    """A module has moved into a room."""
+    project.git("mv", "dynlib/toy.py", "dynlib/measure/toy.py")
+    project.change("notebooks/toy.py", "dynlib.toy", "dynlib.measure.toy")
+
+
+def parted(project: Project) -> None:
+    """A part of a function is a function of its own."""
+    project.change(
+        "dynlib/toy.py",
+        "    centred = values - values.mean()\n",
+        "    centred = without_mean(values)\n",
+    )
+    text = (project.root / "dynlib" / "toy.py").read_text()
+    text += "\n\ndef without_mean(values):\n    return values - values.mean()\n"
+    (project.root / "dynlib" / "toy.py").write_text(text)
+    project.commit()
+
+
+def drawn_by_the_library(project: Project) -> None:
+    """A figure's code has moved from the notebook into the library."""
+    file = project.root / "dynlib" / "plots.py"
+    file.write_text(
+        file.read_text() + "\n\ndef values(values):\n    _, axes = figure(2.0)\n"
+        "    axes.plot(values)\n    plt.show()\n"
+    )
+    project.change(
+        "notebooks/toy.py",
+        "import matplotlib.pyplot as plt\n\nfigure, axes = plots.figure(2.0)\naxes.plot(values)\n"
+        "plt.show()\n",
+        "plots.values(values)\n",
+    )
+    project.change("dynlib/toy.py", "SCALE * float(", "float(SCALE) * float(")
+
+
+@pytest.mark.parametrize("change", [renamed, moved, parted, drawn_by_the_library])
+def test_a_change_that_changes_no_number_is_carried(project, change):
+    change(project)
+    assert "stale" in project.status("cpu")["toy"]
+    before = project.reference()
+    code, text = project.carry()
+    assert code == 0, text
+    assert "results/cpu/toy.json: carried from" in text
+    assert "build/cpu/results/toy.json: carried from" in text
+    assert project.status("cpu")["toy"].split()[2] == "carried"
+    after = project.reference()
+    assert after["metrics"] == before["metrics"]
+    (link,) = after["provenance"]["carried"]
+    assert link["from"]["stamp"] == before["provenance"]["stamp"]
+    assert link["to"] == {
+        "stamp": after["provenance"]["stamp"], "commit": project.git("rev-parse", "HEAD").strip()
+    }  # fmt: skip
+    assert link["evidence"]["witness"] == {"n": 20}
+    assert link["evidence"]["metrics"] == 3
+    assert "equal on its witness, 3 metrics" in carried(after["provenance"])
+    assert "nothing to do" in project("run", "toy")[1]  # the page too: it shows the same
+    code, text = project("verify", "toy")
+    assert code == 0, text
+    project.commit()
+    assert "2 of 2 results are valid as they are" in project.carry()[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("dynlib/toy.py", "def longest(values, limit=1000):",
+         "def longest(values: np.ndarray, limit: int = 1000) -> float:"),
+        ("dynlib/toy.py", "values must not be empty", "there must be values"),
+        ("dynlib/toy.py", '"""Scaled standard deviation."""', '"""Deviation, scaled."""'),
+        ("notebooks/toy.py", "plots, record\nfrom dynlib.toy import longest, spread",
+         "record, plots\nfrom dynlib.toy import spread, longest"),
+    ],
+    ids=["annotation", "message", "docstring", "imports"],
+)  # fmt: skip
+def test_what_changes_no_number_needs_no_proof(project, path, old, new):
+    project.change(path, old, new)
+    line = project.status("cpu")["toy"].split()
+    assert line[2] == "fresh"
+    assert "current" in line
+
+
+def test_another_colour_executes_the_page_again_and_leaves_the_reference(project):
+    project.change("notebooks/toy.py", "axes.plot(values)", 'axes.plot(values, color="red")')
+    line = project.status("cpu")["toy"]
+    assert "stale" in line
+    assert "in how it is shown alone" in line
+    assert "current" in line
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "words"),
+    [
+        ("dynlib/toy.py", "SCALE = 2.0", "SCALE = 2.5", r"metric spread moved: value 1\.\d+, now"),
+        ("dynlib/toy.py", "values = values + 0.0", "values = values + 0.5",
+         r"dynlib/toy\.py:16 \(spread\) is removed or changed, and the witness does not execute"),
+        ("dynlib/toy.py", "if device else 0.0", "if device else 1.0",
+         r"dynlib/toy\.py:18 \(spread\) is removed or changed, and the witness does not execute"),
+        ("dynlib/toy.py", "values = values[:limit]", "values = values[-limit:]",
+         r"dynlib/toy\.py:24 \(longest\) is removed or changed"),
+        ("dynlib/toy.py", "if len(values) > 1000:", "if len(values) > 100:",
+         r"dynlib/toy\.py:23 \(longest\): a number in the test of a branch changed"),
+        ("experiments.yml", "{n: 500}", "{n: 501}", r"parameters changed: n \(500, now 501\)"),
+        ("requirements.lock", "numpy==", "numpy==9.", r"the lock changed: numpy \("),
+        ("notebooks/toy.py", 'record.metric("n", n)', 'record.metric("m", n)',
+         "metric m is new"),
+        ("notebooks/toy.py", 'record.metric("n", n)', 'record.metric("n", n, tolerance=0.5)',
+         "metric n moved: tolerance 0.05, now 0.5"),
+    ],
+    ids=["constant", "gpu-branch", "arm", "not-run", "threshold", "parameter", "lock", "name",
+         "tolerance"],
+)  # fmt: skip
+def test_a_change_that_may_change_a_number_is_refused_by_name(project, path, old, new, words):
+    project.change(path, old, new)
+    before = project.reference()
+    code, text = project.carry()
+    assert code == 1
+    assert re.search(f"results/cpu/toy.json: refused: .*{words}", text), text
+    assert "in full: make run RUN=toy PRESET=cpu" in text
+    assert project.reference() == before
+
+
+def test_what_the_run_cannot_reach_needs_no_execution(project):
+    project.change("dynlib/toy.py", "    return 1\n", "    return 2\n")
+    code, text = project.carry()
+    assert code == 0, text
+    evidence = project.reference()["provenance"]["carried"][0]["evidence"]
+    assert evidence["regions"] == [0, 0]
+
+
+def test_a_longer_chain_and_what_has_no_name_are_refused(project):
+    project.edit("dynlib/toy.py", "SCALE = 2.0", "SCALE = 1.0 + 1.0")
+    code, text = project.carry()
+    assert code == 2
+    assert "there are uncommitted changes; commit them first" in text
+    project.commit()
+    content = project.reference()
+    facts = content["provenance"]
+    del facts["checksum"]
+    facts["carried"] = [{"to": {"commit": facts["commit"]}}] * 10
+    (project.root / "results" / "cpu" / "toy.json").write_text(json.dumps(content))
+    project.commit()
+    code, text = project.carry()
+    assert "it was carried 10 times, 10 at most" in text
+    facts["carried"], facts["commit"] = [], "0" * 40
+    (project.root / "results" / "cpu" / "toy.json").write_text(json.dumps(content))
+    project.commit()
+    code, text = project.carry()
+    assert "commit 0000000000, which made it, is not in this clone" in text
+    facts["dirty"] = True
+    (project.root / "results" / "cpu" / "toy.json").write_text(json.dumps(content))
+    project.commit()
+    assert "made from uncommitted changes" in project.carry()[1]
+
+
+def test_a_reference_that_the_named_commit_did_not_make_is_refused(project):
+    project.change("dynlib/toy.py", "SCALE = 2.0", "SCALE = 1.0 + 1.0")
+    content = project.reference()
+    content["provenance"]["commit"] = project.git("rev-parse", "HEAD").strip()
+    del content["provenance"]["checksum"]
+    (project.root / "results" / "cpu" / "toy.json").write_text(json.dumps(content))
+    project.commit()
+    assert re.search(r"commit \w{10}, which it names, has another stamp", project.carry()[1])
+
+
+def test_every_run_has_a_witness_that_its_notebook_accepts():
+    from workflow.experiments import load
+
+    for preset in ("cpu", "paper"):
+        for run in load(preset):
+            short = dict(run.witness)
+            assert short, run.name
+            assert run.witness_parameters == run.parameters | {
+                name: type(run.parameters[name])(value) for name, value in short.items()
+            }
