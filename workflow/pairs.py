@@ -51,7 +51,7 @@ def plain(notebook: Any) -> Cells:
     return [
         (
             cell.cell_type,
-            "\n".join(cell.source.splitlines()),
+            re.sub("\r\n?", "\n", cell.source).strip("\n").rstrip(),
             {key: cell.metadata[key] for key in KEPT if cell.metadata.get(key)},
         )
         for cell in notebook.cells
@@ -65,13 +65,16 @@ def as_text(cells: Cells) -> str:
     kinds = {"code": make.new_code_cell, "markdown": make.new_markdown_cell}
     notebook = make.new_notebook(
         cells=[
-            kinds.get(kind, make.new_raw_cell)(source, metadata=metadata)
-            for kind, source, metadata in cells
+            make.new_markdown_cell("start"),  # before YAML, which would be taken for a header
+            *(
+                kinds.get(kind, make.new_raw_cell)(source, metadata=metadata)
+                for kind, source, metadata in cells
+            ),
         ],
         metadata={"jupytext": {"cell_metadata_filter": "tags,mystnb,-all"}},
     )
     text = jupytext.writes(notebook, fmt="py:percent")
-    return text[text.index("# %%") :] if cells else ""
+    return text.partition("# start\n")[2].lstrip("\n")
 
 
 def settled(cells: Cells) -> Cells:
@@ -249,18 +252,12 @@ def _keys(cells: Cells) -> list[str]:
     return [json.dumps(cell, sort_keys=True) for cell in cells]
 
 
-def _chunks(text: str) -> list[str]:
-    """The header and the text of each cell."""
-    return re.split(r"(?m)^(?=# %%)", text)
-
-
 def rewritten(text: str, old: Cells, new: Cells) -> tuple[str, str]:
     """Source with the cells of an edited pair, and in words which have changed.
 
     The header and the text of cells that are the same stay as they were.
     """
-    header, *before = _chunks(text)
-    after = _chunks(as_text(new))[1:]
+    header, *before = re.split(r"(?m)^(?=# %%)", text)
     changed: list[int] = []
     removed: list[int] = []
     parts: list[str] = []
@@ -272,7 +269,7 @@ def rewritten(text: str, old: Cells, new: Cells) -> tuple[str, str]:
         changed += range(c, d)
         removed += range(a + d - c, b)
         for i, j in zip(range(a, a + d - c), range(c, d), strict=True):
-            part = after[j]
+            part = as_text([new[j]])
             if i < b and i < len(before) and (old[i][0], old[i][2]) == (new[j][0], new[j][2]):
                 part = before[i].partition("\n")[0] + "\n" + part.partition("\n")[2]
             parts.append(part)
@@ -282,8 +279,10 @@ def rewritten(text: str, old: Cells, new: Cells) -> tuple[str, str]:
         for part, space in zip(parts, spaces, strict=True)
     )
     content = content.rstrip("\n") + "\n"
-    if settled(plain(jupytext.reads(content, fmt={"extension": ".py"}))) != new:
-        content = HEADER + as_text(new)  # a source whose cells are not what its markers say
+    for start in (header, HEADER):  # a source whose cells are not what its markers say
+        if settled(plain(jupytext.reads(content, fmt={"extension": ".py"}))) == new:
+            break
+        content = start + as_text(new)
     words = [named(new, changed)] if changed else []
     words += [f"removed {named(old, removed)}"] if removed else []
     return content, "; ".join(words) or "the order of cells"

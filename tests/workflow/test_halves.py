@@ -2,14 +2,20 @@
 
 import json
 import re
+import subprocess
+from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
-from workflow.experiments import read_cells
+from workflow.experiments import read_cells, read_notebook, read_text
+from workflow.pairs import plain as cells_of
+from workflow.pairs import rewritten, settled
 from workflow.stamps import code_checksum
 from workflow.status import executed_stamp
 
+ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = {"output_type": "stream", "name": "stdout", "text": ["dear output\n"]}
 COMMANDS = (("run", "plain", "--preset", "smoke"), ("status", "--preset", "smoke"), ("pairs",))
 
@@ -358,3 +364,43 @@ def test_wrong_requests_are_refused(clone, arguments, words):
     assert code == 2
     assert words in text
     assert not (clone.root / "notebooks" / "tiny.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["x = 1\n\n\n", "\n\nx = 1\r\ny = 2\r\n", "# %% no marker\nx = 1", "'''\n# %%\n'''", "\t",
+     "%matplotlib inline", "!ls", "%%bash\nls", "a\x0cb", "é\u2028ü", "---\na: b\n---", "# # T"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["code", "markdown", "raw"])
+@pytest.mark.parametrize("place", [0, 2, -1])
+def test_any_cell_travels_and_leaves_the_others_as_they_were(source, kind, place):
+    path = ROOT / "notebooks" / "your_system.py"
+    text, old = read_text(path), settled(cells_of(read_notebook(path)))
+    new = settled([*old[:place], (kind, source, {}), *old[place:]][: len(old)])
+    content, _ = rewritten(text, old, new)
+    assert settled(cells_of(jupytext.reads(content, fmt="py:percent"))) == new
+    before, after = text.split("\n# %%"), content.split("\n# %%")
+    assert after[0] == before[0]
+    lost = {part.strip() for part in before[1:]} - {part.strip() for part in after[1:]}
+    assert len(lost) <= 1
+    assert rewritten(text, old, old)[0] == text
+
+
+def test_make_passes_on_what_is_asked(tmp_path):
+    spy = tmp_path / "venv" / "bin" / "python"
+    spy.parent.mkdir(parents=True)
+    spy.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/seen\n')
+    spy.chmod(0o755)
+    mark = tmp_path / "mark"
+    for given, seen in (
+        ([], []),
+        (["NOTEBOOK=a b", "STRIP=1"], ["a", "b", "--strip"]),
+        (["NOTEBOOK=a", "FROM=ipynb"], ["a", "--from", "ipynb"]),
+        (["NOTEBOOK=a", f"FROM=$(shell touch {mark})"], ["a", "--from", f"$(shell touch {mark})"]),
+        (["NOTEBOOK=a", f"FROM=py'\"; touch {mark}"], ["a", "--from", f"py'\"; touch {mark}"]),
+    ):
+        subprocess.run(
+            ["make", "pairs", f"VENV={tmp_path}/venv", "PYTHON=true", *given], cwd=ROOT, check=True
+        )
+        assert (tmp_path / "seen").read_text().splitlines() == ["-m", "workflow", "pairs", *seen]
+        assert not mark.exists()
