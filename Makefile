@@ -1,6 +1,7 @@
 # Two commands do everything: `make book` and `make test`. Each sets up what it needs.
 #   PRESET=smoke|cpu|paper   RUN=henon_tokens   FILE=bundle.tar.gz   PYTHON=python3.11   VENV=.venv
 #   PROFILE=slurm|kubernetes|local|path/to/folder   DRY=1   NOTEBOOK=…   GRID="name=1,2 name=3,4"
+#   make pairs NOTEBOOK=your_system FROM=ipynb|py   STRIP=1
 PYTHON ?= python3
 VENV ?= .venv
 PRESET ?= cpu
@@ -14,7 +15,8 @@ override FILE := $(value FILE)
 override PROFILE := $(value PROFILE)
 override NOTEBOOK := $(value NOTEBOOK)
 override GRID := $(value GRID)
-export RUN PRESET FILE PROFILE NOTEBOOK GRID
+override FROM := $(value FROM)
+export RUN PRESET FILE PROFILE NOTEBOOK GRID FROM
 export PYTHONUNBUFFERED = 1
 
 .PHONY: book pdf links test test-slurm coverage run cluster sweep status verify accept carry bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
@@ -65,8 +67,11 @@ kills: setup
 bench: setup
 	@$(VENV)/bin/python -m benchmarks
 
-pairs readme: setup
-	@$(WORKFLOW) $@
+pairs: setup
+	@set -f; $(WORKFLOW) pairs $$NOTEBOOK $(if $(FROM),--from "$$FROM") $(if $(STRIP),--strip)
+
+readme: setup
+	@$(WORKFLOW) readme
 
 lint: setup
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

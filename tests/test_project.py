@@ -54,7 +54,7 @@ def test_the_lock_pins_everything_once():
 
 @pytest.mark.parametrize("source", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem)
 def test_every_notebook_has_its_stripped_pair(source):
-    assert source.with_suffix(".ipynb").read_text() == stripped(source), "run `make pairs`"
+    assert source.with_suffix(".ipynb").read_text() == stripped(source), "run `make pairs STRIP=1`"
 
 
 def test_the_readme_table_is_written_from_the_reference():

@@ -13,6 +13,9 @@ from pathlib import Path
 from workflow.experiments import Refused, load
 from workflow.parameters import shown
 
+#: Commands that read notebooks: edits of an .ipynb are first taken over into its source.
+EDITED = ("run", "cluster", "sweep", "book", "status", "verify", "accept", "bundle", "parameters")
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -63,7 +66,14 @@ def parser() -> argparse.ArgumentParser:
     unbundle = commands.add_parser("unbundle", help="put the runs of a bundle into this clone")
     unbundle.add_argument("file", type=Path, metavar="FILE")
     add("parameters", "what a run's notebook accepts", runs="+")
-    commands.add_parser("pairs", help="write the .ipynb beside every notebook's source")
+    text = "bring the .py and the .ipynb of each notebook together"
+    pairs = commands.add_parser("pairs", help=text, description=text)
+    pairs.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="all by default")
+    pairs.add_argument(
+        "--from", dest="half", choices=("py", "ipynb"),
+        help="write the other half from this one, whatever that holds",
+    )  # fmt: skip
+    pairs.add_argument("--strip", action="store_true", help="drop the outputs of an .ipynb")
     commands.add_parser("readme", help="write the results table of the README")
     return top
 
@@ -107,6 +117,11 @@ def main(arguments: list[str] | None = None) -> int:
         own, rest = split_parameters(arguments) if arguments[:1] == ["run"] else ({}, arguments)
         options = parser().parse_args(rest)
         preset = getattr(options, "preset", None) or "cpu"
+        if options.command in EDITED:
+            from workflow.pairs import take_over
+
+            runs = getattr(options, "runs", []) or [*filter(None, [getattr(options, "base", "")])]
+            take_over(runs, stop=options.command != "status")
         match options.command:
             case "run":
                 from workflow.schedule import schedule
@@ -179,7 +194,12 @@ def main(arguments: list[str] | None = None) -> int:
             case "pairs":
                 from workflow.pairs import write_pairs
 
-                print("\n".join(write_pairs()) or "all pairs are up to date")
+                said = False
+                for line in write_pairs(options.notebooks, half=options.half, strip=options.strip):
+                    said = True
+                    print(line, flush=True)
+                if not said:
+                    print("all pairs are up to date")
             case "readme":
                 from workflow.readme import write_readme
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from workflow.experiments import read_text
 from workflow.expressions import Refused, check, is_true
 
 REFERENCE = re.compile(r"([a-z][a-z0-9_]*):([a-z][a-z0-9_]*)(?:\.(low|high|value))?")
@@ -56,7 +57,7 @@ def read_claims(path: Path) -> list[Claim]:
         reason, or its criterion cannot be read.
     """
     claims: list[Claim] = []
-    for entry in yaml.safe_load(path.read_text()):
+    for entry in yaml.safe_load(read_text(path)):
         where = f"{path.name}, claim {entry.get('id')!r}"
         known = set(Claim.__dataclass_fields__) | {"released"}
         if unknown := set(entry) - known:

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from workflow.experiments import ROOT, Refused, Run, load
+from workflow.experiments import ROOT, Refused, Run, load, read_notebook
 from workflow.integrity import sealed
 from workflow.stamps import inputs, marks, stamp, view_inputs
 from workflow.status import state
@@ -122,7 +122,6 @@ def execute(run: Run) -> None:
     Nothing that was finished before is touched until the new notebook and its results are
     whole; a notebook that fails is kept in the folder ``failed``.
     """
-    import jupytext
     import nbformat
     import papermill
     from traitlets.config import Config
@@ -152,7 +151,7 @@ def execute(run: Run) -> None:
         "OPENBLAS_NUM_THREADS": "1",
     }
     try:
-        notebook = jupytext.read(run.source)
+        notebook = read_notebook(run.source)
         notebook.metadata["kernelspec"] = {
             "name": "python3", "display_name": "Python 3", "language": "python"
         }  # fmt: skip

@@ -22,6 +22,31 @@ ROOT = Path(__file__).resolve().parents[1]
 PRESETS = ("smoke", "cpu", "paper")
 
 
+def read_text(path: Path) -> str:
+    """Text of a file that users edit: UTF-8, with or without a BOM, with any line ends.
+
+    Raises
+    ------
+    Refused
+        If it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        raise Refused(
+            f"{place} is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x}); "
+            "save it in the encoding UTF-8"
+        ) from None
+
+
+def read_notebook(path: Path) -> Any:
+    """A py:percent notebook, as jupytext reads it."""
+    import jupytext
+
+    return jupytext.reads(read_text(path), fmt={"extension": ".py"})
+
+
 def read_cells(path: Path) -> tuple[tuple[str, tuple[str, ...], str], ...]:
     """Cells of a py:percent notebook as (kind, tags, source), markdown unwrapped by jupytext.
 
@@ -36,9 +61,7 @@ def read_cells(path: Path) -> tuple[tuple[str, tuple[str, ...], str], ...]:
 
 @functools.cache
 def _read_cells(path: Path, version: tuple[int, int]) -> tuple[tuple[str, tuple, str], ...]:
-    import jupytext
-
-    cells = jupytext.read(path).cells
+    cells = read_notebook(path).cells
     for number, cell in enumerate(cells):
         if cell.cell_type == "code":
             try:
@@ -82,7 +105,11 @@ class Run:
     @functools.cached_property
     def _cell(self) -> str:
         if not self.source.exists():
-            raise Refused(f"{self.name} needs notebooks/{self.notebook}.py, which is missing")
+            missing = f"{self.name} needs notebooks/{self.notebook}.py, which is missing"
+            if self.source.with_suffix(".ipynb").exists():
+                way_out = f"python -m workflow pairs --from ipynb {self.notebook}"
+                missing += f"; to make it from the .ipynb beside it: {way_out}"
+            raise Refused(missing)
         for kind, tags, source in read_cells(self.source):
             if kind == "code" and "parameters" in tags:
                 return source
@@ -150,7 +177,7 @@ def declared_runs() -> dict[str, dict[str, Any]]:
     """The content of experiments.yml."""
     path = ROOT / "experiments.yml"
     try:
-        return _declared(path.read_text())
+        return _declared(read_text(path))
     except (OSError, ValueError, yaml.YAMLError) as error:
         if isinstance(error, Refused):
             raise

@@ -18,7 +18,7 @@ from typing import Any
 
 from dynlib.plots import DARK
 from workflow.execute import write_whole
-from workflow.experiments import ROOT, Refused, Run
+from workflow.experiments import ROOT, Refused, Run, read_notebook
 from workflow.integrity import read_reference
 from workflow.status import readable
 from workflow.thumbnail import thumbnail
@@ -50,11 +50,10 @@ def merged(run: Run, *, stale: bool = False) -> Any:
     Of a stale run the cells are those that were executed: outputs never stand below code that
     did not make them.
     """
-    import jupytext
     import nbformat
 
     executed = nbformat.read(run.executed, as_version=4)
-    source = copy.deepcopy(executed) if stale else jupytext.read(run.source)
+    source = copy.deepcopy(executed) if stale else read_notebook(run.source)
     source.cells = [
         cell for cell in source.cells if "injected-parameters" not in cell.metadata.get("tags", [])
     ]
