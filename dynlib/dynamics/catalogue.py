@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from difflib import get_close_matches
+from typing import Any
 
 import numba
 import numpy as np
@@ -49,7 +50,7 @@ def from_dysts(name: str, *, per_period: int = 40) -> tuple[OwnFlow, float]:
             "dysts is not installed; say `pip install dysts`, or write the equations in the cell "
             "'Your ten lines' and take system=own"
         ) from None
-    classes = {
+    classes: dict[str, Any] = {
         key: each
         for key, each in vars(flows).items()
         if inspect.isclass(each) and each.__module__ == flows.__name__

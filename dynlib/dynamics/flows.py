@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numba
 import numpy as np
@@ -34,7 +35,7 @@ class Flow:
     array([ 1., -1.])
     """
 
-    dim: int
+    dim: ClassVar[int]
 
     def equations(self) -> Callable[..., tuple]:
         """Right-hand side as a function of the coordinates that returns a tuple."""
@@ -130,6 +131,8 @@ class TimeMap:
         """
         h = self.tau / self.substeps
         for _ in range(self.substeps):
+            dx: list[np.ndarray]
+            dq: list[np.ndarray]
             dx, dq = [], []
             for stage in range(4):
                 back = (0.0, h / 2, h / 2, h)[stage]
@@ -142,7 +145,9 @@ class TimeMap:
         return states, frames
 
 
-def _along(state: tuple, h: float, slope: tuple) -> tuple:
+def _along(  # type: ignore[empty-body]  # numba compiles the overload below
+    state: tuple, h: float, slope: tuple
+) -> tuple:
     """Each coordinate moved by h times its slope (unrolled by numba for any dimension)."""
 
 

@@ -104,7 +104,7 @@ class _Own:
 
 
 @dataclass(frozen=True)
-class OwnFlow(_Own, Flow):
+class OwnFlow(_Own, Flow):  # type: ignore[override]  # `dim` differs between instances
     r"""A differential equation of one's own.
 
     Parameters

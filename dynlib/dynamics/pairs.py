@@ -93,4 +93,5 @@ def split_at_random(
     order = np.random.default_rng(seed).permutation(len(states[0]))
     size = round(share * len(order))
     first, second = order[:size], order[size:]
-    return tuple(s[first] for s in states), tuple(s[second] for s in states)
+    before, after = states
+    return (before[first], after[first]), (before[second], after[second])
