@@ -11,7 +11,7 @@ def context_curve(
     score: Callable[[np.ndarray], np.ndarray],
     sentences: np.ndarray,
     lengths: Sequence[int],
-    columns: Sequence[int],
+    columns: Sequence[int] | np.ndarray,
 ) -> np.ndarray:
     r"""Cross-entropy of the tokens in some columns, given the last n tokens before each.
 

@@ -54,7 +54,7 @@ def train_all(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     data = artefacts.digest(*pairs, *validation)
-    jobs = {}
+    jobs: dict[str, dict[str, Any]] = {}
     for name, (architecture, recipe, seeds) in wanted.items():
         parameters = {
             "data": data,

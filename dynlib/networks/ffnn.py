@@ -120,7 +120,10 @@ class FFNN(nn.Module):
         As :meth:`dynlib.networks.stnn.StNN.jacobian`, by back-propagation of all outputs.
         """
         w = self.split(theta)
-        copies, m, batch = len(theta), *out.shape[2:]
+        copies: int
+        m: int
+        batch: int
+        copies, m, batch = len(theta), *out.shape[2:]  # type: ignore[misc]  # torch is Any
         if m != self.widths[-1]:
             raise ValueError(f"out has {m} outputs, the network {self.widths[-1]}")
         _, h1, h2, h3, y = self.layers(w, columns)

@@ -3,7 +3,7 @@ r"""Levenberg–Marquardt for small networks, many copies at once, without loops
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -150,7 +150,7 @@ class LevenbergMarquardt:
         self.lambdas = self.theta.new_full((len(self.theta),), self.damping)
         self.growth = torch.full_like(self.lambdas, 2.0)
         self.solves = 0  # factorisations so far, over all copies
-        self._out: Tensor | None = None
+        self._out: Any = None  # a tensor from the first step on
 
     @torch.no_grad()
     def step(self, columns: Tensor, targets: Tensor) -> Tensor:

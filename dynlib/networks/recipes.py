@@ -144,7 +144,7 @@ class Trained:
     """
 
     architecture: Architecture
-    units: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    units: tuple[tuple[np.ndarray, ...], ...]
     weights: torch.Tensor
     history: np.ndarray
     seconds: np.ndarray

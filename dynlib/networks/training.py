@@ -119,6 +119,7 @@ class _Training:
 
     def _batches(self, seeds: Sequence[int], stage: int, first: int) -> Iterator[Tensor]:
         """Indices (copies, batch) of every step from `first` on: a new shuffle a pass."""
+        held: dict[int, tuple[list[int], np.ndarray]]
         size, held = self.recipe.batch_size, {}
         each = self.learn[0].shape[1] // size
         step = first

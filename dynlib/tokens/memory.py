@@ -49,7 +49,7 @@ def best_order(chain: NGram, held_out: np.ndarray, targets: int, n: int, first: 
         heard = np.lib.stride_tricks.sliding_window_view(sentences[:, :-1], order, axis=1)
         before, chosen = heard[:, -targets:].reshape(-1, order), sentences[:, -targets:].ravel()
         losses[order] = -np.log(chain.shorter(order).likelihood(before, chosen)).mean()
-    return min(losses, key=losses.get)
+    return min(losses, key=losses.get)  # type: ignore[arg-type]  # never of a missing key
 
 
 def context_curves(
@@ -71,22 +71,20 @@ def context_curves(
     lengths = sorted({*powers, *(3 * p for p in powers)} & set(range(1, context + 1)))
     sentences = windows(test, context + context // 2, n, first=first)
     columns = np.linspace(context, sentences.shape[1] - 1, 4).round().astype(int)
-    networks = [
-        context_curve(
-            lambda w, model=model: log_probabilities(model, w, last=1)[0][:, 0],
-            sentences,
-            lengths,
-            columns,
+
+    def of_network(model: TokenGPT) -> np.ndarray:
+        return context_curve(
+            lambda w: log_probabilities(model, w, last=1)[0][:, 0], sentences, lengths, columns
         )
-        for model in models
-    ]
-    counts = [
-        context_curve(
-            lambda w, k=k: np.log(chain.shorter(k).likelihood(w[:, :-1], w[:, -1])),
+
+    def of_chain(k: int) -> float:
+        return context_curve(
+            lambda w: np.log(chain.shorter(k).likelihood(w[:, :-1], w[:, -1])),
             sentences,
             [k],
             columns,
         )[0]
-        for k in range(1, min(chain.order, context) + 1)
-    ]
+
+    networks = [of_network(model) for model in models]
+    counts = [of_chain(k) for k in range(1, min(chain.order, context) + 1)]
     return lengths, np.array(networks), np.array(counts)

@@ -48,7 +48,7 @@ def train_seeds(
     device = resolve_device(device)
     held_out = np.empty(0) if validation is None else validation
     data = artefacts.digest(trajectories, cells, held_out)
-    jobs = []
+    jobs: list[dict[str, Any]] = []
     for seed in seeds:
         seeded = dataclasses.replace(config, seed=seed)
         parameters = {
