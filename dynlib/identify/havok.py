@@ -126,10 +126,11 @@ class Havok:
         start = self.encode(windows)
         linear, starts = len(self.model.A), len(start)
         needed = (starts, n_steps, self.dim) if forcing == "oracle" else ()
-        if np.shape(true_future) != needed:
+        given = () if true_future is None else np.shape(true_future)
+        if given != needed:
             raise ValueError(
                 f"forcing {forcing!r} takes a true_future of shape {needed or None}, got "
-                f"{None if true_future is None else np.shape(true_future)}"
+                f"{None if true_future is None else given}"
             )
         forced = np.zeros((n_steps + 1, starts, self.model.r - linear))
         if forcing == "held":

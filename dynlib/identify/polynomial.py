@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from math import comb
+from typing import Any
 
 import numpy as np
 
@@ -154,6 +155,7 @@ class PolynomialMap:
             )
         features = monomials(((x - mean) / scale).T)
         # An orthogonal change of the M pairs alters nothing: n + dim of them are enough.
+        triangle: Any  # an array; numpy's stubs leave out what mode="r" returns
         triangle = np.linalg.qr(np.concatenate([features, (y - x).T]).T, mode="r")
         left, right = triangle[:, : len(monomials)], triangle[:, len(monomials) :]
         norms = np.linalg.norm(left, axis=0)

@@ -3,6 +3,7 @@ r"""Operators fitted to snapshots: by nuclear norm, by least squares, with and w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def largest_penalty(states: np.ndarray, successors: np.ndarray) -> float:
     return float(np.linalg.norm(successors @ states.T, 2))
 
 
-def shrink(matrix: np.ndarray, threshold: float) -> np.ndarray:
+def shrink(matrix: np.ndarray, threshold: float | np.floating) -> np.ndarray:
     r"""Lower all singular values by a threshold, to zero at least.
 
     .. math:: U (\Sigma - \mu)_+ V^T
@@ -141,6 +142,7 @@ def nuclear_fit(
             f"{tolerance}, {max_iterations} and {check_every}"
         )
     # An orthogonal change of the k columns alters nothing: at most n + m of them are needed.
+    triangle: Any  # an array or None; numpy's stubs leave out what mode="r" returns
     triangle = np.linalg.qr(np.concatenate([x, y]).T, mode="r") if x.shape[1] > 1 else None
     short = triangle is not None and triangle.shape[0] < x.shape[1]
     xs, ys = (triangle.T[: len(x)], triangle.T[len(x) :]) if short else (x, y)
