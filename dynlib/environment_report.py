@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def record_method(
     seconds : float, sequence of float or None
         Training time of every seed; None where nothing is trained.
     """
-    over = {"over": "seeds", "tolerance": 3.0}
+    over: dict[str, Any] = {"over": "seeds", "tolerance": 3.0}
     errors = np.array([trajectory_errors(each, truth) for each in found])
     record.metric(f"{name}_parameters", parameters, tolerance=0.0)
     if seconds is not None:
@@ -109,4 +110,4 @@ def cases(errors: np.ndarray) -> list[tuple[int, int]]:
     """
     order = np.argsort(errors.ravel(), kind="stable")
     chosen = order[[0, (len(order) - 1) // 2, -1]]
-    return [tuple(map(int, np.unravel_index(i, errors.shape))) for i in chosen]
+    return [divmod(int(i), errors.shape[1]) for i in chosen]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -90,7 +91,7 @@ def record_network(
     """
     training = [one_step_errors(each.model, learn).mean() for each in found]
     errors = np.array([one_step_errors(each.model, held_out) for each in found])
-    over = {"over": "seeds", "tolerance": 3.0}
+    over: dict[str, Any] = {"over": "seeds", "tolerance": 3.0}
     record.metric(f"{name}_mse_train", training, **over)
     record.metric(f"{name}_mse_validation", errors.mean(1), **over)
     for axis, column in zip("xyz", errors.T, strict=False):

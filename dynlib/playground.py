@@ -131,7 +131,7 @@ class Playground:
             raise ValueError(
                 f"{unknown[0]!r} has no label; there are labels of {', '.join(LABELS)}"
             )
-        numbers = {
+        numbers: dict[str, Any] = {
             "starts": self.starts,
             "dt, spread, exponent, threshold": [
                 self.dt, self.spread, self.exponent, self.threshold

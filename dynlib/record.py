@@ -30,7 +30,7 @@ def _flush() -> None:
 
 def metric(
     name: str,
-    samples: float | Sequence[float] | None,
+    samples: float | Sequence[float] | np.ndarray | None,
     *,
     over: str | None = None,
     unit: str = "1",
@@ -42,7 +42,7 @@ def metric(
     ----------
     name : str
         ``<method>_<measure>``, lower case; each name once a run.
-    samples : float, sequence of float, or None
+    samples : float, sequence of float, numpy.ndarray, or None
         One value per independent unit, or a single value; None for a value that does not
         exist (say why with a metric ``<name>_failures`` or ``<name>_censored``).
     over : str, optional
@@ -74,11 +74,13 @@ def metric(
         raise ValueError(f"metric names are lower case letters, digits and _, got {name!r}")
     if name in _record["metrics"]:
         raise ValueError(f"metric {name!r} is recorded already; every name is recorded once a run")
+    empty: dict[str, Any]
     empty = {"low": None, "high": None, "level": None, "n": 0, "over": over, "samples": []}
     if samples is None:
         entry = {"value": None, **empty, "unit": unit, "tolerance": tolerance}
     else:
-        values = [samples] if np.ndim(samples) == 0 else list(samples)
+        values: list[Any]  # mypy cannot know what np.ndim does
+        values = [samples] if np.ndim(samples) == 0 else list(samples)  # type: ignore[arg-type]
         values = [int(v) if isinstance(v, (int, np.integer)) else float(v) for v in values]
         if len(values) > 1 and over is None:
             raise ValueError(f"{name!r} has {len(values)} samples; say over what (over='seeds')")

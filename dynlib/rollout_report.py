@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dynlib import plots, record
@@ -84,7 +86,7 @@ def record_rollout(
         Mean squared error of every start and step, median over seeds, (starts, steps).
     """
     steps = truth.shape[1]
-    over = {"over": "starts", "tolerance": 1.0}
+    over: dict[str, Any] = {"over": "starts", "tolerance": 1.0}
     errors = np.array([step_errors(each, truth) for each in predictions])
     for count, label in ((min(100, steps), "100"), (steps, "600")):
         found = np.array([accumulated_mse(each, count) for each in errors])

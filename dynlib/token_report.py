@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ def training(trained: Sequence[Trained], seeds: Sequence[int]) -> record.Table:
     ):
         record.metric(name, values, over="seeds", unit=unit, tolerance=20.0)
     if first.validation_loss is not None:
+        losses: list[Any]  # all have one, or none has
         losses = [each.validation_loss for each in trained]
         record.metric("validation_cross_entropy", losses, over="seeds", unit="nats/token")
     return record.Table(
@@ -197,6 +199,7 @@ def sampling(
             if reading != "w1" and not last and (n, length) not in readings_of:
                 row.append("")
                 continue
+            distances: Sequence[float] | np.ndarray
             if last and reading in known:
                 distances = known[reading]
             else:
