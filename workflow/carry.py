@@ -41,9 +41,6 @@ class Result:
     runs: list[Run]  # several for a sweep
     content: dict[str, Any]
     refusal: str = ""
-    origin: Tree | None = None
-    regions: tuple[list[Region], list[Region]] = ((), ())  # type: ignore[assignment]
-    jobs: tuple[Job, Job] | None = None
 
     @property
     def run(self) -> Run:
@@ -97,34 +94,83 @@ def results(preset: str | None, names: list[str]) -> Iterator[Result]:
                 yield Result(path, runs, content)
 
 
-def plan(result: Result, trees: Path) -> None:
-    """Find out what differs since a result was made; note why it cannot be carried.
+@dataclass
+class Proof:
+    """Two executions of a result's witness, and what differs between the code of the two."""
+
+    commit: str
+    removed: list[Region]
+    added: list[Region]
+    before: Job
+    after: Job
+
+
+def plan(result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job]) -> Proof:
+    """What has to be executed to carry a result.
+
+    Parameters
+    ----------
+    result : Result
+        A result that is not valid.
+    trees : pathlib.Path
+        Where the trees of older commits are laid out.
+    jobs : dict
+        Executions by key, which results share; those of this one are added.
 
     Raises
     ------
     Refused
         With the reason, if no witness could prove anything.
     """
-    run, facts = result.run, result.facts
+    facts, run = result.facts, result.run
     chain = facts.get("carried", [])
     if facts["dirty"]:
         raise Refused("it was made from uncommitted changes, which nobody can look up")
     if len(chain) >= LONGEST_CHAIN:
         raise Refused(f"it was carried {len(chain)} times, {LONGEST_CHAIN} at most")
+    _check_same(result)
+    commit = chain[-1]["to"]["commit"] if chain else facts["commit"]
+    if not commit:
+        raise Refused("it does not say which commit made it")
+    origin, present = check_out(commit, trees), Tree("", ROOT)
+    seeds = [str(each) for each in result.content["parameters"]["seed"]] if result.is_sweep else []
+    then = stamps_at(origin, run.preset.split("+")[0], run.name, seeds)
+    if then != (facts["inputs"]["stamps"] if result.is_sweep else [facts["stamp"]]):
+        raise Refused(f"commit {commit[:10]}, which it names, has another stamp")
+    removed, added = compare(origin.code(run, present.shown(run)), present.code(run))
+    for region in added:
+        if region.threshold:
+            raise Refused(
+                f"{region}: a number in the test of a branch changed; no short run can show which "
+                "way the full one goes"
+            )
+    now = run.witness_parameters
+    before = {name: now.get(name, value) for name, value in result.content["parameters"].items()}
+    return Proof(
+        commit,
+        removed,
+        added,
+        _job(result, origin, before, removed, jobs),
+        _job(result, present, now, added, jobs),
+    )
+
+
+def _check_same(result: Result) -> None:
+    """Refuse a result of other parameters or of another lock."""
+    run, old = result.run, result.content["parameters"]
     moved = [
-        f"{name} ({old!r}, now {run.parameters[name]!r})"
-        for name, old in result.content["parameters"].items()
-        if name in run.parameters and run.parameters[name] != old
-        and not (result.is_sweep and name == "seed")
-    ]  # fmt: skip
-    moved += [
-        f"{name} (new, {value!r}, not the default of the notebook)"
+        f"{name} ({old[name]!r}, now {value!r})"
         for name, value in run.parameters.items()
-        if name not in result.content["parameters"] and value != run.declared[name].default
+        if name in old and value != old[name] and not (result.is_sweep and name == "seed")
+    ]
+    moved += [
+        f"{name} (new, {value!r}, which is not the default of the notebook)"
+        for name, value in run.parameters.items()
+        if name not in old and value != run.declared[name].default
     ]
     if moved:
         raise Refused(f"parameters changed: {', '.join(moved)}")
-    locked_then, locked_now = facts["versions"], inputs(run)["versions"]
+    locked_then, locked_now = result.facts["versions"], inputs(run)["versions"]
     pins = [
         f"{name} ({locked_then[name]}, now {version})"
         for name, version in locked_now.items()
@@ -132,98 +178,92 @@ def plan(result: Result, trees: Path) -> None:
     ]
     if pins:
         raise Refused(f"the lock changed: {', '.join(pins)}")
-    commit = chain[-1]["to"]["commit"] if chain else facts["commit"]
-    if not commit:
-        raise Refused("it does not say which commit made it")
-    result.origin = check_out(commit, trees)
-    seeds = [str(each) for each in result.content["parameters"]["seed"]] if result.is_sweep else []
-    then = stamps_at(result.origin, run.preset.split("+")[0], run.name, seeds)
-    if then != (facts["inputs"]["stamps"] if result.is_sweep else [facts["stamp"]]):
-        raise Refused(f"commit {commit[:10]}, which it names, has another stamp")
-    present = Tree("", ROOT)
-    result.regions = compare(result.origin.code(run, present.shown(run)), present.code(run))
-    thresholds = [each for each in result.regions[1] if each.threshold]
-    if thresholds:
-        raise Refused(
-            f"{thresholds[0]}: a number in the test of a branch changed; no short run can show "
-            "which way the full one goes"
-        )
 
 
-def judge(result: Result) -> None:
-    """Whether the two witnesses of a result prove that nothing changed.
+def _job(
+    result: Result,
+    tree: Tree,
+    parameters: dict[str, Any],
+    regions: list[Region],
+    jobs: dict[tuple[Any, ...], Job],
+) -> Job:
+    """An execution of a result's witness, the same for all results that need the same."""
+    run = result.run
+    needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
+    needs = [Job(tree, each, each.witness_parameters) for each in needed]
+    job = Job(tree, run, parameters, [jobs.setdefault(each.key, each) for each in needs])
+    job = jobs.setdefault(job.key, job)
+    job.follow(regions)
+    job.view = job.view or result.shows
+    return job
+
+
+def judge(result: Result, proof: Proof) -> None:
+    """Refuse a result whose two witnesses do not prove that nothing changed.
 
     Raises
     ------
     Refused
         With the metric that moved, or the first line that was not executed.
     """
-    assert result.jobs is not None
-    for job in result.jobs:
+    for job in (proof.before, proof.after):
         if job.error:
             raise Refused(job.error)
-    before, after = (job.report for job in result.jobs)
-    if words := moved(before["metrics"], after["metrics"]):
+    if words := moved(proof.before.report["metrics"], proof.after.report["metrics"]):
         raise Refused(words)
-    for regions, report, word in (
-        (result.regions[0], before, "removed or changed"),
-        (result.regions[1], after, "new or changed"),
+    for regions, job, word in (
+        (proof.removed, proof.before, "removed or changed"),
+        (proof.added, proof.after, "new or changed"),
     ):
-        compiled = {(path, line) for path, line in report["compiled"]}
+        compiled = {(path, line) for path, line in job.report["compiled"]}
         for region in regions:
-            if not region.executed(report["spans"].get(region.path, []), compiled):
+            if not region.executed(job.report["spans"].get(region.path, []), compiled):
                 hint = ""
                 if result.facts.get("device") == "cuda":
                     hint = "; if only a GPU takes this branch, carry it on one"
                 raise Refused(f"{region} is {word}, and the witness does not execute it{hint}")
 
 
-def restamp(result: Result) -> None:
+def restamp(result: Result, proof: Proof) -> None:
     """Give a result the present stamps, and note in its provenance how that was proved."""
     run, facts = result.run, result.facts
-    assert result.jobs is not None
-    assert result.origin is not None
-    metrics = {k: v for k, v in result.jobs[1].report["metrics"].items() if not TIMED.search(k)}
+    metrics = {k: v for k, v in proof.after.report["metrics"].items() if not TIMED.search(k)}
     text = json.dumps(metrics, sort_keys=True)
-    now = inputs(run)
+    now, new_stamp = inputs(run), stamp(run)
     if result.is_sweep:
-        stamps = result.stamps()
-        now = {"stamps": stamps}
-        new_stamp = hashlib.sha256("".join(stamps).encode()).hexdigest()[:12]
+        now = {"stamps": result.stamps()}
+        new_stamp = hashlib.sha256("".join(now["stamps"]).encode()).hexdigest()[:12]
     else:
-        new_stamp = stamp(run)
+        result.content["parameters"] = run.parameters
     link = {
-        "from": {"commit": result.origin.commit, "stamp": facts["stamp"]},
+        "from": {"commit": proof.commit, "stamp": facts["stamp"]},
         "to": {"commit": git("rev-parse", "HEAD"), "stamp": new_stamp},
         "machine": machine(),
         "evidence": {
             "witness": dict(run.witness or ()),
             "metrics": len(metrics),
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "regions": [len(result.regions[0]), len(result.regions[1])],
-            "seconds": [job.report["seconds"] for job in result.jobs],
+            "regions": [len(proof.removed), len(proof.added)],
+            "seconds": [job.report["seconds"] for job in (proof.before, proof.after)],
         },
     }
-    same_view = not result.shows or _same_view(result)
+    same_view = not result.shows or _same_view(result, proof)
     facts |= {"stamp": new_stamp, "inputs": now, "carried": [*facts.get("carried", []), link]}
-    if not result.is_sweep:
-        result.content["parameters"] = run.parameters
-    if result.path == run.results and not result.is_sweep:
-        with locked(run):
-            if same_view:
-                facts["view"] = view_inputs(run)
-            _restamp_notebook(run, same_view)
-            text = json.dumps(sealed(result.content, run.executed), indent=1) + "\n"
-            write_whole(result.path, text)
+    if result.path != run.results:
+        facts["checksum"] = checksum(json.loads(json.dumps(result.content)))
+        write_whole(result.path, json.dumps(result.content, indent=1) + "\n")
         return
-    facts["checksum"] = checksum(json.loads(json.dumps(result.content)))
-    write_whole(result.path, json.dumps(result.content, indent=1) + "\n")
+    with locked(run):
+        if same_view:
+            facts["view"] = view_inputs(run)
+        _restamp_notebook(run, same_view)
+        content = sealed(result.content, run.executed)
+        write_whole(result.path, json.dumps(content, indent=1) + "\n")
 
 
-def _same_view(result: Result) -> bool:
+def _same_view(result: Result, proof: Proof) -> bool:
     """Whether the page can stay: both witnesses show the same, in as many cells as it has."""
-    assert result.jobs is not None
-    before, after = (job.report for job in result.jobs)
+    before, after = proof.before.report, proof.after.report
     text = result.run.source.read_text(encoding="utf-8-sig")
     notebook = json.loads(result.run.executed.read_text(encoding="utf-8"))
     code = [
@@ -260,13 +300,13 @@ def carry(preset: str | None, names: list[str], cores: int | None = None) -> tup
     everything = list(results(preset, names))
     stale = [each for each in everything if not each.valid()]
     jobs: dict[tuple[Any, ...], Job] = {}
+    proofs: dict[Path, Proof] = {}
     parent = ROOT / "build" / "carry"
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent) as scratch:
         for each in stale:
             try:
-                plan(each, Path(scratch))
-                each.jobs = _jobs(each, jobs)
+                proofs[each.path] = plan(each, Path(scratch), jobs)
             except Refused as error:
                 each.refusal = str(error)
         print(f"{len(stale)} results to carry, {len(jobs)} witnesses to run", flush=True)
@@ -281,8 +321,8 @@ def carry(preset: str | None, names: list[str], cores: int | None = None) -> tup
                     raise Refused(each.refusal)
                 if lost := {(each.run.preset, name) for name in each.run.needs} & refused:
                     raise Refused(f"it needs {min(lost)[1]}, which is refused")
-                judge(each)
-                restamp(each)
+                judge(each, proofs[each.path])
+                restamp(each, proofs[each.path])
             except Refused as error:
                 each.refusal = str(error)
                 refused.add((each.run.preset, each.run.name))
@@ -292,28 +332,5 @@ def carry(preset: str | None, names: list[str], cores: int | None = None) -> tup
             again = f"make run RUN={each.run.name} PRESET={each.run.preset.split('+')[0]}"
             lines.append(f"{each.label}: refused: {each.refusal}\n  in full: {again}")
         else:
-            assert each.origin is not None
-            lines.append(f"{each.label}: carried from {each.origin.commit[:10]}")
+            lines.append(f"{each.label}: carried from {proofs[each.path].commit[:10]}")
     return "\n".join(lines), int(any(each.refusal for each in stale))
-
-
-def _jobs(result: Result, jobs: dict[tuple[Any, ...], Job]) -> tuple[Job, Job]:
-    """The two executions of a result's witness, shared with others that need the same."""
-    run = result.run
-    assert result.origin is not None
-    now = run.witness_parameters
-    then = {name: now.get(name, value) for name, value in result.content["parameters"].items()}
-    pair = []
-    for tree, parameters, regions in (
-        (result.origin, then, result.regions[0]),
-        (Tree("", ROOT), now, result.regions[1]),
-    ):
-        needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
-        needs = [Job(tree, each, each.witness_parameters) for each in needed]
-        needs = [jobs.setdefault(each.key, each) for each in needs]
-        job = Job(tree, run, parameters, needs)
-        job = jobs.setdefault(job.key, job)
-        job.follow(regions)
-        job.view = job.view or result.shows
-        pair.append(job)
-    return pair[0], pair[1]

@@ -17,6 +17,7 @@ from workflow.difference import Region
 from workflow.experiments import Run, load
 from workflow.trees import Tree
 
+LONGEST = 300  #: seconds that a witness may take; it should take ten
 #: Metrics that measure time: these alone may differ between two runs on one machine.
 TIMED = re.compile(
     r"_s$|_us(_|$)|_time_ratio|_train_time$|_slowdown$|_gain_batch|^fft_crossover_n_"
@@ -72,8 +73,9 @@ class Job:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("DYNLIB")}
         numbers = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         script = Path(__file__).with_name("witness.py")
+        limit = ["timeout", str(LONGEST)] if shutil.which("timeout") else []
         done = subprocess.run(
-            [sys.executable, str(script), str(folder / "spec.json")],
+            [*limit, sys.executable, str(script), str(folder / "spec.json")],
             cwd=folder,
             env=kept | dict.fromkeys(numbers, "1") | {
                 "DYNLIB_RECORD": str(folder / "record.json"),
@@ -88,7 +90,11 @@ class Job:
             capture_output=True, text=True, encoding="utf-8", errors="replace", check=False,
         )  # fmt: skip
         report = folder / "spec.report.json"
-        if done.returncode or not report.exists():
+        if done.returncode == 124 and limit:
+            self.error = (
+                f"its witness took more than {LONGEST} s with {self.tree.words}: shorten it"
+            )
+        elif done.returncode or not report.exists():
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             self.error = f"its witness failed with {self.tree.words}: {last}"
         else:
