@@ -28,6 +28,14 @@ WORDS = frozenset({"dynlib.progress", "dynlib.sources"})
 #: Calls into this module announce progress: their text changes no number.
 PROGRESS = "dynlib.progress"
 
+#: Decorators that change how a function runs and register it nowhere: it is reached by its name.
+DECORATORS = frozenset(
+    {
+        "cache", "cached_property", "classmethod", "contextmanager", "lru_cache", "njit", "no_grad",
+        "property", "staticmethod",
+    }
+)  # fmt: skip
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -286,9 +294,9 @@ class Reach:
     """The functions that code can reach by name, found without running it.
 
     A function is reached if its name is mentioned by code that runs at import, by `roots`, or by a
-    function that is reached. Special methods (``__call__``), decorated functions, and methods of a
-    class that inherits (``forward`` of a torch module) always count. What is not reached cannot
-    change a number.
+    function that is reached. Always counted are special methods (``__call__``), functions that a
+    decorator may register (any but :data:`DECORATORS`), and methods of a class that inherits
+    (``forward`` of a torch module). What is not reached cannot change a number.
 
     Parameters
     ----------
@@ -355,12 +363,17 @@ class Reach:
 
     def _is_live(self, module: str, method: bool, node: Any) -> bool:
         self._follow_imports()
-        special = node.name.startswith("__") or bool(node.decorator_list)
+        special = node.name.startswith("__") or any(map(_registers, node.decorator_list))
         return (
             special
             or id(node) in self._always
             or self.mentions.has(module, node.name, method=method)
         )
+
+
+def _registers(decorator: ast.AST) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return ast.unparse(called).rpartition(".")[2] not in DECORATORS
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynlib.artefacts import digest, kept
+from dynlib.artefacts import digest, hand_over, handed, kept
 
 MODULES = ["dynlib.artefacts"]
 
@@ -122,3 +122,23 @@ def test_a_digest_sees_values_shapes_types_and_order():
 def test_a_digest_sees_no_layout_in_memory():
     a = np.arange(12.0).reshape(3, 4)
     assert digest(a) == digest(np.asfortranarray(a)) == digest(np.repeat(a, 2, axis=1)[:, ::2])
+
+
+def test_what_is_handed_over_is_found_by_name(root, monkeypatch):
+    monkeypatch.setenv("DYNLIB_HAND_OVER", str(root / "handed"))
+    monkeypatch.setenv("DYNLIB_HANDED", str(root / "handed"))
+    hand_over("maker", "weights", {"w": torch.ones(2)}, {"step": 3})
+    tensors, state = handed("maker", "weights")
+    assert tensors["w"].tolist() == [1.0, 1.0]
+    assert state == {"step": 3}
+
+
+def test_what_was_not_handed_over_or_is_damaged_names_the_run(root, monkeypatch):
+    monkeypatch.setenv("DYNLIB_HANDED", str(root))
+    with pytest.raises(ValueError, match=r"which maker hands over, is not there; run maker first"):
+        handed("maker", "weights")
+    monkeypatch.setenv("DYNLIB_HAND_OVER", str(root))
+    hand_over("maker", "weights", {"w": torch.ones(2)}, {})
+    (root / "maker" / "weights" / "state.json").write_text("{}")
+    with pytest.raises(ValueError, match="which maker hands over, is damaged; run maker first"):
+        handed("maker", "weights")

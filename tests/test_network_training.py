@@ -11,7 +11,7 @@ import torch
 
 from dynlib import checkpoint
 from dynlib.networks import training
-from dynlib.networks.ensembles import train_all
+from dynlib.networks.ensembles import Networks, train_all
 from dynlib.networks.ffnn import FFNN
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.stnn import StNN
@@ -426,3 +426,31 @@ def test_a_folder_of_another_training_is_refused(tmp_path):
     run(folder=tmp_path / "a", seeds=[0])
     with pytest.raises(ValueError, match="give another folder"):
         run(folder=tmp_path / "a", seeds=[1])
+
+
+def test_networks_are_handed_over_whole(tmp_path, monkeypatch):
+    monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path / "artefacts"))
+    monkeypatch.setenv("DYNLIB_HAND_OVER", str(tmp_path / "handed"))
+    monkeypatch.setenv("DYNLIB_HANDED", str(tmp_path / "handed"))
+    wanted = {"one": (STRUCTURED, RECIPE, [3, 4]), "plain": (PLAIN, RECIPE, [3])}
+    found = train_all(wanted, PAIRS, VALIDATION)
+    paths = np.random.default_rng(0).normal(size=(4, 5, 3))
+    recipes = dict.fromkeys(wanted, RECIPE)
+    Networks(paths, 3, [3, 4], recipes, found).hand_over("maker")
+    back = Networks.handed("maker", otherwise=refuse)
+    np.testing.assert_array_equal(back.trajectories, paths)
+    assert (back.n_learn, back.seeds, back.recipes) == (3, [3, 4], recipes)
+    for name in wanted:
+        for ours, theirs in zip(found[name], back.trained[name], strict=True):
+            assert_same([ours], [theirs])
+            assert (ours.architecture, ours.dead, ours.solves) == (
+                theirs.architecture, theirs.dead, theirs.solves
+            )  # fmt: skip
+
+
+def test_stand_ins_are_made_only_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("DYNLIB_HANDED", str(tmp_path))
+    with pytest.raises(ValueError, match="which maker hands over, is not there"):
+        Networks.handed("maker", otherwise=refuse)
+    monkeypatch.delenv("DYNLIB_HANDED")
+    assert Networks.handed("a run that never was", otherwise=lambda: "stand-ins") == "stand-ins"

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import Clone, make_clone
+from conftest import ROOT, Clone, make_clone
 
 from workflow.provenance import carried
 
@@ -325,3 +325,26 @@ def test_every_run_has_a_witness_that_its_notebook_accepts():
             assert run.witness_parameters == run.parameters | {
                 name: type(run.parameters[name])(value) for name, value in short.items()
             }
+
+
+@pytest.mark.slow
+def test_a_real_reference_is_carried_over_a_change_of_name_and_not_of_a_constant(tmp_path):
+    """What this repository keeps, in a clone with its history."""
+    subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "clone"], check=True)
+    project = Project(tmp_path / "clone")
+    for path in ("dynlib/operators/bestfit.py", "notebooks/hankel_operator.py"):
+        text = (project.root / path).read_text()
+        assert "nuclear_fit" in text
+        (project.root / path).write_text(text.replace("nuclear_fit", "best_fit_of_low_rank"))
+    project.commit()
+    before = (project.root / "results" / "cpu" / "hankel_operator.json").read_text()
+    code, text = project("carry", "hankel_operator", "--preset", "cpu")
+    assert code == 0, text
+    assert "results/cpu/hankel_operator.json: carried from" in text
+    after = json.loads((project.root / "results" / "cpu" / "hankel_operator.json").read_text())
+    assert after["metrics"] == json.loads(before)["metrics"]
+    project.commit()
+    project.change("dynlib/operators/bestfit.py", "/ 2", "/ 2.5")
+    code, text = project("carry", "hankel_operator", "--preset", "cpu")
+    assert code == 1
+    assert re.search(r"hankel_operator.json: refused: metric \w+ moved: value", text), text

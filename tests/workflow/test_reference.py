@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from workflow import reference
-from workflow.experiments import Refused
+from workflow import carry, reference
+from workflow.experiments import ROOT, Refused
 from workflow.expressions import is_true
 
 
@@ -65,3 +65,11 @@ def test_a_run_without_its_picture_is_not_accepted(run):
 @pytest.mark.parametrize("rule", ["a / b > 0", "a / b < 0 or b > 1"])
 def test_what_divides_by_zero_is_false(rule):
     assert not is_true(rule, {"a": 1.0, "b": 0.0})
+
+
+def test_committed_references_are_of_the_present_code():
+    """Each was made by this code, or carried to it: `make carry`, or run in full and accept."""
+    for preset in carry.CARRIED:
+        for result in carry.results(preset, []):
+            if "results" in result.path.relative_to(ROOT).parts[:1]:
+                assert result.valid(), result.label

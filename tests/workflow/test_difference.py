@@ -1,0 +1,95 @@
+"""What differs between two states of code, down to what may be skipped, and what was executed."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from workflow.difference import Code, Region, compare
+
+NOTEBOOK = "from dynlib.room import f\nf(1)\n"
+
+
+def code(root: Path, modules: dict[str, str], notebook: str = NOTEBOOK) -> Code:
+    """The code of a notebook and of modules of a dynlib of its own."""
+    for name, text in {"__init__": "", **modules}.items():
+        path = root / "dynlib" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Code(root, ("notebooks/n.py", ast.parse(notebook)), [f"dynlib.{m}" for m in modules])
+
+
+def texts(regions: list[Region], root: Path) -> list[str]:
+    lines = {p.relative_to(root).as_posix(): p.read_text() for p in root.rglob("*.py")}
+    return [
+        ast.get_source_segment(lines.get(region.path, NOTEBOOK), region.node) or ""
+        for region in regions
+    ]
+
+
+def difference(tmp_path, old: str, new: str) -> tuple[list[str], list[str]]:
+    one, two = tmp_path / "one", tmp_path / "two"
+    removed, added = compare(code(one, {"room": old}), code(two, {"room": new}))
+    return texts(removed, one), texts(added, two)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "added"),
+    [
+        ("def f(x):\n    return x\n", "def f(x: int) -> int:\n    return x\n", []),
+        ("def f(x):\n    return x\n", "def f(x):\n    return x + 1\n", ["return x + 1"]),
+        ("def f(x):\n    return g(x)\ndef g(x):\n    return x\n",
+         "def f(x):\n    return h(x)\ndef h(x):\n    return x\n", ["return h(x)"]),
+        ("def f(x):\n    return a if x else b\n", "def f(x):\n    return a if x else c\n", ["c"]),
+        ("def f(x):\n    return a if x else b\n", "def f(x):\n    return a if y else b\n",
+         ["return a if y else b"]),
+        ("def f(x):\n    return x and a\n", "def f(x):\n    return x and b\n", ["b"]),
+        ("def f(x):\n    return sorted(x, key=lambda y: y)\n",
+         "def f(x):\n    return sorted(x, key=lambda y: -y)\n", ["-y"]),
+        ("def f(x):\n    return x\n", "def f(x):\n    if x:\n        x = 2\n    return x\n",
+         ["x", "x = 2"]),
+        ("def f(x):\n    return x\n",
+         "def f(x):\n    if x < 0:\n        raise ValueError(x)\n    return x\n", ["x < 0"]),
+        ("def f(x):\n    return x\n", "def f(x):\n    return x\ndef other():\n    return 3\n", []),
+        ("def f(x):\n    return x\n", "A = 1\ndef f(x):\n    return x\n", ["A = 1"]),
+        ("class A:\n    x: int = 1\ndef f(x):\n    return x\n",
+         "class A:\n    x: int = 2\ndef f(x):\n    return x\n", ["x: int = 2"]),
+        ("def f(x):\n    x: int = 3\n    return x\n", "def f(x):\n    x = 3\n    return x\n", []),
+        ("def f(x):\n    for i in x:\n        g(i)\n    return x\ndef g(x): return x\n",
+         "def f(x):\n    for i in x:\n        pass\n    g(i)\n    return x\ndef g(x): return x\n",
+         ["pass", "g(i)"]),
+    ],
+)  # fmt: skip
+def test_the_regions_that_are_new(tmp_path, old, new, added):
+    assert difference(tmp_path, old, new)[1] == added
+    assert difference(tmp_path / "back", new, old)[0] == added
+
+
+def test_a_module_that_moves_is_the_same(tmp_path):
+    old = code(tmp_path / "one", {"room": "A = 1\ndef f(x):\n    return A\n"})
+    notebook = "from dynlib.hall import f\nf(1)\n"
+    new = code(tmp_path / "two", {"hall": "A = 1\ndef f(x):\n    return A\n"}, notebook)
+    removed, added = compare(old, new)
+    assert [region.path for region in (*removed, *added)] == ["notebooks/n.py"] * 2
+
+
+def test_the_test_of_a_branch_in_which_a_number_differs(tmp_path):
+    text = "def f(x):\n    if x > 3:\n        x = 1\n    return x\n"
+    for new, threshold in (("x > 4", True), ("y > 3", False)):
+        old, other = code(tmp_path / "a", {"room": text}), text.replace("x > 3", new)
+        (region,) = compare(old, code(tmp_path / new[0] / "b", {"room": other}))[1]
+        assert region.threshold == threshold
+
+
+def test_executed_by_instructions_or_by_compilation():
+    tree = ast.parse("def f(x):\n    if x:\n        return a(x)\n    return b(x)\n")
+    inside, outside = tree.body[0].body[0].body[0], tree.body[0].body[1]
+    skipped = Region("p", inside, "f", (1,), branch=True)
+    always = Region("p", outside, "f", (1,))
+    assert skipped.executed([[3, 15, 3, 19]], set())
+    assert not skipped.executed([[4, 11, 4, 15]], set())
+    assert always.executed([], {("p", 1)})
+    assert not skipped.executed([], {("p", 1)})  # which branch compiled code takes is not seen
+    assert str(skipped) == "p:3 (f)"
