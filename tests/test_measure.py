@@ -32,6 +32,16 @@ def test_a_translation_costs_its_length():
     assert wasserstein(points, ones, points + shift, ones, cost="squared") == pytest.approx(9)
 
 
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e7, 1e8])
+@pytest.mark.parametrize("cost", ["euclidean", "squared"])
+def test_where_the_points_lie_does_not_matter(offset, cost):
+    rng = np.random.default_rng(3)
+    a, b, ones = rng.normal(size=(300, 3)), rng.normal(size=(300, 3)), np.ones(300)
+    near = wasserstein(a, ones, b, ones, cost=cost)
+    far = wasserstein(a + offset, ones, b + offset, ones, cost=cost)
+    assert far == pytest.approx(near, abs=20 * np.finfo(float).eps * offset)
+
+
 def test_large_supports_reach_optimality():
     # In the plane no plan beats a translation, whatever the points: the cost is its length.
     points = np.random.default_rng(2).normal(size=(1500, 2))
