@@ -17,7 +17,7 @@ from workflow.difference import Region
 from workflow.experiments import Run, load
 from workflow.trees import Tree
 
-LONGEST = 300  #: seconds that a witness may take; it should take ten
+LONGEST = 600  #: seconds that a witness may take; on an idle machine it should take ten
 #: Metrics that measure time: these alone may differ between two runs on one machine.
 TIMED = re.compile(
     r"_s$|_us(_|$)|_time_ratio|_train_time$|_slowdown$|_gain_batch|^fft_crossover_n_"
@@ -40,8 +40,9 @@ class Job:
     @property
     def key(self) -> tuple[Any, ...]:
         """Jobs of one key are one job: presets matter where something is handed over."""
-        related = {name for run in load(self.run.preset) for name in (*run.needs,)}
-        shared = self.run.preset if self.needs or self.run.name in related else ""
+        preset = self.run.preset.split("+")[0]
+        hand_over = {name for run in load(preset) for name in run.needs}
+        shared = preset if self.needs or self.run.name in hand_over else ""
         text = json.dumps(self.parameters, sort_keys=True)
         return self.tree.folder, shared, self.run.notebook, text
 
