@@ -141,7 +141,7 @@ def axe() -> str:
     spec = importlib.util.find_spec("axe_playwright_python")
     if spec is None:
         absent("axe-playwright-python is not installed (pip install -e .[dev]): no page is checked")
-    return (Path(spec.origin).parent / "axe.min.js").read_text()
+    return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

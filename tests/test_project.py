@@ -17,20 +17,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_environment_yml_opens_the_very_lock(tmp_path):
-    content = yaml.safe_load((ROOT / "environment.yml").read_text())
+    content = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     (pip,) = [d["pip"] for d in content["dependencies"] if isinstance(d, dict)]
     assert set(map(str, content["dependencies"][:2])) == {"python=3.11", "pip"}
     # conda hands the pip section to pip as a requirements file in this folder. Given to pip with
     # no index, it must find every requirement installed already, in the locked version.
     requirements = ROOT / f".environment-{os.getpid()}.txt"
-    requirements.write_text("\n".join(pip))
+    requirements.write_text("\n".join(pip), encoding="utf-8")
     try:
         done = subprocess.run(
             [
                 sys.executable, "-m", "pip", "install", "--dry-run", "--no-index",
                 "--no-build-isolation", "-r", requirements.name,
             ],
-            cwd=ROOT, capture_output=True, text=True,
+            cwd=ROOT, capture_output=True, encoding="utf-8",
         )  # fmt: skip
     finally:
         requirements.unlink()
@@ -42,7 +42,7 @@ def test_environment_yml_opens_the_very_lock(tmp_path):
 def test_the_lock_pins_everything_once():
     lines = [
         line
-        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
         if not line.startswith("#")
     ]
     names = [line.split("==")[0].lower() for line in lines]
@@ -54,17 +54,21 @@ def test_the_lock_pins_everything_once():
 
 @pytest.mark.parametrize("source", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem)
 def test_every_notebook_has_its_stripped_pair(source):
-    assert source.with_suffix(".ipynb").read_text() == stripped(source), "run `make pairs`"
+    assert source.with_suffix(".ipynb").read_text(encoding="utf-8") == stripped(source), (
+        "run `make pairs`"
+    )
 
 
 def test_the_readme_table_is_written_from_the_reference():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert rewritten(text) == text, "run `make readme`"
 
 
 def test_readme_and_reproduce_page_name_commands_that_exist():
-    makefile = (ROOT / "Makefile").read_text()
-    text = (ROOT / "README.md").read_text() + (ROOT / "book" / "reproduce.md").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8") + (
+        ROOT / "book" / "reproduce.md"
+    ).read_text(encoding="utf-8")
     for target in set(re.findall(r"\bmake ([a-z]+)", text)):
         assert re.search(rf"^(\w+ )*{target}( \w+)*:", makefile, re.M), target
 
@@ -75,7 +79,7 @@ def bootstrap(python, *arguments, **environment):
         cwd=environment.pop("cwd", ROOT),
         env=os.environ | environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     return done.returncode, done.stderr
 
@@ -101,7 +105,9 @@ def test_an_old_python_ends_in_one_sentence(tmp_path):
         "import sys; sys.version_info = (3, 9, 0, 'final', 0); sys.argv = ['x', 'venv'];"
         "sys.path.insert(0, 'workflow'); import bootstrap; bootstrap.main(['venv'])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 2
     assert "Python 3.9 is too old" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -112,7 +118,7 @@ def test_make_without_python_ends_in_one_sentence():
         ["make", "test", "PYTHON=python-that-is-not-there"],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 2
     assert "install Python 3.11 or newer" in done.stderr
@@ -121,12 +127,14 @@ def test_make_without_python_ends_in_one_sentence():
 def test_no_executable_statement_asserts_outside_tests():
     for folder in ("dynlib", "workflow"):
         for path in (ROOT / folder).rglob("*.py"):
-            assert not re.search(r"^\s*assert ", path.read_text(), re.M), path
+            assert not re.search(r"^\s*assert ", path.read_text(encoding="utf-8"), re.M), path
 
 
 @pytest.mark.slow
 def test_types_of_the_library_and_the_machinery_are_sound():
-    done = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     checked = int(re.search(r"no issues found in (\d+) source files", done.stdout)[1])
     assert checked >= sum(len([*(ROOT / each).rglob("*.py")]) for each in ("dynlib", "workflow"))

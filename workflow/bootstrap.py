@@ -49,15 +49,15 @@ def key(names):
 def pip(folder, arguments, log):
     python = os.path.join(folder, "bin", "python")
     command = [python, "-m", "pip", "--disable-pip-version-check", "install"] + arguments
-    with open(log, "w") as file:
+    with open(log, "w", encoding="utf-8") as file:
         code = subprocess.call(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
     if code == 0:
         return
-    with open(log) as file:
+    with open(log, encoding="utf-8") as file:
         text = file.read()
     if "No space left" in text:
         stop("The disk is full: the environment takes about 2.5 GB (more with CUDA). See %s." % log)
-    with open(os.devnull, "w") as nowhere:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
         probe = [python, "-m", "pip", "download", "--no-deps", "--retries", "1", "-d", folder]
         offline = subprocess.call(probe + ["iniconfig"], stdout=nowhere, stderr=nowhere) != 0
     if offline:
@@ -99,7 +99,7 @@ def main(arguments):
         skip = ("nvidia-", "triton", "cuda-", "pip==")
         lines = [line.replace("+cpu", "") for line in frozen.decode().splitlines()]
         lines = [line for line in lines if not line.startswith(skip)]
-        with open(os.path.join(ROOT, "requirements.lock"), "w") as file:
+        with open(os.path.join(ROOT, "requirements.lock"), "w", encoding="utf-8") as file:
             file.write("# Written by `make lock` from pyproject.toml; used as pip constraints.\n")
             file.write("\n".join(lines) + "\n")
         return
@@ -108,14 +108,14 @@ def main(arguments):
     current = key([CLUSTER] if cluster else ["requirements.lock", "pyproject.toml"])
     stamp = os.path.join(folder, ".complete")
     if os.path.exists(stamp):
-        with open(stamp) as file:
+        with open(stamp, encoding="utf-8") as file:
             if file.read() == current:
                 return
     if cluster:
         create(folder, ["-r", CLUSTER], "a minute")
     else:
         create(folder, ["-c", "requirements.lock", "-e", EXTRAS])
-    with open(stamp, "w") as file:
+    with open(stamp, "w", encoding="utf-8") as file:
         file.write(current)
 
 

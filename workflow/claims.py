@@ -56,7 +56,7 @@ def read_claims(path: Path) -> list[Claim]:
         reason, or its criterion cannot be read.
     """
     claims: list[Claim] = []
-    for entry in yaml.safe_load(path.read_text()):
+    for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
         where = f"{path.name}, claim {entry.get('id')!r}"
         known = set(Claim.__dataclass_fields__) | {"released"}
         if unknown := set(entry) - known:

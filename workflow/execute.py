@@ -54,7 +54,7 @@ def locked(run: Run) -> Iterator[bool]:
     """
     path = run.folder / "locks" / f"{run.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with path.open("a+", encoding="utf-8") as file:
         waited = hold(file, LOCK_PATIENCE)
         if waited is None:
             file.seek(0)
@@ -86,7 +86,7 @@ def hold(file: IO, tries: int, pause: float = 1.0) -> bool | None:
 def git(*arguments: str) -> str:
     """Output of a git command in the clone, empty where there is no git."""
     with contextlib.suppress(OSError):
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, encoding="utf-8")
         return done.stdout.strip() if done.returncode == 0 else ""
     return ""
 
@@ -101,7 +101,7 @@ def machine() -> dict[str, Any]:
     """The machine in words."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
                 break
@@ -172,7 +172,7 @@ def execute(run: Run) -> None:
         wall = time.monotonic() - start
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         record_file = scratch / "record.json"
-        record = json.loads(record_file.read_text()) if record_file.exists() else {}
+        record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.exists() else {}
         if not record.get("metrics"):
             raise RuntimeError("the notebook recorded no metric (dynlib.record.metric)")
         used = {name: importlib.metadata.version(name) for name in before["versions"]}

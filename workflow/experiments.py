@@ -135,7 +135,7 @@ def declared_runs() -> dict[str, dict[str, Any]]:
     """The content of experiments.yml."""
     path = ROOT / "experiments.yml"
     try:
-        return _declared(path.read_text())
+        return _declared(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         if isinstance(error, Refused):
             raise

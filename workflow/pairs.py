@@ -35,7 +35,7 @@ def write_pairs() -> list[str]:
     for source in sorted((ROOT / "notebooks").glob("*.py")):
         pair = source.with_suffix(".ipynb")
         text = stripped(source)
-        if not pair.exists() or pair.read_text() != text:
+        if not pair.exists() or pair.read_text(encoding="utf-8") != text:
             write_whole(pair, text)
             written.append(str(pair.relative_to(ROOT)))
     return written

@@ -97,7 +97,7 @@ def accept(preset: str, names: list[str]) -> str:
         figure = figures(merged(run)).get(name, b"").decode() if run.picture else ""
         if run.picture and not figure:
             raise Refused(f"{run.name} ({preset}) made no figure {name}, its picture")
-        write_whole(run.reference, run.results.read_text())
+        write_whole(run.reference, run.results.read_text(encoding="utf-8"))
         if figure:
             write_whole(run.reference.with_suffix(".svg"), figure)
             write_whole(run.reference.with_suffix(".dark.svg"), on_dark(figure))

@@ -65,7 +65,7 @@ def start(run: Run, cores: int, folder: Path) -> Job:
     preset = run.preset.split("+")[0]
     own = [f"{name}={value}" for name, value in run.own]
     written = log.stat().st_size if log.exists() else 0
-    with log.open("a") as file:  # a run that is still dying may hold it too
+    with log.open("a", encoding="utf-8") as file:  # a run that is still dying may hold it too
         process = subprocess.Popen(
             [sys.executable, "-m", "workflow.execute", str(os.getpid()), run.name, preset, *own],
             cwd=ROOT,

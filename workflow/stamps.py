@@ -28,7 +28,7 @@ def locked() -> dict[str, str]:
     """Versions in requirements.lock by normalised name."""
     path = ROOT / "requirements.lock"
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise Refused(f"requirements.lock cannot be read: {error}") from None
     pins = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]

@@ -22,7 +22,7 @@ def read_results(path: Path) -> dict[str, Any] | None:
 def executed_stamp(path: Path) -> str | None:
     """The stamp in an executed notebook, None where there is none."""
     try:
-        return json.loads(path.read_text())["metadata"]["companion"]["stamp"]
+        return json.loads(path.read_text(encoding="utf-8"))["metadata"]["companion"]["stamp"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -20,7 +20,7 @@ def root(tmp_path, monkeypatch) -> Path:
     """A project of two files, in which nothing is installed."""
     for name in ("requirements.lock", "pyproject.toml", bootstrap.CLUSTER):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f"# {name}\n")
+        (tmp_path / name).write_text(f"# {name}\n", encoding="utf-8")
     monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
     return tmp_path
 
@@ -29,7 +29,7 @@ def fake_python(folder: Path, script: str) -> None:
     """A `python` of a virtual environment that is a shell script."""
     python = folder / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     python.chmod(0o755)
 
 
@@ -50,7 +50,7 @@ def test_the_lock_leaves_cuda_and_pip_to_the_machine(root, created):
     fake_python(root / "venv", f"cat <<'END'\n{FROZEN}END")
     bootstrap.main(["--lock", str(root / "venv")])
     assert created == [("venv", ["-e", ".[book,dev]"])]
-    first, *pins = (root / "requirements.lock").read_text().splitlines()
+    first, *pins = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
     assert first.startswith("#")
     assert pins == ["numpy==2.4.6", "torch==2.13.0"]
 
@@ -61,17 +61,17 @@ def test_an_environment_is_made_anew_only_when_lock_or_project_change(root, crea
         bootstrap.main([str(folder)])
     assert created == [("venv", ["-c", "requirements.lock", "-e", ".[book,dev]"])]
     for name in ("requirements.lock", "pyproject.toml"):
-        (root / name).write_text("changed\n")
+        (root / name).write_text("changed\n", encoding="utf-8")
         bootstrap.main([str(folder)])
     assert len(created) == 3
 
 
 def test_the_clusters_environment_has_a_lock_of_its_own(root, created):
     bootstrap.main(["--cluster", str(root / "cluster")])
-    (root / "requirements.lock").write_text("changed\n")
+    (root / "requirements.lock").write_text("changed\n", encoding="utf-8")
     bootstrap.main(["--cluster", str(root / "cluster")])
     assert created == [("cluster", ["-r", bootstrap.CLUSTER])]
-    (root / bootstrap.CLUSTER).write_text("changed\n")
+    (root / bootstrap.CLUSTER).write_text("changed\n", encoding="utf-8")
     bootstrap.main(["--cluster", str(root / "cluster")])
     assert len(created) == 2
 
@@ -106,12 +106,12 @@ def test_an_index_that_does_not_answer_is_told_apart_from_a_package_that_is_miss
 def test_pip_that_succeeds_says_nothing(root, capsys):
     fake_python(root / "venv", 'echo "$@"')
     bootstrap.pip(str(root / "venv"), ["-e", "."], str(root / "log"))
-    assert (root / "log").read_text().endswith("install -e .\n")
+    assert (root / "log").read_text(encoding="utf-8").endswith("install -e .\n")
     assert capsys.readouterr().err == ""
 
 
 def test_a_place_where_nothing_can_be_made_is_named(root, capsys):
-    (root / "file").write_text("")
+    (root / "file").write_text("", encoding="utf-8")
     with pytest.raises(SystemExit):
         bootstrap.create(str(root / "file" / "venv"), [])
     text = capsys.readouterr().err
@@ -122,7 +122,9 @@ def test_a_place_where_nothing_can_be_made_is_named(root, capsys):
 def test_a_made_environment_leaves_no_log(root, monkeypatch):
     asked = []
     monkeypatch.setattr("venv.EnvBuilder.create", lambda _, folder: asked.append(folder))
-    monkeypatch.setattr(bootstrap, "pip", lambda folder, arguments, log: Path(log).write_text(""))
+    monkeypatch.setattr(
+        bootstrap, "pip", lambda folder, arguments, log: Path(log).write_text("", encoding="utf-8")
+    )
     bootstrap.create(str(root / "venv"), [])
     assert asked == [str(root / "venv")]
     assert not (root / ".setup.log").exists()

@@ -69,14 +69,14 @@ def test_a_reader_that_has_gone_is_no_error(capsys, monkeypatch):
 
 def test_the_readme_is_written_once(capsys, tmp_path, monkeypatch):
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n", encoding="utf-8")
     monkeypatch.setattr(readme, "ROOT", tmp_path)  # without results: a table of no rows
     assert main(["readme"]) == 0
     assert main(["readme"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "README.md: results table written", "README.md is up to date"
     ]  # fmt: skip
-    assert path.read_text() == (
+    assert path.read_text(encoding="utf-8") == (
         f"before\n{readme.BEGIN}\n| | printed | ours | interval |\n| :--- | ---: | ---: | ---: |\n"
         f"{readme.END}\nafter\n"
     )
@@ -94,7 +94,9 @@ def staged(tmp_path, monkeypatch):
             if links is not None:
                 found = output / "_build" / "linkcheck" / "output.json"
                 found.parent.mkdir(parents=True)
-                found.write_text("".join(json.dumps(each) + "\n" for each in links))
+                found.write_text(
+                    "".join(json.dumps(each) + "\n" for each in links), encoding="utf-8"
+                )
             return 0
 
         monkeypatch.setattr(book, "jupyter_book", jupyter_book)

@@ -12,7 +12,7 @@ from workflow.sweep import as_page, base_run, groups, points, read_grid, title
 
 
 def table(clone, name, ending):
-    return (clone.root / "build/smoke/sweeps" / f"{name}.{ending}").read_text()
+    return (clone.root / "build/smoke/sweeps" / f"{name}.{ending}").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,9 @@ def test_a_sweep_over_seeds_becomes_a_reference_that_pages_read(finished):
     assert (loss["samples"], loss["over"], loss["tolerance"]) == ([0, 1, 2], "seeds", 2.0)
     facts = found["provenance"]
     assert (facts["wall_s"], facts["peak_rss_mb"], facts["seeds"]) == (6.0, 2, [0, 1, 2])
-    place.write_text(place.read_text().replace('"value": 1.0', '"value": 3.0'))
+    place.write_text(
+        place.read_text(encoding="utf-8").replace('"value": 1.0', '"value": 3.0'), encoding="utf-8"
+    )
     with pytest.raises(Refused, match="changed after"):
         read_reference(place)
 
