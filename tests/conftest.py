@@ -16,6 +16,9 @@ from types import ModuleType
 if "PYTEST_XDIST_WORKER" in os.environ:  # two tests at a time, with a thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Tests of the machinery start it in copies of the clone, where the current folder must be found.
+os.environ.pop("PYTHONSAFEPATH", None)
+
 import numpy as np
 import pytest
 import single_node

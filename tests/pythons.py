@@ -42,7 +42,7 @@ def found() -> dict[str, str]:
     chosen: dict[tuple[int, ...], tuple[tuple[int, ...], str]] = {}
     for python in candidates:
         answer = asked(python)
-        if answer and OLDEST <= answer[0] and answer[0][1] in MINORS:
+        if answer and answer[0] >= OLDEST and answer[0][1] in MINORS:
             chosen.setdefault(answer[0][:2], (answer[0], python))
     return {".".join(map(str, version)): python for version, python in sorted(chosen.values())}
 

@@ -1,15 +1,19 @@
 """The doors of the project: environment, lock, pairs, README, bootstrap."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import pythons
 import yaml
 
+from workflow import bootstrap
 from workflow.pairs import stripped
 from workflow.readme import rewritten
 
@@ -73,7 +77,7 @@ def test_readme_and_reproduce_page_name_commands_that_exist():
         assert re.search(rf"^(\w+ )*{target}( \w+)*:", makefile, re.M), target
 
 
-def bootstrap(python, *arguments, **environment):
+def set_up(python, *arguments, **environment):
     done = subprocess.run(
         [python, "workflow/bootstrap.py", *arguments],
         cwd=environment.pop("cwd", ROOT),
@@ -89,7 +93,7 @@ def test_no_network_ends_in_one_sentence(tmp_path):
     shutil.copytree(ROOT / "workflow", root / "workflow")
     for name in ("pyproject.toml", "requirements.lock", "README.md"):
         shutil.copy(ROOT / name, root)
-    code, text = bootstrap(
+    code, text = set_up(
         sys.executable, "venv", cwd=root,
         PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="",
         PIP_CONFIG_FILE=os.devnull, PIP_RETRIES="0", PIP_NO_CACHE_DIR="1",
@@ -109,7 +113,7 @@ def test_an_old_python_ends_in_one_sentence(tmp_path):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8"
     )
     assert done.returncode == 2
-    assert "Python 3.9 is too old" in done.stderr
+    assert "Python 3.9.0 is too old" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -121,13 +125,56 @@ def test_make_without_python_ends_in_one_sentence():
         encoding="utf-8",
     )
     assert done.returncode == 2
-    assert "install Python 3.11 or newer" in done.stderr
+    assert "install Python 3.11.2 or newer" in done.stderr
 
 
 def test_no_executable_statement_asserts_outside_tests():
     for folder in ("dynlib", "workflow"):
         for path in (ROOT / folder).rglob("*.py"):
             assert not re.search(r"^\s*assert ", path.read_text(encoding="utf-8"), re.M), path
+
+
+def without_encoding(text):
+    """Lines that read or write text in the encoding of the locale; ruff sees a part of them."""
+    for call in ast.walk(ast.parse(text)):
+        if not isinstance(call, ast.Call):
+            continue
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        owner = getattr(getattr(call.func, "value", None), "id", "")
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        modes = [getattr(value, "value", "") for value in (*call.args[:2], given.get("mode"))]
+        binary = any(
+            isinstance(mode, str) and re.fullmatch("[rwax+]*b[+]*", mode) for mode in modes
+        )
+        opens = name == "open" and owner not in ("tarfile", "gzip", "Image", "os") and not binary
+        texts = name in ("read_text", "write_text") and "utf-8" not in modes
+        if "encoding" not in given and (opens or texts or "text" in given):
+            yield call.lineno
+
+
+def test_every_text_file_is_read_and_written_as_utf8():
+    assert list(without_encoding("p.open('a')\np.open('rb')\nopen(p)\nrun([], text=True)")) == [
+        1, 3, 4,
+    ]  # fmt: skip
+    folders = ("dynlib", "workflow", "book", "tests", "benchmarks", "notebooks")
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for folder in folders
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for line in without_encoding(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_the_oldest_python_is_stated_once_and_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = ".".join(map(str, bootstrap.MINIMUM))
+    assert project["requires-python"] == f">={oldest}"
+    assert pythons.OLDEST == bootstrap.MINIMUM
+    minors = [word.split(" :: ")[-1] for word in project["classifiers"]]
+    assert f"{', '.join(minors[:-1])} or {minors[-1]}" == bootstrap.TRIED
+    for name in ("README.md", "Makefile"):
+        assert f"Python {oldest} or newer" in (ROOT / name).read_text(encoding="utf-8"), name
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from workflow.claims import read_claims
-from workflow.execute import hold, write_whole
+from workflow.execute import for_python, hold, write_whole
 from workflow.experiments import ROOT, Refused, load
 from workflow.ledger import as_csv, as_json, ledger
 from workflow.schedule import schedule
@@ -72,11 +72,9 @@ def jupyter_book(
         "--config", str(staged / "_config.yml"), "--path-output", str(output),
         "-q", *options,
     ]  # fmt: skip
-    environment = os.environ | {
-        "COMPANION_PRESET": preset,
-        "COMPANION_ALLOW_STALE": str(int(allow_stale)),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-    }
+    environment = os.environ | for_python()
+    environment["COMPANION_PRESET"] = preset
+    environment["COMPANION_ALLOW_STALE"] = str(int(allow_stale))
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file:
         return subprocess.call(

@@ -33,13 +33,16 @@ COSTS = {
 #: Asks an environment's Python which one it is.
 WHO = "import sys; print('%d.%d.%d' % sys.version_info[:3], sys.base_prefix)"
 #: Names what does not hold for the oldest Python, as constraints that pip can resolve with.
-TOO_NEW = """
+TOO_NEW = (
+    """
 import importlib.metadata
 from packaging.specifiers import SpecifierSet
 for each in importlib.metadata.distributions():
     if "%d.%d.%d" not in SpecifierSet(each.metadata["Requires-Python"] or ""):
         print(each.metadata["Name"] + "<" + each.version)
-""" % MINIMUM
+"""
+    % MINIMUM
+)
 
 
 def stop(sentence):
@@ -148,7 +151,9 @@ def unsuitable(python, text):
     found = re.search(r"Package '([^']+)' requires a different Python: \S+ not in '([^']+)'", text)
     if found:
         return "%s (it asks for Python %s)" % found.groups()
-    wanted = r"(?:\(constraint\)|satisfies the requirement|distribution found for) ([\w.-]+==[^\s;,]+)"
+    wanted = (
+        r"(?:\(constraint\)|satisfies the requirement|distribution found for) ([\w.-]+==[^\s;,]+)"
+    )
     for package in sorted(set(re.findall(wanted, text))):
         there, said = download(python, package)
         if not there:

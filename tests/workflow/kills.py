@@ -49,7 +49,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 def build(root: Path, arguments: list[str], artefacts: Path) -> subprocess.Popen:
     """Start a build in a clone."""
-    environment = os.environ | {"DYNLIB_ARTEFACTS": str(artefacts)}
+    environment = os.environ | {"DYNLIB_ARTEFACTS": str(artefacts), "PYTHONPATH": str(root)}
     with (root / "kills.log").open("a", encoding="utf-8") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "workflow", *arguments, "--preset", "smoke"],

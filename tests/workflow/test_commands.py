@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import os
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -24,6 +26,40 @@ def test_parameters_are_shown_with_what_is_allowed(capsys):
     for line in lines:
         name = line.split(":")[0].strip()
         assert f"= {run.parameters[name]!r}  ({run.declared[name].allowed})" in line
+
+
+#: A locale whose encoding is ASCII; any other narrow one, such as Latin-1, takes the same way.
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_in_an_ascii_locale_the_same_is_read_and_printed(made):
+    made.edit("experiments.yml", "title: Plain", "title: Gewöhnlich – «plain»")
+    made.edit("notebooks/plain.py", "how many", "wie viele, größer als ½")
+    code, text = made("parameters", "plain", "--preset", "smoke", **ASCII)
+    assert code == 0, text
+    assert r"wie viele, gr\xf6\xdfer als \xbd" in text
+    code, text = made("status", "--preset", "smoke", **ASCII)
+    assert code == 0, text
+    assert made.status()["plain"].split()[2] == "fresh"
+    code, text = made("run", "tiny", "plain", "--preset", "smoke", "--force", **ASCII)
+    assert code == 0, text
+    assert made.status()["tiny"].split()[2] == "fresh"
+
+
+def test_in_an_ascii_locale_the_readme_is_written_in_utf8(tmp_path):
+    for name in ("workflow", "dynlib", "results", "notebooks"):
+        shutil.copytree(readme.ROOT / name, tmp_path / name)
+    for name in ("experiments.yml", "requirements.lock"):
+        shutil.copy(readme.ROOT / name, tmp_path)
+    right = (readme.ROOT / "README.md").read_bytes()
+    begin, end = (right.index(mark.encode()) for mark in (readme.BEGIN, readme.END))
+    (tmp_path / "README.md").write_bytes(right[:begin] + readme.BEGIN.encode() + right[end:])
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow", "readme"],
+        cwd=tmp_path, env=os.environ | ASCII, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "README.md").read_bytes() == right
 
 
 @pytest.mark.parametrize("command", ["pdf", "links"])

@@ -202,6 +202,14 @@ def test_runs_in_parallel_do_not_share_sockets(clone):
     assert not list(clone.root.glob("kernel-ipc*"))
 
 
+def test_sockets_go_where_names_are_short(clone, tmp_path):
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    code, text = clone("run", "plain", "--preset", "smoke", TMPDIR=str(folder))
+    assert code == 0, text
+    assert not list(folder.iterdir())
+
+
 def test_runs_wait_for_what_they_need_and_are_stale_with_it(clone):
     clone.edit("experiments.yml", "title: Tiny\n  needs: []", "title: Tiny\n  needs: [plain]")
     code, text = clone("run", "tiny", "--preset", "smoke")
@@ -236,7 +244,7 @@ def test_verify_and_accept(clone):
     assert clone("run", "plain", "--preset", "smoke")[0] == 0
     code, text = clone("accept", "plain", "--preset", "smoke")
     assert code == 2
-    assert "uncommitted changes" in text
+    assert f"{clone.root} is not a git repository" in text
     file = clone.root / "build/smoke/results/plain.json"
     content = json.loads(file.read_text(encoding="utf-8"))
     content["provenance"]["dirty"] = False

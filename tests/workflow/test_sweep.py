@@ -158,7 +158,8 @@ def fabricated(value, dirty=False):
         "samples": [], "unit": "1", "tolerance": 0.1,
     }  # fmt: skip
     facts = {
-        "stamp": f"s{value}", "dirty": dirty, "started": "2026-01-01T00:00:00Z", "wall_s": 2.0,
+        "stamp": f"s{value}", "dirty": dirty, "commit": "a" * 40,
+        "started": "2026-01-01T00:00:00Z", "wall_s": 2.0,
         "cpu_s": 1.0, "peak_rss_mb": value, "machine": {}, "python": "3", "versions": {},
         "inputs": {}, "notebook_sha256": "0",
     }  # fmt: skip
