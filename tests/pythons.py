@@ -28,8 +28,10 @@ def asked(python: str) -> tuple[tuple[int, ...], str] | None:
         done = subprocess.run([python, "-c", ASK], capture_output=True, encoding="utf-8")
     except OSError:
         return None
-    major, minor, patch, place = done.stdout.strip().split(" ", 3) if done.stdout else ("0",) * 4
-    return ((int(major), int(minor), int(patch)), place) if done.returncode == 0 else None
+    words = done.stdout.strip().split(" ", 3)
+    if done.returncode or len(words) < 4:  # as a shim of pyenv, whose Python is not chosen
+        return None
+    return tuple(map(int, words[:3])), words[3]
 
 
 def found() -> dict[str, str]:
