@@ -242,6 +242,7 @@ def lock(folder):
 
 def main(arguments):
     check()
+    os.environ.pop("PYTHONPATH", None)  # pip would count what lies there as installed
     folder = arguments[-1]
     if arguments[0] == "--lock":
         lock(folder)
