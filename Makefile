@@ -2,8 +2,16 @@
 #   PRESET=smoke|cpu|paper   RUN=henon_tokens   FILE=bundle.tar.gz   PYTHON=python3.11   VENV=.venv
 #   PROFILE=slurm|kubernetes|local|path/to/folder   DRY=1   NOTEBOOK=…   GRID="name=1,2 name=3,4"
 #   make pairs NOTEBOOK=your_system FROM=ipynb|py   STRIP=1
+#   TORCH=cpu|index (remembered)   PYTHONS="python3.11 /path/to/python3.13"
 PYTHON ?= python3
 VENV ?= .venv
+# An environment keeps its Python until PYTHON names another.
+OLDEST = import sys; sys.exit(sys.version_info < (3, 11, 2))
+ifeq ($(origin PYTHON),file)
+ifeq ($(shell $(VENV)/bin/python -c '$(OLDEST)' 2>/dev/null && echo suitable),suitable)
+PYTHON := $(VENV)/bin/python
+endif
+endif
 PRESET ?= cpu
 WORKFLOW = $(VENV)/bin/python -m workflow
 # What is given for these is data: make does not expand it, and the shell, which reads it from its
@@ -16,10 +24,14 @@ override PROFILE := $(value PROFILE)
 override NOTEBOOK := $(value NOTEBOOK)
 override GRID := $(value GRID)
 override FROM := $(value FROM)
-export RUN PRESET FILE PROFILE NOTEBOOK GRID FROM
+override TORCH := $(value TORCH)
+override PYTHONS := $(value PYTHONS)
+export RUN PRESET FILE PROFILE NOTEBOOK GRID FROM TORCH PYTHONS
 export PYTHONUNBUFFERED = 1
+# `workflow` is found in this folder, under PYTHONSAFEPATH too.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book pdf links test test-slurm coverage run cluster sweep status verify accept carry bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
+.PHONY: book pdf links test test-slurm test-pythons coverage run cluster sweep status verify accept carry bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
 .DEFAULT_GOAL := book
 
 book: setup
@@ -36,6 +48,9 @@ test: setup
 
 test-slurm: setup setup-cluster
 	@$(VENV)/bin/python -m pytest -m slurm
+
+test-pythons:
+	@set -f; $(PYTHON) tests/pythons.py $$PYTHONS
 
 coverage: setup
 	@rm -rf build/coverage; $(VENV)/bin/coverage run -m pytest -n 2 --dist loadscope; code=$$?; $(VENV)/bin/coverage combine -q && $(VENV)/bin/coverage report && exit $$code
@@ -83,8 +98,8 @@ lock:
 	@$(PYTHON) workflow/bootstrap.py --lock $(VENV)
 
 setup:
-	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or add PYTHON=/path/to/python to the make command." >&2; exit 2; }
-	@$(PYTHON) workflow/bootstrap.py $(VENV)
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11.2 or newer, or add PYTHON=/path/to/python to the make command." >&2; exit 2; }
+	@$(PYTHON) workflow/bootstrap.py $${TORCH:+--torch "$$TORCH"} $(VENV)
 
 setup-cluster: setup
 	@$(PYTHON) workflow/bootstrap.py --cluster $(VENV)-cluster

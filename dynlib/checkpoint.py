@@ -71,7 +71,7 @@ def save(folder: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any]) 
         "state_sha256": _checksum(state),
         "state": state,
     }
-    (part / "state.json").write_text(json.dumps(record, indent=1))
+    (part / "state.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     for path in (part / "tensors.safetensors", part / "state.json", part):
         handle = os.open(path, os.O_RDONLY)
         os.fsync(handle)
@@ -97,7 +97,7 @@ def load(folder: Path, device: str | torch.device = "cpu") -> tuple[dict[str, to
         delete the folder and train again.
     """
     try:
-        record = json.loads((folder / "state.json").read_text())
+        record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         if record["tensors_sha256"] != _digest(folder / "tensors.safetensors"):
             raise DamagedCheckpoint(
                 f"{folder}/tensors.safetensors does not match its checksum; delete {folder}"
@@ -117,7 +117,7 @@ def load(folder: Path, device: str | torch.device = "cpu") -> tuple[dict[str, to
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold an artefact folder alone; a second process waits until the first is done or dead."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
+    with (folder / "lock").open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the system drops it when the process dies
         yield
 

@@ -12,7 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
+
+#: Where control groups are mounted, and which of them this process is in.
+CGROUPS, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def set_threads(n: int = 1) -> None:
@@ -33,15 +37,58 @@ def _start(parent: int) -> None:
     set_threads(1)
 
 
+def _quota() -> float:
+    """CPUs that the control groups of this process allow, infinity where they set no limit."""
+    limits = [float("inf")]
+    try:
+        lines = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return limits[0]
+    for line in lines:
+        _, controllers, own = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = CGROUPS / controllers
+        # A limit may stand at any level. Inside a container the path may not exist; its root does.
+        for folder in (mount / own.lstrip("/"), *(mount / own.lstrip("/")).parents):
+            if not folder.is_relative_to(mount):
+                break
+            try:
+                if controllers:  # version 1
+                    names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+                    quota, period = ((folder / name).read_text(encoding="utf-8") for name in names)
+                else:
+                    quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
+                if quota != "max" and int(quota) > 0:
+                    limits.append(int(quota) / int(period))
+            except (OSError, ValueError):
+                continue
+    return min(limits)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, at least 1; a machine may have more.
+
+    The smallest of what its affinity (``taskset``), its control groups (containers) and its SLURM
+    job (``$SLURM_CPUS_PER_TASK``, ``$SLURM_CPUS_ON_NODE``) allow.
+    """
+    limits = [float(len(os.sched_getaffinity(0))), _quota()]
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        given = os.environ.get(name, "")
+        if given.isascii() and given.isdigit() and int(given) > 0:
+            limits.append(float(given))
+    return max(1, int(min(limits)))
+
+
 def default_workers(device: str = "cpu") -> int:
-    """Processes to use: one for a GPU; else ``$DYNLIB_WORKERS``, else as many as there are cores.
+    """Processes to use: one for a GPU; else ``$DYNLIB_WORKERS``, else :func:`usable_cores`.
 
     Raises
     ------
     ValueError
         If ``$DYNLIB_WORKERS`` is not a positive whole number.
     """
-    given = os.environ.get("DYNLIB_WORKERS", str(os.cpu_count() or 1))
+    given = os.environ.get("DYNLIB_WORKERS", str(usable_cores()))
     if not given.isdigit() or int(given) < 1:
         raise ValueError(f"DYNLIB_WORKERS must be a positive whole number, got {given!r}")
     return 1 if device == "cuda" else int(given)

@@ -24,7 +24,7 @@ def _flush() -> None:
     target = os.environ.get("DYNLIB_RECORD")
     if target:
         part = Path(target + ".part")
-        part.write_text(json.dumps(_record, allow_nan=False))
+        part.write_text(json.dumps(_record, allow_nan=False), encoding="utf-8")
         part.rename(target)
 
 

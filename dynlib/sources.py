@@ -21,10 +21,10 @@ PACKAGE = Path(__file__).resolve().parent
 #: Modules that draw or word what was computed. No number depends on them: they may be imported
 #: by a module that computes, but what they return is only shown.
 VIEW = frozenset({"dynlib.figures", "dynlib.playground", "dynlib.plots", "dynlib.scene"})
-#: Modules that keep and share trained weights, and change none of them.
-PLUMBING = frozenset({"dynlib.artefacts", "dynlib.checkpoint", "dynlib.parallel"})
-#: Modules that name and announce what is computed, and do not take part in it.
-WORDS = frozenset({"dynlib.progress", "dynlib.sources"})
+#: Modules that keep trained weights, and change none of them.
+PLUMBING = frozenset({"dynlib.artefacts", "dynlib.checkpoint"})
+#: Modules that share out, name and announce what is computed, and do not take part in it.
+NEUTRAL = frozenset({"dynlib.parallel", "dynlib.progress", "dynlib.sources"})
 #: Calls into this module announce progress: their text changes no number.
 PROGRESS = "dynlib.progress"
 
@@ -413,7 +413,7 @@ def fingerprint(roots: Iterable[str]) -> str:
         else:
             module, _, name = root.rpartition(".")
             asked.setdefault(module, []).append(ast.Name(name))
-    found = closure(asked, without=VIEW | WORDS | (PLUMBING - set(asked)))
+    found = closure(asked, without=VIEW | NEUTRAL | (PLUMBING - set(asked)))
     trees = {name: tree_of(name) for name in found}
     kept = {id(node) for node in Reach(trees, asked).reached}
     pieces = sorted(json.dumps(_pruned(tree, kept)) for tree in trees.values())

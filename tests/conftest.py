@@ -16,6 +16,9 @@ from types import ModuleType
 if "PYTEST_XDIST_WORKER" in os.environ:  # two tests at a time, with a thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Tests of the machinery start it in copies of the clone, where the current folder must be found.
+os.environ.pop("PYTHONSAFEPATH", None)
+
 import numpy as np
 import pytest
 import single_node
@@ -141,7 +144,7 @@ def axe() -> str:
     spec = importlib.util.find_spec("axe_playwright_python")
     if spec is None:
         absent("axe-playwright-python is not installed (pip install -e .[dev]): no page is checked")
-    return (Path(spec.origin).parent / "axe.min.js").read_text()
+    return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def free_ports() -> tuple[int, int]:
 
 def memory() -> int:
     """Memory of this machine in MB, a little less than there is."""
-    line = Path("/proc/meminfo").read_text().split("\n", 1)[0]
+    line = Path("/proc/meminfo").read_text(encoding="utf-8").split("\n", 1)[0]
     return int(line.split()[1]) // 1024 * 95 // 100
 
 
@@ -89,9 +89,9 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
             folder=folder, host=host, cpus=os.cpu_count(), memory=memory(),
             controller_port=controller_port, node_port=node_port,
         )
-    )  # fmt: skip
+    , encoding="utf-8")  # fmt: skip
     gpu = f"NodeName={host} Name=gpu File=/dev/zero\n"  # SLURM counts it; it is none
-    (folder / "gres.conf").write_text(gpu)
+    (folder / "gres.conf").write_text(gpu, encoding="utf-8")
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(128))
     key.chmod(0o400)
@@ -99,13 +99,13 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         if real := shutil.which(name, path=path):
             command = folder / "bin" / name
             conf = shlex.quote(str(configuration))
-            command.write_text(f'#!/bin/sh\nSLURM_CONF={conf} exec {real} "$@"\n')
+            command.write_text(f'#!/bin/sh\nSLURM_CONF={conf} exec {real} "$@"\n', encoding="utf-8")
             command.chmod(0o755)
     inside = os.environ | {"PATH": f"{folder / 'bin'}:{path}", "SLURM_CONF": str(configuration)}
     processes: list[subprocess.Popen] = []
 
     def start(*command: str) -> None:  # each ends with the tests, however those end
-        with (folder / f"{command[0]}.out").open("w") as output:
+        with (folder / f"{command[0]}.out").open("w", encoding="utf-8") as output:
             processes.append(
                 subprocess.Popen(
                     ["setpriv", "--pdeathsig", "TERM", *command],
@@ -116,12 +116,12 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     def wait(what: str, *command: str, for_: str) -> None:
         deadline = time.monotonic() + 60
         while True:
-            done = subprocess.run(command, env=inside, capture_output=True, text=True)
+            done = subprocess.run(command, env=inside, capture_output=True, encoding="utf-8")
             if done.returncode == 0 and for_ in done.stdout:
                 return
             if time.monotonic() > deadline or any(p.poll() is not None for p in processes):
                 logs = "".join(
-                    f"--- {log.name}\n{log.read_text()[-2000:]}"
+                    f"--- {log.name}\n{log.read_text(encoding='utf-8')[-2000:]}"
                     for log in sorted([*folder.glob("*.log"), *folder.glob("*.out")])
                 )
                 raise RuntimeError(f"{what}: {done.stdout}{done.stderr}\n{logs}")
@@ -146,7 +146,7 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
             while (
                 time.monotonic() < deadline
                 and subprocess.run(
-                    ["squeue", "--noheader"], env=inside, capture_output=True, text=True
+                    ["squeue", "--noheader"], env=inside, capture_output=True, encoding="utf-8"
                 ).stdout.strip()
             ):
                 time.sleep(0.2)

@@ -29,7 +29,7 @@ class Computation:
     def __call__(self, folder):
         self.calls += 1
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "half").write_text("done")
+        (folder / "half").write_text("done", encoding="utf-8")
         return {"w": torch.tensor([float(self.calls)])}, {"call": self.calls}
 
 
@@ -82,7 +82,7 @@ def test_who_wants_the_same_at_the_same_time_waits():
 def test_an_interruption_leaves_nothing_finished_but_its_checkpoints(root):
     def interrupted(folder):
         folder.mkdir()
-        (folder / "step").write_text("7")
+        (folder / "step").write_text("7", encoding="utf-8")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -91,7 +91,7 @@ def test_an_interruption_leaves_nothing_finished_but_its_checkpoints(root):
     assert not (folder / "model").exists()
 
     def resumed(checkpoints):
-        assert (checkpoints / "step").read_text() == "7"
+        assert (checkpoints / "step").read_text(encoding="utf-8") == "7"
         return {"w": torch.ones(1)}, {}
 
     kept("kind", {}, MODULES, resumed)  # the lock is free again

@@ -22,7 +22,7 @@ def test_a_metric_is_its_median_and_range(empty):
     record.metric("half", np.float32(0.5))
     record.metric("missing", None)
     record.context(device="cpu", seeds=[0, 1, 2])
-    content = json.loads(empty.read_text())
+    content = json.loads(empty.read_text(encoding="utf-8"))
     ratio = content["metrics"]["w1_ratio"]
     assert (ratio["value"], ratio["low"], ratio["high"], ratio["n"]) == (1.5, 1.0, 3.0, 3)
     assert ratio["level"] == 0.75

@@ -220,7 +220,10 @@ def test_a_finished_model_is_loaded_and_a_damaged_one_trained_again(cycle, tmp_p
         patch.setattr(training, "random_windows", never)
         assert_same(weights(first), weights(train(cycle, None, MODEL, CONFIG, tmp_path)))
     file = tmp_path / "model" / "state.json"
-    file.write_text(file.read_text().replace('"tokens_seen": ', '"tokens_seen": 1'))
+    file.write_text(
+        file.read_text(encoding="utf-8").replace('"tokens_seen": ', '"tokens_seen": 1'),
+        encoding="utf-8",
+    )
     again = train(cycle, None, MODEL, CONFIG, tmp_path, device="cpu")
     assert again.tokens_seen == first.tokens_seen
     assert_same(weights(first), weights(again))
@@ -275,7 +278,9 @@ np.save({target!r}, result.history)
 @pytest.mark.slow
 def test_two_processes_train_as_one(cycle, tmp_path):
     code, target = tmp_path / "two.py", tmp_path / "history.npy"
-    code.write_text(PROCESSES.format(tests=os.path.dirname(__file__), target=str(target)))
+    code.write_text(
+        PROCESSES.format(tests=os.path.dirname(__file__), target=str(target)), encoding="utf-8"
+    )
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     subprocess.run([*launch, str(code)], env=environment, check=True, capture_output=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from workflow.claims import read_claims
-from workflow.execute import hold, write_whole
+from workflow.execute import for_python, hold, write_whole
 from workflow.experiments import ROOT, Refused, load
 from workflow.ledger import as_csv, as_json, ledger
 from workflow.schedule import schedule
@@ -32,7 +32,7 @@ def write_ledger(preset: str, staged: Path) -> None:
         path = staged / "results" / which / f"{run}.json"
         if not path.exists():
             raise LookupError(f"there are no {which} results of {run}")
-        return json.loads(path.read_text())["metrics"][name]
+        return json.loads(path.read_text(encoding="utf-8"))["metrics"][name]
 
     entries = ledger(read_claims(staged / "claims.yml"), metrics, preset)
     for name, text in (("ledger.json", as_json(entries, preset)), ("ledger.csv", as_csv(entries))):
@@ -72,13 +72,11 @@ def jupyter_book(
         "--config", str(staged / "_config.yml"), "--path-output", str(output),
         "-q", *options,
     ]  # fmt: skip
-    environment = os.environ | {
-        "COMPANION_PRESET": preset,
-        "COMPANION_ALLOW_STALE": str(int(allow_stale)),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-    }
+    environment = os.environ | for_python()
+    environment["COMPANION_PRESET"] = preset
+    environment["COMPANION_ALLOW_STALE"] = str(int(allow_stale))
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         return subprocess.call(
             command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT,
             pass_fds=[lock.fileno()] if lock else [],
@@ -98,7 +96,7 @@ def check_links(preset: str) -> int:
     if not found.exists():
         print(f"no link was asked; log: {log.relative_to(ROOT)}")
         return 1
-    links = [json.loads(line) for line in found.read_text().splitlines()]
+    links = [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
     broken = [each for each in links if each["status"] in ("broken", "timeout")]
     for each in broken:
         print(f"{each['filename']}: {each['uri']} ({each['info'][:100]})")
@@ -132,7 +130,9 @@ def render(
     """
     output = ROOT / "build" / preset / "render"
     read = output / "checksums.json"  # of what the kept pages were read from
-    before = json.loads(read.read_text()) if read.exists() and not allow_stale else {}
+    before = (
+        json.loads(read.read_text(encoding="utf-8")) if read.exists() and not allow_stale else {}
+    )
     read.unlink(missing_ok=True)
     options = ["-W", "-n", "--keep-going"]
     if not forget_changed(output, staged, before, now):
@@ -142,7 +142,7 @@ def render(
         preset, staged, output, *options, log=log, lock=lock, allow_stale=allow_stale
     )
     if code:
-        text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
+        text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace", encoding="utf-8"))
         lines = text.splitlines()
         wrong = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-3:]
         print("\n".join(wrong[:20]))
@@ -169,7 +169,7 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
     references()  # a damaged one stops the book here, not after half an hour
     folder = ROOT / "build" / preset
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "book.lock").open("a") as lock:
+    with (folder / "book.lock").open("a", encoding="utf-8") as lock:
         if hold(lock, 20, 0.1) is None:
             raise Refused(
                 f"the {preset} book is being built by another process; wait for it or stop it"
@@ -190,7 +190,7 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
         text = json.dumps([now, bool(stale)])
         book_key, mark = hashlib.sha256(text.encode()).hexdigest(), folder / "html.key"
         index = folder / "html" / "index.html"
-        if index.exists() and mark.exists() and mark.read_text() == book_key:
+        if index.exists() and mark.exists() and mark.read_text(encoding="utf-8") == book_key:
             print(f"nothing to do: {index.relative_to(ROOT)} is up to date")
             return 0
         mark.unlink(missing_ok=True)

@@ -1,18 +1,48 @@
 """Create the virtual environment from the lock: ``python3 workflow/bootstrap.py FOLDER``.
 
 Standard library only, and old syntax, so that an unsuitable Python still says what to do.
+``--torch cpu FOLDER`` takes PyTorch's CPU build, and the folder remembers it;
 ``--lock FOLDER`` resolves pyproject.toml anew in FOLDER and writes requirements.lock;
 ``--cluster FOLDER`` creates the environment of the cluster's scheduler from its own lock.
 """
 
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MINIMUM, EXTRAS = (3, 11), ".[book,dev]"
+#: The oldest Python that is promised, Debian 12's; the lock holds for it (pyproject.toml says it too).
+MINIMUM = (3, 11, 2)
+TRIED = "3.11, 3.12 or 3.13"
+EXTRAS = ".[book,dev]"
 CLUSTER = os.path.join("workflow", "cluster", "requirements.lock")
+#: Builds of torch that can be asked for: whatever the package index serves, or PyTorch's CPU build.
+TORCH = {
+    "index": [],
+    "cpu": ["--extra-index-url", "https://download.pytorch.org/whl/cpu"],
+}
+COSTS = {
+    "cpu": "half a GB to download, 2.3 GB of disk",
+    "index": "half a GB to download and 2.3 GB of disk with a CPU build of torch; 3.2 GB and 6.3 GB "
+    "where the index serves the CUDA build, as PyPI does: TORCH=cpu avoids it",
+}
+#: Asks an environment's Python which one it is.
+WHO = "import sys; print('%d.%d.%d' % sys.version_info[:3], sys.base_prefix)"
+#: Names what does not hold for the oldest Python, as constraints that pip can resolve with.
+TOO_NEW = (
+    """
+import importlib.metadata
+from packaging.specifiers import SpecifierSet
+for each in importlib.metadata.distributions():
+    if "%d.%d.%d" not in SpecifierSet(each.metadata["Requires-Python"] or ""):
+        print(each.metadata["Name"] + "<" + each.version)
+"""
+    % MINIMUM
+)
 
 
 def stop(sentence):
@@ -20,11 +50,15 @@ def stop(sentence):
     sys.exit(2)
 
 
+def version():
+    return "%d.%d.%d" % sys.version_info[:3]
+
+
 def check():
-    if sys.version_info < MINIMUM:
+    if sys.version_info[:3] < MINIMUM:
         stop(
-            "Python %d.%d is too old: the book needs 3.11 or newer. Install one and say "
-            "`make book PYTHON=python3.11`." % sys.version_info[:2]
+            "Python %s is too old: the book needs %d.%d.%d or newer. Install one and say "
+            "`make book PYTHON=python3.11`." % ((version(),) + MINIMUM)
         )
     try:
         import ensurepip
@@ -37,8 +71,31 @@ def check():
     return ensurepip, venv
 
 
-def key(names):
-    digest = hashlib.sha256(("%d.%d" % sys.version_info[:2]).encode())
+def read(path):
+    """The text of a file, empty where there is none."""
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def recorded(folder):
+    """The build of torch that an environment was asked for."""
+    torch = read(os.path.join(folder, ".torch"))
+    return torch if torch in TORCH else "index"
+
+
+def interpreter():
+    return "%s %s" % (version(), sys.base_prefix)
+
+
+def key(names, torch):
+    digest = hashlib.sha256(("%s %s" % (interpreter(), torch)).encode())
     for name in names:
         with open(os.path.join(ROOT, name), "rb") as file:
             digest.update(file.read())
@@ -49,74 +106,174 @@ def key(names):
 def pip(folder, arguments, log):
     python = os.path.join(folder, "bin", "python")
     command = [python, "-m", "pip", "--disable-pip-version-check", "install"] + arguments
-    with open(log, "w") as file:
+    with open(log, "wb") as file:
         code = subprocess.call(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
     if code == 0:
         return
-    with open(log) as file:
-        text = file.read()
+    text = read(log)
     if "No space left" in text:
         stop("The disk is full: the environment takes about 2.5 GB (more with CUDA). See %s." % log)
-    with open(os.devnull, "w") as nowhere:
-        probe = [python, "-m", "pip", "download", "--no-deps", "--retries", "1", "-d", folder]
-        offline = subprocess.call(probe + ["iniconfig"], stdout=nowhere, stderr=nowhere) != 0
-    if offline:
+    if offline(python):
         stop(
             "No package index can be reached: connect this machine to the network (or set "
             "PIP_INDEX_URL to a mirror) and run make again. See %s." % log
         )
-    if "No matching distribution" in text or "requires a different Python" in text:
+    package = unsuitable(python, text)
+    if package:
         stop(
-            "Some locked package has no build for Python %d.%d on this platform: use Python 3.11 "
-            "(`make book PYTHON=python3.11`). See %s." % (sys.version_info[:2] + (log,))
+            "%s has no build for Python %s on this platform; the lock was tried with Python %s: "
+            "`make setup PYTHON=/path/to/python` sets up with another. See %s."
+            % (package, version(), TRIED, log)
         )
-    stop("pip failed: %s. See %s." % (text.strip().splitlines()[-1], log))
+    lines = [line for line in text.strip().splitlines() if "ResolutionImpossible" not in line]
+    errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no output"]
+    stop("pip failed: %s. See %s." % (errors[-1].rstrip("."), log))
 
 
-def create(folder, arguments, cost="minutes, half a GB to download without CUDA"):
-    log = os.path.join(os.path.dirname(os.path.abspath(folder)), ".setup.log")
-    print("setting up %s (once; %s) ..." % (folder, cost))
-    sys.stdout.flush()
-    _, venv = check()
+def download(python, package):
+    """Whether pip can download a package for this Python, and what it says."""
+    folder = tempfile.mkdtemp(prefix="probe-")
+    probe = [python, "-m", "pip", "download", "--no-deps", "--retries", "1", "-d", folder, package]
     try:
-        venv.EnvBuilder(symlinks=True, with_pip=True).create(folder)  # what is there is kept
+        process = subprocess.Popen(probe, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = process.communicate()[0].decode("utf-8", "replace")
+        return process.returncode == 0, said
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def offline(python):
+    return not download(python, "iniconfig")[0]
+
+
+def unsuitable(python, text):
+    """The package that this Python cannot take, with what it asks for; empty if it is not that."""
+    found = re.search(r"Package '([^']+)' requires a different Python: \S+ not in '([^']+)'", text)
+    if found:
+        return "%s (it asks for Python %s)" % found.groups()
+    wanted = (
+        r"(?:\(constraint\)|satisfies the requirement|distribution found for) ([\w.-]+==[^\s;,]+)"
+    )
+    for package in sorted(set(re.findall(wanted, text))):
+        there, said = download(python, package)
+        if not there:
+            asked = re.search(
+                r"\b%s Requires-Python ([^;\n]+)" % re.escape(package.split("==")[1]), said
+            )
+            return package + (" (it asks for Python %s)" % asked.group(1) if asked else "")
+    return ""
+
+
+def another(folder):
+    """In words, why the environment in `folder` cannot serve this interpreter; empty if it can."""
+    if not os.path.exists(os.path.join(folder, "pyvenv.cfg")):
+        return ""
+    try:
+        said = subprocess.check_output(
+            [os.path.join(folder, "bin", "python"), "-c", WHO], stderr=subprocess.STDOUT
+        ).decode()
+    except (OSError, subprocess.CalledProcessError):
+        return "the Python that made it is gone"
+    theirs = said.strip().split(" ", 1)
+    if [theirs[0], os.path.realpath(theirs[-1])] == [version(), os.path.realpath(sys.base_prefix)]:
+        return ""
+    return "it belongs to Python %s in %s" % tuple((theirs + [""])[:2])
+
+
+def create(folder, arguments, cost, torch="index"):
+    log = os.path.join(os.path.dirname(os.path.abspath(folder)), ".setup.log")
+    _, venv = check()
+    marked = os.path.exists(os.path.join(folder, "pyvenv.cfg"))
+    if os.path.isdir(folder) and os.listdir(folder) and not marked:
+        stop(
+            "%s holds files and is not a virtual environment: move it, or name another folder "
+            "(`make setup VENV=/path/to/folder`)." % folder
+        )
+    reason = another(folder)
+    if marked and not reason and torch != recorded(folder):
+        reason = "it has another build of torch"
+    if reason:
+        print("making %s anew: %s" % (folder, reason))
+    print("setting up %s with Python %s (once; minutes; %s) ..." % (folder, version(), cost))
+    sys.stdout.flush()
+    try:  # what is there is kept, but for a reason
+        venv.EnvBuilder(symlinks=True, with_pip=True, clear=bool(reason)).create(folder)
+        write(os.path.join(folder, ".torch"), torch)
     except (OSError, subprocess.CalledProcessError) as error:
         stop("The virtual environment cannot be created in %s: %s" % (folder, error))
-    pip(folder, arguments, log)
+    pip(folder, arguments + TORCH[torch], log)
     os.remove(log)
+
+
+def lock(folder):
+    """Resolve pyproject.toml anew, so that it holds for the oldest Python too, and write it.
+
+    What is needed by older Pythons alone is seen by the oldest minor version only; what its newest
+    patch may have and its oldest not is excluded, and resolved again.
+    """
+    if sys.version_info[:2] != MINIMUM[:2]:
+        stop(
+            "The lock must hold for Python %d.%d, and Python %s cannot see what that needs: say "
+            "`make lock PYTHON=python%d.%d`." % (MINIMUM[:2] + (version(),) + MINIMUM[:2])
+        )
+    torch = recorded(folder)
+    create(folder, ["-e", EXTRAS], COSTS[torch], torch)
+    python = os.path.join(folder, "bin", "python")
+    excluded = ""
+    while True:
+        newer = subprocess.check_output([python, "-c", TOO_NEW], cwd=ROOT).decode()
+        if not newer:
+            break
+        excluded += newer
+        limits = os.path.join(folder, "limits.txt")
+        write(limits, excluded)
+        pip(folder, ["-c", limits, "-e", EXTRAS] + TORCH[torch], os.path.join(folder, "lock.log"))
+    frozen = subprocess.check_output(
+        [python, "-m", "pip", "freeze", "--all", "--exclude-editable"], cwd=ROOT
+    )
+    # Torch's CPU wheels carry a local version; the same pin is the CUDA build elsewhere.
+    # What comes with CUDA, and pip itself, are left to the machine.
+    skip = ("nvidia-", "triton", "cuda-", "pip==")
+    lines = [line.replace("+cpu", "") for line in frozen.decode().splitlines()]
+    lines = [line for line in lines if not line.startswith(skip)]
+    first = "# Written by `make lock` from pyproject.toml; used as pip constraints.\n"
+    write(os.path.join(ROOT, "requirements.lock"), first + "\n".join(lines) + "\n")
 
 
 def main(arguments):
     check()
-    if arguments[0] == "--lock":
-        create(arguments[1], ["-e", EXTRAS])
-        python = os.path.join(arguments[1], "bin", "python")
-        frozen = subprocess.check_output(
-            [python, "-m", "pip", "freeze", "--all", "--exclude-editable"], cwd=ROOT
-        )
-        # Torch's CPU wheels carry a local version; the same pin is the CUDA build elsewhere.
-        # What comes with CUDA, and pip itself, are left to the machine.
-        skip = ("nvidia-", "triton", "cuda-", "pip==")
-        lines = [line.replace("+cpu", "") for line in frozen.decode().splitlines()]
-        lines = [line for line in lines if not line.startswith(skip)]
-        with open(os.path.join(ROOT, "requirements.lock"), "w") as file:
-            file.write("# Written by `make lock` from pyproject.toml; used as pip constraints.\n")
-            file.write("\n".join(lines) + "\n")
-        return
+    os.environ.pop("PYTHONPATH", None)  # pip would count what lies there as installed
     folder = arguments[-1]
+    if arguments[0] == "--lock":
+        lock(folder)
+        return
     cluster = arguments[0] == "--cluster"
-    current = key([CLUSTER] if cluster else ["requirements.lock", "pyproject.toml"])
+    torch = recorded(folder)
+    if arguments[0] == "--torch":
+        torch = arguments[1]
+        if torch not in TORCH:
+            stop("TORCH must be %s, not %r." % (" or ".join(sorted(TORCH)), torch))
+    current = key([CLUSTER] if cluster else ["requirements.lock", "pyproject.toml"], torch)
     stamp = os.path.join(folder, ".complete")
-    if os.path.exists(stamp):
-        with open(stamp) as file:
-            if file.read() == current:
-                return
+    if read(stamp) == current:
+        return
     if cluster:
-        create(folder, ["-r", CLUSTER], "a minute")
+        create(folder, ["-r", CLUSTER], "100 MB to download")
     else:
-        create(folder, ["-c", "requirements.lock", "-e", EXTRAS])
-    with open(stamp, "w") as file:
-        file.write(current)
+        create(folder, ["-c", "requirements.lock", "-e", EXTRAS], COSTS[torch], torch)
+        place_on_path(folder)
+    write(stamp, current)
+
+
+def place_on_path(folder):
+    """Let the environment import `workflow` from this clone, wherever Python is started.
+
+    It is not installed, and Python does not look into the current folder under PYTHONSAFEPATH.
+    """
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    python = os.path.join(folder, "bin", "python")
+    site = subprocess.check_output([python, "-c", code]).decode().strip()
+    write(os.path.join(site, "companion.pth"), ROOT + "\n")
 
 
 if __name__ == "__main__":

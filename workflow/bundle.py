@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from workflow.execute import git, locked, write_whole
+from workflow.execute import commit, locked, write_whole
 from workflow.experiments import Refused, Run, load
 from workflow.integrity import check_results, checksum, digest, parse, shown
 from workflow.stamps import changes, code_checksum, inputs, marks, stamp
@@ -63,7 +63,7 @@ def bundle(preset: str, names: list[str]) -> str:
     manifest = {
         "format": FORMAT,
         "preset": preset,
-        "commit": git("rev-parse", "HEAD") or None,
+        "commit": commit(),
         "stamps": {run.name: stamp(run) for run in runs},
         "sha256": {name: digest(path) for name, path in members.items()},
     }

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dynlib.parallel import usable_cores
 from workflow.difference import Region, compare
-from workflow.execute import git, is_dirty, locked, machine, write_whole
+from workflow.execute import commit, is_dirty, locked, machine, no_commit, write_whole
 from workflow.experiments import ROOT, Refused, Run, load
 from workflow.integrity import checksum, read_sound, sealed, shown
 from workflow.stamps import inputs, marks, stamp, view_inputs
@@ -129,14 +129,14 @@ def plan(result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job]) -> Proof
     if len(chain) >= LONGEST_CHAIN:
         raise Refused(f"it was carried {len(chain)} times, {LONGEST_CHAIN} at most")
     _check_same(result)
-    commit = chain[-1]["to"]["commit"] if chain else facts["commit"]
-    if not commit:
+    made_by = chain[-1]["to"]["commit"] if chain else facts["commit"]
+    if not made_by:
         raise Refused("it does not say which commit made it")
-    origin, present = check_out(commit, trees), Tree("", ROOT)
+    origin, present = check_out(made_by, trees), Tree("", ROOT)
     seeds = [str(each) for each in result.content["parameters"]["seed"]] if result.is_sweep else []
     then = stamps_at(origin, run.preset.split("+")[0], run.name, seeds)
     if then != (facts["inputs"]["stamps"] if result.is_sweep else [facts["stamp"]]):
-        raise Refused(f"commit {commit[:10]}, which it names, has another stamp")
+        raise Refused(f"commit {made_by[:10]}, which it names, has another stamp")
     removed, added = compare(origin.code(run, present.shown(run)), present.code(run))
     for region in added:
         if region.threshold:
@@ -147,7 +147,7 @@ def plan(result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job]) -> Proof
     now = run.witness_parameters
     before = {name: now.get(name, value) for name, value in result.content["parameters"].items()}
     return Proof(
-        commit,
+        made_by,
         removed,
         added,
         _job(result, origin, before, removed, jobs),
@@ -237,7 +237,7 @@ def restamp(result: Result, proof: Proof) -> None:
         result.content["parameters"] = run.parameters
     link = {
         "from": {"commit": proof.commit, "stamp": facts["stamp"]},
-        "to": {"commit": git("rev-parse", "HEAD"), "stamp": new_stamp},
+        "to": {"commit": commit(), "stamp": new_stamp},
         "machine": machine(),
         "evidence": {
             "witness": dict(run.witness or ()),
@@ -295,6 +295,8 @@ def carry(preset: str | None, names: list[str], cores: int | None = None) -> tup
     """
     if preset not in (None, *CARRIED):
         raise Refused(f"only runs of {' and '.join(CARRIED)} are carried; run smoke again instead")
+    if why := no_commit():
+        raise Refused(f"what is carried is carried from commit to commit: {why}")
     if is_dirty():
         raise Refused("there are uncommitted changes; commit them first, so that they have a name")
     everything = list(results(preset, names))
@@ -310,7 +312,7 @@ def carry(preset: str | None, names: list[str], cores: int | None = None) -> tup
             except Refused as error:
                 each.refusal = str(error)
         print(f"{len(stale)} results to carry, {len(jobs)} witnesses to run", flush=True)
-        with ThreadPoolExecutor(cores or len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(cores or usable_cores()) as pool:
             for later in (False, True):  # first what hands over, then what is handed it
                 now = [job for job in jobs.values() if bool(job.needs) == later]
                 list(pool.map(lambda job: job.execute(Path(scratch)), now))

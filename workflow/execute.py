@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from dynlib.parallel import usable_cores
 from workflow.experiments import ROOT, Refused, Run, load, read_notebook
 from workflow.integrity import sealed
 from workflow.stamps import inputs, marks, stamp, view_inputs
@@ -32,6 +34,11 @@ from workflow.status import state
 
 #: Marks the line of the log that says why a run ended.
 CAUSE = "CAUSE: "
+#: Bytes that the name of a socket may have on Linux.
+LONGEST_SOCKET = 107
+NO_REPOSITORY = (
+    f"{ROOT} is not a git repository, as in a container or an unpacked ZIP: work in a `git clone`"
+)
 LOCK_PATIENCE = int(os.environ.get("WORKFLOW_LOCK_PATIENCE", "20"))  # seconds
 
 
@@ -54,7 +61,7 @@ def locked(run: Run) -> Iterator[bool]:
     """
     path = run.folder / "locks" / f"{run.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with path.open("a+", encoding="utf-8") as file:
         waited = hold(file, LOCK_PATIENCE)
         if waited is None:
             file.seek(0)
@@ -83,29 +90,72 @@ def hold(file: IO, tries: int, pause: float = 1.0) -> bool | None:
     return None
 
 
-def git(*arguments: str) -> str:
-    """Output of a git command in the clone, empty where there is no git."""
-    with contextlib.suppress(OSError):
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else ""
-    return ""
+def _git(*arguments: str) -> tuple[str, str]:
+    """Output of a git command in the clone, and why there is none."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace",
+            env=os.environ | {"LC_ALL": "C"},
+        )  # fmt: skip
+    except OSError:
+        return "", "git is not installed: install it (Debian: apt install git)"
+    if done.returncode == 0:
+        return done.stdout.strip(), ""
+    if "dubious ownership" in done.stderr:
+        return "", (
+            f"git refuses to read {ROOT}, which belongs to another user: allow it by "
+            f"`git config --global --add safe.directory {shlex.quote(str(ROOT))}`"
+        )
+    if "not a git repository" in done.stderr:
+        return "", NO_REPOSITORY
+    return "", (done.stderr.strip().splitlines() or ["git failed"])[-1]
+
+
+def no_commit() -> str:
+    """Why git cannot name the commit of this clone, and what helps; empty where it can."""
+    top, why = _git("rev-parse", "--show-toplevel")
+    if not why and Path(top).resolve() != ROOT:
+        return NO_REPOSITORY  # but it lies inside another one
+    return why or _git("rev-parse", "--verify", "HEAD")[1]
+
+
+def commit() -> str | None:
+    """The commit of this clone, None where git cannot name it (:func:`no_commit`)."""
+    return None if no_commit() else _git("rev-parse", "HEAD")[0]
 
 
 def is_dirty() -> bool:
-    """Whether anything that can change a result differs from the commit."""
+    """Whether anything that can change a result differs from the commit, or may do."""
     paths = ["dynlib", "notebooks", "workflow", "experiments.yml", "requirements.lock"]
-    return not git("rev-parse", "HEAD") or bool(git("status", "--porcelain", "--", *paths))
+    return bool(no_commit()) or any(_git("status", "--porcelain", "--", *paths))
+
+
+def unclean(facts: dict[str, Any]) -> str:
+    """Why the provenance of a run names no commit that made it, and what helps; empty if it does.
+
+    Parameters
+    ----------
+    facts : dict
+        The provenance in the results of a run.
+    """
+    if not facts["dirty"]:
+        return ""
+    if facts.get("commit"):
+        return "was run from a tree with uncommitted changes; commit them and run it again"
+    why = no_commit()
+    then = f"names no commit: {why}; then" if why else "named no commit;"
+    return f"was run where git {then} run it again"
 
 
 def machine() -> dict[str, Any]:
     """The machine in words."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
                 break
-    return {"system": platform.platform(), "processor": model, "cores": os.cpu_count()}
+    return {"system": platform.platform(), "processor": model, "cores": usable_cores()}
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -114,6 +164,35 @@ def write_whole(path: Path, content: str | bytes) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(content.encode() if isinstance(content, str) else content)
     part.replace(path)
+
+
+def for_python() -> dict[str, str]:
+    """Environment in which a Python that we start imports this clone and speaks UTF-8."""
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "PYTHONUTF8": "1",
+        "PYTHONIOENCODING": "utf-8:backslashreplace",
+    }
+
+
+def scratch_folder() -> Path:
+    """A new folder for a run, whose name is short enough for the sockets of its kernel.
+
+    Raises
+    ------
+    Refused
+        If there is none, not even outside ``$TMPDIR``.
+    """
+    places = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/dev/shm"]
+    for place in filter(None, places):
+        if len(os.fsencode(place)) + len("/run-12345678/k-99999") > LONGEST_SOCKET:
+            continue
+        with contextlib.suppress(OSError):
+            return Path(tempfile.mkdtemp(prefix="run-", dir=place))
+    raise Refused(
+        f"sockets need a folder whose name is short, and none of {', '.join(filter(None, places))} "
+        "can be used: set TMPDIR to a folder of at most 80 characters that can be written"
+    )
 
 
 def execute(run: Run) -> None:
@@ -129,21 +208,20 @@ def execute(run: Run) -> None:
     before, shown = inputs(run), view_inputs(run)
     facts = {
         "stamp": stamp(run),
-        "commit": git("rev-parse", "HEAD") or None,
+        "commit": commit(),
         "dirty": is_dirty(),
         "started": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    scratch = Path(tempfile.mkdtemp(prefix="run-"))  # short: sockets have short names
+    scratch = scratch_folder()
     target = run.executed.with_suffix(".part.ipynb")  # papermill wants the ending
     target.parent.mkdir(parents=True, exist_ok=True)
     failed = run.folder / "failed" / f"{run.name}.ipynb"
-    os.environ |= {
+    os.environ |= for_python() | {
         "JUPYTER_RUNTIME_DIR": str(scratch),
         "DYNLIB_RECORD": str(scratch / "record.json"),
         "DYNLIB_HAND_OVER": str(run.folder / "handed"),
         "DYNLIB_HANDED": str(ROOT / "build" / run.preset.split("+")[0] / "handed"),
         "DYNLIB_ARTEFACTS": os.environ.get("DYNLIB_ARTEFACTS", str(ROOT / "build" / "artefacts")),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONHASHSEED": "0",
         "PYTHONWARNINGS": "ignore:IProgress not found",  # tqdm asks for widgets; pages have none
         "OMP_NUM_THREADS": "1",
@@ -173,7 +251,7 @@ def execute(run: Run) -> None:
         wall = time.monotonic() - start
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         record_file = scratch / "record.json"
-        record = json.loads(record_file.read_text()) if record_file.exists() else {}
+        record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.exists() else {}
         if not record.get("metrics"):
             raise RuntimeError("the notebook recorded no metric (dynlib.record.metric)")
         used = {name: importlib.metadata.version(name) for name in before["versions"]}

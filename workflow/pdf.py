@@ -60,7 +60,7 @@ def article(html: Path, page: str, pages: set[str]) -> Tag:
     """The text of a page, its names and links made to fit the joined document."""
     from bs4 import BeautifulSoup
 
-    soup = BeautifulSoup((html / f"{page}.html").read_text(), "html.parser")
+    soup = BeautifulSoup((html / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
     text = first(soup, "article.bd-article")
     for each in text.select(DROPPED):
         each.decompose()
@@ -91,7 +91,7 @@ def joined(html: Path, toc: dict[str, Any], title: str, note: str) -> str:
 
     parts = chapters(toc)
     pages = {page for page, _ in parts}
-    soup = BeautifulSoup((html / f"{toc['root']}.html").read_text(), "html.parser")
+    soup = BeautifulSoup((html / f"{toc['root']}.html").read_text(encoding="utf-8"), "html.parser")
     head, root = first(soup, "head"), first(soup, "html")
     for each in head.select('link[rel~="preload"], link[rel~="next"], script[src*="theme"]'):
         each.decompose()
@@ -141,10 +141,10 @@ def make_pdf(preset: str) -> Path:
     chromium = browser()
     from playwright.sync_api import sync_playwright
 
-    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
-    title = yaml.safe_load((ROOT / "_config.yml").read_text())["title"]
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
     source, target = html / "print.html", html.parent / "companion.pdf"
-    source.write_text(joined(html, toc, title, f"built at the {preset} preset"))
+    source.write_text(joined(html, toc, title, f"built at the {preset} preset"), encoding="utf-8")
     part = target.with_name("companion.pdf.part")
     number = '<div style="font-size:8px;width:100%;text-align:center" class="pageNumber"></div>'
     try:

@@ -80,7 +80,7 @@ def rewritten(text: str) -> str:
 def write_readme() -> str:
     """Write the table into the README, and say whether it changed."""
     path = ROOT / "README.md"
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     new = rewritten(text)
     if new == text:
         return "README.md is up to date"

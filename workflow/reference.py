@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflow.execute import write_whole
+from workflow.execute import unclean, write_whole
 from workflow.experiments import ROOT, Refused, load
 from workflow.integrity import Damaged, damaged_artefacts, read_reference, shown
 from workflow.staging import figures, merged, on_dark
@@ -88,16 +88,16 @@ def accept(preset: str, names: list[str]) -> str:
         condition, reason = state(run)
         if condition != "fresh" or results is None:
             raise Refused(f"{run.name} ({preset}) is {condition} {reason}; run it first")
-        if results["provenance"]["dirty"]:
+        if why := unclean(results["provenance"]):
             raise Refused(
-                f"{run.name} ({preset}) was run from a tree with uncommitted changes; commit them "
-                f"and run it again: python -m workflow run {run.name} --preset {preset} --force"
+                f"{run.name} ({preset}) {why}: "
+                f"python -m workflow run {run.name} --preset {preset} --force"
             )
         name = f"fig-{run.name}-{run.picture}.svg"
         figure = figures(merged(run)).get(name, b"").decode() if run.picture else ""
         if run.picture and not figure:
             raise Refused(f"{run.name} ({preset}) made no figure {name}, its picture")
-        write_whole(run.reference, run.results.read_text())
+        write_whole(run.reference, run.results.read_text(encoding="utf-8"))
         if figure:
             write_whole(run.reference.with_suffix(".svg"), figure)
             write_whole(run.reference.with_suffix(".dark.svg"), on_dark(figure))

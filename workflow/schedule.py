@@ -14,7 +14,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workflow.execute import CAUSE
+from dynlib.parallel import usable_cores
+from workflow.execute import CAUSE, for_python
 from workflow.experiments import ROOT, Refused, Run, load
 from workflow.status import state
 
@@ -58,14 +59,13 @@ def start(run: Run, cores: int, folder: Path) -> Job:
     progress = folder / f"{run.preset}-{run.name}.progress"
     log = run.folder / "logs" / f"{run.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {
-        "DYNLIB_PROGRESS": str(progress),
-        "DYNLIB_WORKERS": os.environ.get("DYNLIB_WORKERS", str(cores)),
-    }
+    environment = os.environ | for_python()
+    environment["DYNLIB_PROGRESS"] = str(progress)
+    environment.setdefault("DYNLIB_WORKERS", str(cores))
     preset = run.preset.split("+")[0]
     own = [f"{name}={value}" for name, value in run.own]
     written = log.stat().st_size if log.exists() else 0
-    with log.open("a") as file:  # a run that is still dying may hold it too
+    with log.open("a", encoding="utf-8") as file:  # a run that is still dying may hold it too
         process = subprocess.Popen(
             [sys.executable, "-m", "workflow.execute", str(os.getpid()), run.name, preset, *own],
             cwd=ROOT,
@@ -116,14 +116,14 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
     force : bool
         Run fresh ones too.
     cores : int, optional
-        Cores to use in all; those of the machine by default.
+        Cores to use in all; those that may be used (usable_cores) by default.
 
     Returns
     -------
     int
         0 all done, 1 some failed, 2 some were refused, 130 interrupted.
     """
-    total = max(1, cores or os.cpu_count() or 1)
+    total = max(1, cores or usable_cores())
     waiting = list(to_do(runs, force=force))
     jobs: list[Job] = []
     broken: set[str] = set()

@@ -147,7 +147,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     shutil.copy(ROOT / "_config.yml", part / "_config.yml")
     (part / "runs").mkdir(exist_ok=True)
     notebooks = {run.name: run.notebook for run in runs}
-    (part / "runs" / "notebooks.json").write_text(json.dumps(notebooks))
+    (part / "runs" / "notebooks.json").write_text(json.dumps(notebooks), encoding="utf-8")
     for run in runs:
         if not readable(run):
             why = stale.get(run.name, "missing")
@@ -169,7 +169,9 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
             place.parent.mkdir(exist_ok=True)
             place.write_bytes(content)
         if exported := models(notebook):
-            (part / "assets" / "playground" / f"{run.name}.json").write_text(exported)
+            (part / "assets" / "playground" / f"{run.name}.json").write_text(
+                exported, encoding="utf-8"
+            )
         results = part / "results" / preset
         results.mkdir(parents=True, exist_ok=True)
         shutil.copy(run.results, results)
@@ -182,16 +184,18 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         if not picture.stem.endswith(".dark"):
             shutil.copy(picture, part / "figures" / f"paper-{picture.name}")
     if stale:
-        pages = "".join(page.read_text() for page in part.rglob("*.md"))
+        pages = "".join(page.read_text(encoding="utf-8") for page in part.rglob("*.md"))
         for name in set(re.findall(r"/figures/([\w.-]+\.svg)", pages)):
             if not (part / "figures" / name).exists():
                 write_whole(part / "figures" / name, NO_FIGURE)
     density = part / "figures" / HOME
     if density.exists():
-        (part / "assets" / "thumbnail.png").write_bytes(thumbnail(density.read_text()))
+        (part / "assets" / "thumbnail.png").write_bytes(
+            thumbnail(density.read_text(encoding="utf-8"))
+        )
     for name in ("index.md", "ledger.md") if preset in BANNERS else ():
-        title, _, rest = (part / name).read_text().partition("\n")
-        (part / name).write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}")
+        title, _, rest = (part / name).read_text(encoding="utf-8").partition("\n")
+        (part / name).write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}", encoding="utf-8")
     for path in part.rglob("*"):  # what has not changed is no newer than it was
         before = target / path.relative_to(part)
         if path.is_file() and before.is_file() and filecmp.cmp(path, before, shallow=False):

@@ -28,7 +28,7 @@ def locked() -> dict[str, str]:
     """Versions in requirements.lock by normalised name."""
     path = ROOT / "requirements.lock"
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise Refused(f"requirements.lock cannot be read: {error}") from None
     pins = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
@@ -189,7 +189,7 @@ def inputs(run: Run) -> dict[str, Any]:
     """
     code, modules, others = read_notebook(run)[0]
     needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
-    used = _closure(run, modules, sources.VIEW | sources.WORDS)
+    used = _closure(run, modules, sources.VIEW | sources.NEUTRAL)
     return {
         "notebook": code,
         "parameters": run.parameters,

@@ -10,7 +10,7 @@ import hashlib
 import json
 
 from dynlib.measure.intervals import summarise
-from workflow.execute import write_whole
+from workflow.execute import unclean, write_whole
 from workflow.experiments import ROOT, Refused, Run
 from workflow.integrity import checksum
 from workflow.status import read_results, state
@@ -34,8 +34,8 @@ def accept_seeds(runs: list[Run]) -> str:
         results = read_results(run.results)
         if condition != "fresh" or results is None:
             raise Refused(f"{run.label} ({run.preset}) is {condition} {reason}; sweep first")
-        if results["provenance"]["dirty"]:
-            raise Refused(f"{run.label} was run from a tree with uncommitted changes")
+        if why := unclean(results["provenance"]):
+            raise Refused(f"{run.label} {why}, by the sweep")
         found.append(results)
     metrics = {}
     for name, first in found[0]["metrics"].items():

@@ -44,7 +44,7 @@ class Tree:
         computing = ast.Module([*used_imports(imports, body), *body], [])
         package = self.folder / "dynlib"
         modules, _ = sources.imports(computing, package)
-        without = self.views() | sources.WORDS
+        without = self.views() | sources.NEUTRAL
         found = sources.closure(modules, without=without, package=package)
         return Code(self.folder, (path, computing), found)
 

@@ -18,7 +18,7 @@ def book() -> Path:
         [sys.executable, "-m", "workflow", "book", "--preset", "smoke"],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return HTML
@@ -27,7 +27,7 @@ def book() -> Path:
 @pytest.fixture(scope="session")
 def pages() -> list[str]:
     """Every page of the table of contents."""
-    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
     found = [toc["root"]]
 
     def walk(item):

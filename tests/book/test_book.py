@@ -24,7 +24,7 @@ def test_a_second_build_does_nothing_and_says_so(book):
         [sys.executable, "-m", "workflow", "book", "--preset", "smoke"],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0
     assert "nothing to do" in done.stdout
@@ -33,12 +33,12 @@ def test_a_second_build_does_nothing_and_says_so(book):
 
 def test_no_page_has_stderr_or_an_unresolved_number(book, pages):
     for path in (ROOT / "build" / "smoke" / "notebooks").glob("*.ipynb"):
-        for cell in json.loads(path.read_text())["cells"]:
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             for output in cell.get("outputs", []):
                 assert output.get("name") != "stderr", output["text"]
                 assert "|" not in "".join(output.get("text", [])), "progress on the page"
     for page in pages:
-        text = (book / f"{page}.html").read_text()
+        text = (book / f"{page}.html").read_text(encoding="utf-8")
         assert '<span class="result">?</span>' not in text
         assert "'tolerance':" not in unescape(text), f"{page}: a metric's entry as an output"
 
@@ -46,7 +46,7 @@ def test_no_page_has_stderr_or_an_unresolved_number(book, pages):
 def test_every_image_has_a_text_and_a_twin_for_dark_mode(book, pages):
     figures = 0
     for page in pages:
-        text = (book / f"{page}.html").read_text()
+        text = (book / f"{page}.html").read_text(encoding="utf-8")
         for image in re.findall(r"<img[^>]*ground-(?:light|dark)[^>]*>", text):
             figures += 1
             alt = re.search(r'alt="([^"]*)"', image)
@@ -60,8 +60,10 @@ def test_every_image_has_a_text_and_a_twin_for_dark_mode(book, pages):
 
 
 def test_the_run_card_tells_how_the_page_was_made(book):
-    text = (book / "runs" / "henon_tokens.html").read_text()
-    results = json.loads((ROOT / "build/smoke/results/henon_tokens.json").read_text())
+    text = (book / "runs" / "henon_tokens.html").read_text(encoding="utf-8")
+    results = json.loads(
+        (ROOT / "build/smoke/results/henon_tokens.json").read_text(encoding="utf-8")
+    )
     assert results["provenance"]["stamp"][:12] in text
     assert "n_cells" in text
     assert "quote none of its numbers" in text
@@ -84,7 +86,7 @@ def make(root: Path, *options: str) -> str:
         [sys.executable, "-m", "workflow", "book", "--preset", "smoke", *options],
         cwd=root,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -95,19 +97,25 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
         copied / "build/smoke" / name
         for name in ("html/runs/henon_tokens.html", "results/henon_tokens.json")
     )
-    before, ran = page.read_text(), results.stat().st_mtime_ns
+    before, ran = page.read_text(encoding="utf-8"), results.stat().st_mtime_ns
     source = copied / "notebooks" / "henon_tokens.py"
-    source.write_text(source.read_text().replace("# ## Rollouts\n", "# ## Roll on\n"))
+    source.write_text(
+        source.read_text(encoding="utf-8").replace("# ## Rollouts\n", "# ## Roll on\n"),
+        encoding="utf-8",
+    )
     assert "henon_tokens (smoke): fresh, nothing to do" in make(copied)
     assert "Roll on" not in before
-    assert "Roll on" in page.read_text()
+    assert "Roll on" in page.read_text(encoding="utf-8")
     assert results.stat().st_mtime_ns == ran
 
     # Undone, it gives the first book again, though only the edited page is read again.
     read = copied / "build/smoke/render/_build/.doctrees"
     edited, other = read / "runs" / "henon_tokens.doctree", read / "structure" / "arena.doctree"
     times = edited.stat().st_mtime_ns, other.stat().st_mtime_ns
-    source.write_text(source.read_text().replace("# ## Roll on\n", "# ## Rollouts\n"))
+    source.write_text(
+        source.read_text(encoding="utf-8").replace("# ## Roll on\n", "# ## Rollouts\n"),
+        encoding="utf-8",
+    )
     make(copied)
     assert edited.stat().st_mtime_ns > times[0]
     assert other.stat().st_mtime_ns == times[1]
@@ -182,7 +190,7 @@ def test_a_changed_page_alone_is_forgotten_and_any_other_change_forgets_all(
         (tmp_path / name).touch()
     before = rendering.checksums(staged)
     assert rendering.forget_changed(output, staged, before, rendering.checksums(staged))
-    (tmp_path / changed).write_text("changed")
+    (tmp_path / changed).write_text("changed", encoding="utf-8")
     os.utime(tmp_path / changed, (0, 0))  # content counts, not times
     keeps = rendering.forget_changed(output, staged, before, rendering.checksums(staged))
     assert keeps == bool(kept)
@@ -192,10 +200,12 @@ def test_a_changed_page_alone_is_forgotten_and_any_other_change_forgets_all(
 def test_stale_and_missing_runs_can_be_rendered_under_a_banner(copied):
     (copied / "build/smoke/results/henon_tokens.json").unlink()
     source = copied / "notebooks" / "hankel_operator.py"
-    source.write_text(source.read_text() + "\n\n# %%\nprint('new cell')\n")
+    source.write_text(
+        source.read_text(encoding="utf-8") + "\n\n# %%\nprint('new cell')\n", encoding="utf-8"
+    )
     make(copied, "--allow-stale")
     missing, stale = (
-        (copied / f"build/smoke/html/runs/{name}.html").read_text()
+        (copied / f"build/smoke/html/runs/{name}.html").read_text(encoding="utf-8")
         for name in ("henon_tokens", "hankel_operator")
     )
     assert "has not been made" in missing
@@ -220,7 +230,11 @@ def test_search_finds_a_word(book, browser):
 
 
 def test_scenes_open_in_3d(book, pages, browser):
-    names = [name for name in pages if 'class="scene3d"' in (book / f"{name}.html").read_text()]
+    names = [
+        name
+        for name in pages
+        if 'class="scene3d"' in (book / f"{name}.html").read_text(encoding="utf-8")
+    ]
     assert names, "no page of the book has a scene"
     context = browser.new_context(viewport={"width": 380, "height": 900}, offline=True)
     problems, requests = [], []

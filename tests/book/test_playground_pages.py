@@ -92,18 +92,20 @@ def site(small, tmp_path_factory) -> Path:
     """The pages, rendered with the book's extension and its theme."""
     source = tmp_path_factory.mktemp("site")
     shutil.copytree(ROOT / "book" / "assets", source / "assets")
-    (source / "conf.py").write_text(CONFIGURATION)
-    (source / "picture.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (source / "conf.py").write_text(CONFIGURATION, encoding="utf-8")
+    (source / "picture.svg").write_text(
+        "<svg xmlns='http://www.w3.org/2000/svg'/>", encoding="utf-8"
+    )
     for name, text in PAGES.items():
-        (source / f"{name}.md").write_text(text)
+        (source / f"{name}.md").write_text(text, encoding="utf-8")
     exported = json.dumps(small[0].data(), allow_nan=False)
-    (source / "assets" / "playground" / "small.json").write_text(exported)
+    (source / "assets" / "playground" / "small.json").write_text(exported, encoding="utf-8")
     paths = (str(ROOT), str(ROOT / "book" / "_ext"), os.environ.get("PYTHONPATH"))
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-b", "html", str(source), str(source / "_build")],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     assert "The run nothing has left no models for this page" in done.stderr
@@ -295,7 +297,7 @@ def cells_page(visit):
 
 def test_the_trajectory_is_the_chapters(visit):
     _, states = cells_page(visit)
-    experiments = yaml.safe_load((ROOT / "experiments.yml").read_text())
+    experiments = yaml.safe_load((ROOT / "experiments.yml").read_text(encoding="utf-8"))
     tau = experiments["lorenz_tokens_50"]["presets"]["cpu"]["parameters"]["tau"]
     expected = simulate(TimeMap(Lorenz(), tau), states[:1], 50)[0]
     np.testing.assert_allclose(states[:50], expected, rtol=0, atol=1e-6)
@@ -376,7 +378,7 @@ def test_a_playground_fits_and_is_drawn_in_the_readers_colours(visit, name, widt
 
 
 def test_the_neutral_colours_are_those_of_the_figures():
-    text = (ROOT / "book" / "assets" / "playground" / "plot.js").read_text()
+    text = (ROOT / "book" / "assets" / "playground" / "plot.js").read_text(encoding="utf-8")
     found = dict(re.findall(r'(ink|muted|grid): (\["#\w+", "#\w+"\])', text))
     expected = {"ink": plots.INK, "muted": plots.MUTED, "grid": plots.GRID}
     assert {name: json.loads(pair) for name, pair in found.items()} == {
@@ -385,7 +387,7 @@ def test_the_neutral_colours_are_those_of_the_figures():
 
 
 def test_without_models_or_script_a_sentence_and_the_picture_stay(site, browser):
-    text = unescape((site / "empty.html").read_text())
+    text = unescape((site / "empty.html").read_text(encoding="utf-8"))
     assert "The run nothing has left no models for this page: run it again." in text
     assert 'alt="A picture that stands here' in text
     context = browser.new_context(java_script_enabled=False)

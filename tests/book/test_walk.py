@@ -20,7 +20,7 @@ SHOWN = "div.admonition.claim:not([hidden])"
 
 @pytest.fixture(scope="session")
 def ledger_json(book) -> dict:
-    return json.loads((book.parent / "ledger.json").read_text())
+    return json.loads((book.parent / "ledger.json").read_text(encoding="utf-8"))
 
 
 def open_ledger(browser, book, **options):
@@ -72,19 +72,23 @@ def test_without_scripts_the_ledger_is_whole_and_has_no_dead_button(book, browse
 
 
 def test_the_ledger_is_offered_as_csv_and_json(book, ledger_json):
-    text = (book / "ledger.html").read_text()
+    text = (book / "ledger.html").read_text(encoding="utf-8")
     assert "quote none of its numbers" in text  # at smoke
     for name in ("ledger.csv", "ledger.json"):
         (copy,) = (book / "_downloads").rglob(name)
-        assert copy.read_text() == (book.parent / name).read_text()
+        assert copy.read_text(encoding="utf-8") == (book.parent / name).read_text(encoding="utf-8")
         assert f"/{name}" in text
-    with (book.parent / "ledger.csv").open() as file:
+    with (book.parent / "ledger.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == [claim["id"] for claim in ledger_json["claims"]]
 
 
 def test_a_scene_turns_under_the_mouse_and_under_the_keys(book, pages, browser):
-    name = next(page for page in pages if 'class="scene3d"' in (book / f"{page}.html").read_text())
+    name = next(
+        page
+        for page in pages
+        if 'class="scene3d"' in (book / f"{page}.html").read_text(encoding="utf-8")
+    )
     page = browser.new_page()
     page.goto((book / f"{name}.html").as_uri())
     scene = page.locator(".scene3d").first
@@ -127,9 +131,11 @@ def test_the_dark_mode_that_a_reader_chose_holds_on_the_next_page(book, browser)
 
 
 def test_links_of_every_page_lead_to_files_in_the_repository(book, pages):
-    base = re.escape(yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"])
+    base = re.escape(
+        yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+    )
     for name in pages:
-        text = unescape((book / f"{name}.html").read_text())
+        text = unescape((book / f"{name}.html").read_text(encoding="utf-8"))
         paths = re.findall(rf'{base}/(?:blob|edit)/main/([^"?#]+)', text)
         paths += re.findall(r'urlpath=(?:lab/)?tree/([^"&]+)', text)
         paths += re.findall(
@@ -145,15 +151,15 @@ def test_links_of_every_page_lead_to_files_in_the_repository(book, pages):
 
 def test_the_executed_notebook_can_be_downloaded_from_its_page(book, pages):
     for name in (name for name in pages if name.startswith("runs/")):
-        text = (book / f"{name}.html").read_text()
+        text = (book / f"{name}.html").read_text(encoding="utf-8")
         assert f'href="../_sources/{name}.ipynb"' in text
-        notebook = json.loads((book / "_sources" / f"{name}.ipynb").read_text())
+        notebook = json.loads((book / "_sources" / f"{name}.ipynb").read_text(encoding="utf-8"))
         assert any(cell.get("outputs") for cell in notebook["cells"]), f"{name} is not executed"
 
 
 def test_a_link_to_any_page_shows_title_and_picture(book, pages):
     for name in pages:
-        soup = BeautifulSoup((book / f"{name}.html").read_text(), "html.parser")
+        soup = BeautifulSoup((book / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
         tags = {each["property"]: each["content"] for each in soup.select("meta[property^=og]")}
         assert tags["og:title"] == soup.h1.find(string=True, recursive=False).strip()
         assert tags["og:url"].endswith(f"/{name}.html")
@@ -164,7 +170,7 @@ def test_a_link_to_any_page_shows_title_and_picture(book, pages):
 
 
 def test_on_paper_every_page_is_there_once_and_links_stay_inside(book, pages):
-    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
     soup = BeautifulSoup(joined(book, toc, "A title", "a note"), "html.parser")
     names = [each["id"] for each in soup.select("body [id]")]
     assert len(names) == len(set(names))

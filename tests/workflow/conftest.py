@@ -129,7 +129,7 @@ class Clone:
             env=kept | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             preexec_fn=_hear_interrupts,
         )
 
@@ -144,13 +144,15 @@ class Clone:
 
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.root / path
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
         assert old in text
-        file.write_text(text.replace(old, new, 1))
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def results(self, run: str, preset: str = "smoke") -> dict:
         """The results file of a run."""
-        return json.loads((self.root / "build" / preset / "results" / f"{run}.json").read_text())
+        return json.loads(
+            (self.root / "build" / preset / "results" / f"{run}.json").read_text(encoding="utf-8")
+        )
 
     def values(self, run: str, preset: str = "smoke") -> dict[str, float]:
         """The metrics of a run."""
@@ -188,7 +190,9 @@ def scheduler(request, tmp_path, snakemake) -> Scheduler:
     """
     if request.param == "local":
         return Scheduler("local", {})
-    text = (ROOT / "workflow" / "cluster" / "profiles" / "slurm" / "config.yaml").read_text()
+    text = (ROOT / "workflow" / "cluster" / "profiles" / "slurm" / "config.yaml").read_text(
+        encoding="utf-8"
+    )
     for old, new in (
         ("# slurm-status-command: squeue", "slurm-status-command: squeue"),
         ("before-status-checks: 20", "before-status-checks: 2"),
@@ -197,7 +201,7 @@ def scheduler(request, tmp_path, snakemake) -> Scheduler:
         text = text.replace(old, new)
     folder = tmp_path / "profile"
     folder.mkdir()
-    (folder / "config.yaml").write_text(text)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
     return Scheduler(str(folder), request.getfixturevalue("slurm"))
 
 
@@ -209,9 +213,9 @@ def make_clone(root: Path) -> Clone:
     shutil.copy(ROOT / "requirements.lock", root)
     (root / "notebooks").mkdir()
     (root / "results").mkdir()
-    (root / "notebooks" / "tiny.py").write_text(TOKENS)
-    (root / "notebooks" / "plain.py").write_text(PLAIN)
-    (root / "experiments.yml").write_text(EXPERIMENTS)
+    (root / "notebooks" / "tiny.py").write_text(TOKENS, encoding="utf-8")
+    (root / "notebooks" / "plain.py").write_text(PLAIN, encoding="utf-8")
+    (root / "experiments.yml").write_text(EXPERIMENTS, encoding="utf-8")
     return Clone(root)
 
 

@@ -36,7 +36,7 @@ def descendants(pid: int) -> dict[int, str]:
     parents, commands = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue
@@ -49,8 +49,8 @@ def descendants(pid: int) -> dict[int, str]:
 
 def build(root: Path, arguments: list[str], artefacts: Path) -> subprocess.Popen:
     """Start a build in a clone."""
-    environment = os.environ | {"DYNLIB_ARTEFACTS": str(artefacts)}
-    with (root / "kills.log").open("a") as log:
+    environment = os.environ | {"DYNLIB_ARTEFACTS": str(artefacts), "PYTHONPATH": str(root)}
+    with (root / "kills.log").open("a", encoding="utf-8") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "workflow", *arguments, "--preset", "smoke"],
             cwd=root, env=environment, stdout=log, stderr=subprocess.STDOUT,
@@ -72,7 +72,7 @@ def metrics(root: Path) -> dict[str, object]:
     """Every metric of a build that does not measure time, with its samples."""
     found = {}
     for path in sorted((root / "build" / "smoke" / "results").glob("*.json")):
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         found[f"{path.stem}: parameters"] = content["parameters"]
         for name, entry in content["metrics"].items():
             if not TIMED.search(name):
@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     if build(rough, what, artefacts).wait():
         print(f"the build after the kills failed; see {rough}/kills.log")
         return 1
-    if "Traceback" in (rough / "kills.log").read_text():
+    if "Traceback" in (rough / "kills.log").read_text(encoding="utf-8"):
         print(f"a traceback was shown; see {rough}/kills.log")
         return 1
     ours, theirs = metrics(rough), metrics(calm)

@@ -174,7 +174,7 @@ def test_a_sloppy_experiments_yml_is_refused(clone, old, new, words):
 @pytest.mark.parametrize("path", ["notebooks/plain.py", "dynlib/dynamics/systems.py"])
 def test_code_that_is_no_python_is_refused(clone, path):
     file = clone.root / path
-    file.write_text(file.read_text() + "\nx = (1\n")
+    file.write_text(file.read_text(encoding="utf-8") + "\nx = (1\n", encoding="utf-8")
     code, text = clone("run", "plain", "--preset", "smoke")
     assert (code, text.count("\n")) == (2, 1), text
     assert "was never closed in 'x = (1'" in text
@@ -204,17 +204,17 @@ def test_what_make_is_given_never_reaches_a_shell(tmp_path, variable, word):
     """The recipes are carried out, with a Python that writes down its arguments."""
     spy = tmp_path / "venv" / "bin" / "python"
     spy.parent.mkdir(parents=True)
-    spy.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/seen\n')
+    spy.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/seen\n', encoding="utf-8")
     spy.chmod(0o755)
     mark = tmp_path / "pwned"
     for text in (word.replace("/tmp/pwned", str(mark)), f"$(shell touch {mark})"):
         for target in ("run", "status", "verify", "accept", "book"):
             done = subprocess.run(
                 ["make", target, f"VENV={tmp_path}/venv", "PYTHON=true", f"{variable}={text}"],
-                cwd=ROOT, capture_output=True, text=True,
+                cwd=ROOT, capture_output=True, encoding="utf-8",
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
-            seen = (tmp_path / "seen").read_text()
+            seen = (tmp_path / "seen").read_text(encoding="utf-8")
             assert not mark.exists()
             if variable == "PRESET":
                 assert f"--preset\n{text}\n" in seen

@@ -108,7 +108,7 @@ def test_what_is_not_fresh_is_not_bundled(packed):
 def test_a_bundle_of_other_sources_is_refused_with_what_differs(packed, path, old, new, words):
     if path.endswith("systems.py"):
         file = packed.root / path
-        file.write_text(file.read_text() + "\nEXTRA = 1\n")
+        file.write_text(file.read_text(encoding="utf-8") + "\nEXTRA = 1\n", encoding="utf-8")
         words = "plain was made from other sources"
         assert "different: dynlib.dynamics.systems" in refused(packed, words)
     elif words:
@@ -183,7 +183,7 @@ def test_a_damaged_archive_is_refused(packed, spoil):
         case "empty":
             packed.bundle.write_bytes(b"")
         case "text":
-            packed.bundle.write_text("no bundle")
+            packed.bundle.write_text("no bundle", encoding="utf-8")
         case "missing":
             packed.bundle.unlink()
         case "plain tar":

@@ -78,13 +78,19 @@ def test_all_claims_name_metrics_that_runs_record():
             assert run in declared_runs()
             presets = ("cpu", "paper") if each.scope == "printed-model" else ("cpu",)
             places = [ROOT / "results" / preset / f"{run}.json" for preset in presets]
-            recorded = [json.loads(place.read_text()) for place in places if place.exists()]
+            recorded = [
+                json.loads(place.read_text(encoding="utf-8")) for place in places if place.exists()
+            ]
             assert any(metric in each["metrics"] for each in recorded), f"{each.id} names {metric}"
 
 
 def test_metrics_that_notes_name_are_recorded():
     places = (ROOT / "results").glob("*/*.json")
-    recorded = {name for place in places for name in json.loads(place.read_text())["metrics"]}
+    recorded = {
+        name
+        for place in places
+        for name in json.loads(place.read_text(encoding="utf-8"))["metrics"]
+    }
     for each in read_claims(ROOT / "book" / "claims.yml"):
         for name in re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`", each.note):
             assert name in recorded, f"{each.id} names {name}"
@@ -106,6 +112,6 @@ def test_a_sloppy_claim_is_refused(tmp_path, change, words):
         "scope": "method", "criterion": "r:a > 1",
     }  # fmt: skip
     path = tmp_path / "claims.yml"
-    path.write_text(json.dumps([entry | change]))
+    path.write_text(json.dumps([entry | change]), encoding="utf-8")
     with pytest.raises(Refused, match=words):
         read_claims(path)

@@ -24,7 +24,9 @@ PROFILES = engine.HERE / "profiles"
 
 
 def results(clone, run, preset="smoke"):
-    return json.loads((clone.root / "build" / preset / "results" / f"{run}.json").read_text())
+    return json.loads(
+        (clone.root / "build" / preset / "results" / f"{run}.json").read_text(encoding="utf-8")
+    )
 
 
 def until(condition, seconds=120):
@@ -38,8 +40,8 @@ def scheduler_of(process):
     """Process id of the Snakemake that a command has started, None before."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-            command = (path.parent / "cmdline").read_text()
+            parent = int(path.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            command = (path.parent / "cmdline").read_text(encoding="utf-8")
         except OSError:
             continue
         if parent == process.pid and "snakemake" in command:
@@ -59,7 +61,7 @@ def queued(scheduler):
     """A line for each job that SLURM has seen: its comment, and what it asked for."""
     return subprocess.run(
         ["squeue", "--all", "--states=all", "--noheader", "--Format=Comment:40,tres-per-job:40"],
-        env=scheduler.environment, capture_output=True, text=True, check=True,
+        env=scheduler.environment, capture_output=True, encoding="utf-8", check=True,
     ).stdout  # fmt: skip
 
 
@@ -93,7 +95,7 @@ def test_points_of_a_grid_are_jobs_of_their_own():
 def test_what_cannot_be_scheduled_is_refused(monkeypatch, tmp_path):
     with pytest.raises(Refused, match="kubernetes, local, slurm"):
         engine.profile("slrum")
-    (tmp_path / "config.yaml").write_text("executor: local\n")
+    (tmp_path / "config.yaml").write_text("executor: local\n", encoding="utf-8")
     assert engine.profile(str(tmp_path)) == tmp_path
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     with pytest.raises(Refused, match="say `make cluster`"):
@@ -207,7 +209,7 @@ def test_the_whole_smoke_set_gives_the_metrics_of_the_local_runner(scheduler, tm
         kept = {k: v for k, v in os.environ.items() if not k.startswith("DYNLIB")}
         done = subprocess.run(
             [sys.executable, "-m", "workflow", *arguments, "--preset", "smoke"],
-            cwd=root, env=kept | environment, text=True, timeout=1500,
+            cwd=root, env=kept | environment, encoding="utf-8", timeout=1500,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         print(done.stdout)

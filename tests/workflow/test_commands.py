@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import os
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -24,6 +26,40 @@ def test_parameters_are_shown_with_what_is_allowed(capsys):
     for line in lines:
         name = line.split(":")[0].strip()
         assert f"= {run.parameters[name]!r}  ({run.declared[name].allowed})" in line
+
+
+#: A locale whose encoding is ASCII; any other narrow one, such as Latin-1, takes the same way.
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_in_an_ascii_locale_the_same_is_read_and_printed(made):
+    made.edit("experiments.yml", "title: Plain", "title: Gewöhnlich – «plain»")
+    made.edit("notebooks/plain.py", "how many", "wie viele, größer als ½")
+    code, text = made("parameters", "plain", "--preset", "smoke", **ASCII)
+    assert code == 0, text
+    assert r"wie viele, gr\xf6\xdfer als \xbd" in text
+    code, text = made("status", "--preset", "smoke", **ASCII)
+    assert code == 0, text
+    assert made.status()["plain"].split()[2] == "fresh"
+    code, text = made("run", "tiny", "plain", "--preset", "smoke", "--force", **ASCII)
+    assert code == 0, text
+    assert made.status()["tiny"].split()[2] == "fresh"
+
+
+def test_in_an_ascii_locale_the_readme_is_written_in_utf8(tmp_path):
+    for name in ("workflow", "dynlib", "results", "notebooks"):
+        shutil.copytree(readme.ROOT / name, tmp_path / name)
+    for name in ("experiments.yml", "requirements.lock"):
+        shutil.copy(readme.ROOT / name, tmp_path)
+    right = (readme.ROOT / "README.md").read_bytes()
+    begin, end = (right.index(mark.encode()) for mark in (readme.BEGIN, readme.END))
+    (tmp_path / "README.md").write_bytes(right[:begin] + readme.BEGIN.encode() + right[end:])
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow", "readme"],
+        cwd=tmp_path, env=os.environ | ASCII, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "README.md").read_bytes() == right
 
 
 @pytest.mark.parametrize("command", ["pdf", "links"])
@@ -69,14 +105,14 @@ def test_a_reader_that_has_gone_is_no_error(capsys, monkeypatch):
 
 def test_the_readme_is_written_once(capsys, tmp_path, monkeypatch):
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n", encoding="utf-8")
     monkeypatch.setattr(readme, "ROOT", tmp_path)  # without results: a table of no rows
     assert main(["readme"]) == 0
     assert main(["readme"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "README.md: results table written", "README.md is up to date"
     ]  # fmt: skip
-    assert path.read_text() == (
+    assert path.read_text(encoding="utf-8") == (
         f"before\n{readme.BEGIN}\n| | printed | ours | interval |\n| :--- | ---: | ---: | ---: |\n"
         f"{readme.END}\nafter\n"
     )
@@ -94,7 +130,9 @@ def staged(tmp_path, monkeypatch):
             if links is not None:
                 found = output / "_build" / "linkcheck" / "output.json"
                 found.parent.mkdir(parents=True)
-                found.write_text("".join(json.dumps(each) + "\n" for each in links))
+                found.write_text(
+                    "".join(json.dumps(each) + "\n" for each in links), encoding="utf-8"
+                )
             return 0
 
         monkeypatch.setattr(book, "jupyter_book", jupyter_book)

@@ -8,7 +8,7 @@ import yaml
 from workflow.claims import read_claims
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 NOTEBOOK = """
 
@@ -57,11 +57,13 @@ CLAIM = {
 
 
 def test_an_experiment_a_system_and_a_claim_are_added(made):
-    header = (ROOT / "notebooks" / "henon_tokens.py").read_text().partition("\n# %%")[0]
-    (made.root / "notebooks" / "triangle.py").write_text(header + NOTEBOOK)
-    with (made.root / "experiments.yml").open("a") as file:
+    header = (
+        (ROOT / "notebooks" / "henon_tokens.py").read_text(encoding="utf-8").partition("\n# %%")[0]
+    )
+    (made.root / "notebooks" / "triangle.py").write_text(header + NOTEBOOK, encoding="utf-8")
+    with (made.root / "experiments.yml").open("a", encoding="utf-8") as file:
         file.write(RUN)
-    with (made.root / "dynlib" / "dynamics" / "systems.py").open("a") as file:
+    with (made.root / "dynlib" / "dynamics" / "systems.py").open("a", encoding="utf-8") as file:
         file.write(SYSTEM)
     assert "changed: dynlib.dynamics.systems" in made.status()["plain"]
     code, text = made("pairs")
@@ -71,12 +73,12 @@ def test_an_experiment_a_system_and_a_claim_are_added(made):
     assert code == 0, text
     assert made.values("triangle") == {"area": 1.0}
     claims = made.root / "claims.yml"
-    claims.write_text(yaml.safe_dump([CLAIM]))
+    claims.write_text(yaml.safe_dump([CLAIM]), encoding="utf-8")
     assert read_claims(claims)[0].metrics == [("triangle", "area")]
 
 
 def test_it_names_targets_files_and_fields_that_exist():
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"\bmake ([a-z]+)", TEXT)):
         assert re.search(rf"^(\w+ )*{target}( \w+)*:", makefile, re.M), target
     for name in re.findall(r"`((?:book|dynlib|tests|workflow)/[\w./]+)`", TEXT):
@@ -86,5 +88,5 @@ def test_it_names_targets_files_and_fields_that_exist():
 
 
 def test_hooks_ask_for_nothing_from_the_network():
-    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     assert {repo["repo"] for repo in hooks["repos"]} == {"local"}

@@ -21,11 +21,15 @@ def truncate(path):
 
 
 def edit_value(path):
-    path.write_text(path.read_text().replace('"value": 4', '"value": 5', 1))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"value": 4', '"value": 5', 1), encoding="utf-8"
+    )
 
 
 def edit_notebook(path):
-    path.write_text(path.read_text().replace("# Plain", "# Plane", 1))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("# Plain", "# Plane", 1), encoding="utf-8"
+    )
 
 
 RESULTS, NOTEBOOK = "build/smoke/results/plain.json", "build/smoke/notebooks/plain.ipynb"
@@ -64,7 +68,7 @@ def test_damage_is_named_everywhere_and_mended_by_the_next_run(made, path, spoil
 def test_a_results_file_without_checksum_is_of_an_older_runner(made):
     content = made.results("plain")
     del content["provenance"]["checksum"], content["provenance"]["notebook_sha256"]
-    (made.root / RESULTS).write_text(json.dumps(content))
+    (made.root / RESULTS).write_text(json.dumps(content), encoding="utf-8")
     assert "stale" in made.status()["plain"]
     assert "carry no checksum" in made.status()["plain"]
 
@@ -101,7 +105,7 @@ def test_a_torn_training_checkpoint_is_named_and_the_one_before_it_is_used(clone
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     held = clone.root / "build/cpu/locks/tiny.lock"  # free once nothing writes any more
-    clone.until(lambda: not Path(f"/proc/{held.read_text() or 0}").exists())
+    clone.until(lambda: not Path(f"/proc/{held.read_text(encoding='utf-8') or 0}").exists())
     newest = sorted(artefacts.glob("tiny-*/checkpoints/step-?????????"))[-1]
     truncate(newest / "tensors.safetensors")
 

@@ -45,7 +45,7 @@ def test_refusals_are_one_sentence_and_exit_code_2(arguments, words):
         [sys.executable, "-m", "workflow", "run", *arguments],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 2
     assert words in done.stderr

@@ -32,7 +32,7 @@ def mounted(made, namespaces):
         """
         done = subprocess.run(
             ["unshare", "-m", "bash", "-c", setup + text],
-            cwd=made.root, capture_output=True, text=True, timeout=300,
+            cwd=made.root, capture_output=True, encoding="utf-8", timeout=300,
         )  # fmt: skip
         return done.stdout + done.stderr
 
@@ -83,7 +83,7 @@ def test_a_build_folder_that_cannot_be_written_is_named(mounted):
 
 def test_a_second_book_at_once_is_refused_in_a_sentence(made):
     lock = made.root / "build" / "smoke" / "book.lock"
-    with lock.open("a") as held:
+    with lock.open("a", encoding="utf-8") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         code, text = made("book", "--preset", "smoke")
     assert code == 2
@@ -96,7 +96,7 @@ def test_a_notebooks_process_that_is_killed_leaves_its_notebook(clone):
     part = clone.root / "build/smoke/notebooks/tiny.part.ipynb"
     clone.until(part.exists)
     lock = clone.root / "build/smoke/locks/tiny.lock"
-    os.kill(int(lock.read_text()), signal.SIGKILL)
+    os.kill(int(lock.read_text(encoding="utf-8")), signal.SIGKILL)
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "tiny: FAILED: its process was stopped by signal 9 (SIGKILL)" in text
@@ -120,7 +120,7 @@ def test_durations_are_read_from_a_clock_that_cannot_jump():
     calls = re.compile(r"\btime\.time\(|perf_counter_ns|datetime\.(?:now|today|utcnow)\(")
     for folder in ("dynlib", "workflow"):
         for path in (ROOT / folder).rglob("*.py"):
-            for line in path.read_text().splitlines():
+            for line in path.read_text(encoding="utf-8").splitlines():
                 if calls.search(line):
                     assert '"started": ' in line, f"{path}: {line}"
 
@@ -135,18 +135,19 @@ def test_a_render_dies_with_the_book_and_holds_its_lock_until_then(made):
         "import os, pathlib, time\n"
         "def main():\n"
         "    pathlib.Path('rendering').write_text(str(os.getpid()))\n"
-        "    time.sleep(300)\n"
+        "    time.sleep(300)\n",
+        encoding="utf-8",
     )
     shutil.copytree(ROOT / "book", made.root / "book")
     shutil.copy(ROOT / "_config.yml", made.root)
     made.edit("experiments.yml", made_tiny(made), "")
     process = made.start("book", "--preset", "smoke")
     mark = made.root / "rendering"
-    made.until(lambda: mark.exists() and mark.read_text())
-    render = int(mark.read_text())
+    made.until(lambda: mark.exists() and mark.read_text(encoding="utf-8"))
+    render = int(mark.read_text(encoding="utf-8"))
     process.kill()
     process.wait()
-    lock = (made.root / "build/smoke/book.lock").open("a")
+    lock = (made.root / "build/smoke/book.lock").open("a", encoding="utf-8")
 
     def free():
         try:
@@ -157,10 +158,12 @@ def test_a_render_dies_with_the_book_and_holds_its_lock_until_then(made):
 
     made.until(free, 10)  # which is when it is dead, or a corpse that nobody has buried
     stat = Path(f"/proc/{render}/stat")
-    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert (
+        not stat.exists() or stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    )
 
 
 def made_tiny(clone):
     """The declaration of the run `tiny`."""
-    text = (clone.root / "experiments.yml").read_text()
+    text = (clone.root / "experiments.yml").read_text(encoding="utf-8")
     return text[text.index("tiny:") : text.index("plain:")]

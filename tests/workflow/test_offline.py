@@ -22,7 +22,7 @@ def offline(namespaces):
     def run(root, *arguments):
         done = subprocess.run(
             ["unshare", "-n", sys.executable, "-c", BROUGHT_UP, *arguments],
-            cwd=root, capture_output=True, text=True, timeout=300,
+            cwd=root, capture_output=True, encoding="utf-8", timeout=300,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
 

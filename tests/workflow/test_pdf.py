@@ -21,14 +21,17 @@ def html(tmp_path, monkeypatch) -> Path:
     html = tmp_path / "build" / "smoke" / "html"
     (html / "part").mkdir(parents=True)
     (tmp_path / "book").mkdir()
-    (tmp_path / "_config.yml").write_text("title: A title\n")
+    (tmp_path / "_config.yml").write_text("title: A title\n", encoding="utf-8")
     (tmp_path / "book" / "_toc.yml").write_text(
-        "root: index\nparts:\n- caption: First part\n  chapters: [{file: part/one}]\n"
+        "root: index\nparts:\n- caption: First part\n  chapters: [{file: part/one}]\n",
+        encoding="utf-8",
     )
     link = '<a href="part/one.html#top">on</a><a href="genindex.html">index</a>'
-    (html / "index.html").write_text(PAGE.format(title="Home", body=link))
+    (html / "index.html").write_text(PAGE.format(title="Home", body=link), encoding="utf-8")
     body = '<button>copy</button><img src="../a.svg"><details><p>folded</p></details><a href="https://example.org">out</a>'
-    (html / "part" / "one.html").write_text(PAGE.format(title="Chapter", body=body))
+    (html / "part" / "one.html").write_text(
+        PAGE.format(title="Chapter", body=body), encoding="utf-8"
+    )
     monkeypatch.setattr(pdf, "ROOT", tmp_path)
     return html
 
@@ -57,7 +60,7 @@ def test_links_between_pages_become_links_within(html):
 
 
 def test_a_page_without_text_is_named_by_what_it_lacks(html):
-    (html / "index.html").write_text("<html><head></head><body></body></html>")
+    (html / "index.html").write_text("<html><head></head><body></body></html>", encoding="utf-8")
     with pytest.raises(Refused, match=r"has no article\.bd-article; delete"):
         pdf.article(html, "index", set())
 

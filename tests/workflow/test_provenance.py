@@ -7,7 +7,7 @@ from pathlib import Path
 from workflow.provenance import costs, duration, machines, origins, provenance, trained, versions
 
 ROOT = Path(__file__).resolve().parents[2]
-ONE = json.loads((ROOT / "results" / "cpu" / "henon_tokens.json").read_text())
+ONE = json.loads((ROOT / "results" / "cpu" / "henon_tokens.json").read_text(encoding="utf-8"))
 OTHER = copy.deepcopy(ONE)
 OTHER["run"] = "other"
 OTHER["provenance"] |= {"dirty": True, "commit": None, "device": "cuda", "wall_s": 8000.0}
@@ -46,5 +46,5 @@ def test_machines_and_versions_are_named_once_and_differences_are_told():
 def test_all_committed_results_can_be_told():
     for preset in ("cpu", "paper"):
         paths = sorted((ROOT / "results" / preset).glob("*.json"))
-        text = provenance([json.loads(path.read_text()) for path in paths])
+        text = provenance([json.loads(path.read_text(encoding="utf-8")) for path in paths])
         assert all(path.stem in text for path in paths)

@@ -33,11 +33,13 @@ def run(tmp_path, monkeypatch):
         name="r", picture="p", results=tmp_path / "r.json", reference=tmp_path / "ref" / "r.json"
     )
     content = {"provenance": {"dirty": False, "stamp": "0123456789abcdef"}}
-    run.results.write_text(json.dumps(content))
+    run.results.write_text(json.dumps(content), encoding="utf-8")
     drawn = {"fig-r-p.svg": b'<svg stroke="#1f2328"/>'}
     monkeypatch.setattr(reference, "load", lambda preset, names: [run])
     monkeypatch.setattr(reference, "state", lambda run: ("fresh", ""))
-    monkeypatch.setattr(reference, "read_results", lambda path: json.loads(path.read_text()))
+    monkeypatch.setattr(
+        reference, "read_results", lambda path: json.loads(path.read_text(encoding="utf-8"))
+    )
     monkeypatch.setattr(reference, "merged", lambda run: None)
     monkeypatch.setattr(reference, "figures", lambda notebook: drawn)
     return run, drawn
@@ -46,9 +48,11 @@ def run(tmp_path, monkeypatch):
 def test_the_picture_is_accepted_for_both_grounds(run):
     run, _ = run
     assert reference.accept("cpu", []) == "r: reference for cpu is now 0123456789ab"
-    kept = {path.name: path.read_text() for path in Path(run.reference.parent).iterdir()}
+    kept = {
+        path.name: path.read_text(encoding="utf-8") for path in Path(run.reference.parent).iterdir()
+    }
     assert kept == {
-        "r.json": run.results.read_text(),
+        "r.json": run.results.read_text(encoding="utf-8"),
         "r.svg": '<svg stroke="#1f2328"/>',
         "r.dark.svg": '<svg stroke="#e6edf3"/>',
     }

@@ -12,7 +12,7 @@ from workflow.sweep import as_page, base_run, groups, points, read_grid, title
 
 
 def table(clone, name, ending):
-    return (clone.root / "build/smoke/sweeps" / f"{name}.{ending}").read_text()
+    return (clone.root / "build/smoke/sweeps" / f"{name}.{ending}").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,8 @@ def fabricated(value, dirty=False):
         "samples": [], "unit": "1", "tolerance": 0.1,
     }  # fmt: skip
     facts = {
-        "stamp": f"s{value}", "dirty": dirty, "started": "2026-01-01T00:00:00Z", "wall_s": 2.0,
+        "stamp": f"s{value}", "dirty": dirty, "commit": "a" * 40,
+        "started": "2026-01-01T00:00:00Z", "wall_s": 2.0,
         "cpu_s": 1.0, "peak_rss_mb": value, "machine": {}, "python": "3", "versions": {},
         "inputs": {}, "notebook_sha256": "0",
     }  # fmt: skip
@@ -190,7 +191,9 @@ def test_a_sweep_over_seeds_becomes_a_reference_that_pages_read(finished):
     assert (loss["samples"], loss["over"], loss["tolerance"]) == ([0, 1, 2], "seeds", 2.0)
     facts = found["provenance"]
     assert (facts["wall_s"], facts["peak_rss_mb"], facts["seeds"]) == (6.0, 2, [0, 1, 2])
-    place.write_text(place.read_text().replace('"value": 1.0', '"value": 3.0'))
+    place.write_text(
+        place.read_text(encoding="utf-8").replace('"value": 1.0', '"value": 3.0'), encoding="utf-8"
+    )
     with pytest.raises(Refused, match="changed after"):
         read_reference(place)
 

@@ -67,7 +67,9 @@ def plan(runs: Collection[Run]) -> dict[str, dict[str, Any]]:
             "needs": [needed for needed in run.needs if needed in among],
             "cores": run.cores,
             "resources": {"gpu": run.gpus} if run.gpus else {},
-            "command": f"cd {shlex.quote(str(ROOT))} && WORKFLOW_LOCK_PATIENCE={PATIENCE} "
+            "command": f"cd {shlex.quote(str(ROOT))} && "
+            f"PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} "
+            f"WORKFLOW_LOCK_PATIENCE={PATIENCE} "
             + shlex.join([sys.executable, *command(run), "--cores", str(run.cores)]),
         }
         for run, name in names.items()

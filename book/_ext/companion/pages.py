@@ -19,7 +19,9 @@ def fix_links(app, page, template, context, doctree) -> None:
     """Launch, edit and download links of a run's page lead to its notebook in the repository."""
     if not page.startswith("runs/"):
         return
-    notebooks = json.loads((Path(app.srcdir) / "runs" / "notebooks.json").read_text())
+    notebooks = json.loads(
+        (Path(app.srcdir) / "runs" / "notebooks.json").read_text(encoding="utf-8")
+    )
     notebook = notebooks[page.removeprefix("runs/")]
 
     def walk(item) -> None:
@@ -60,16 +62,18 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         return
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
         if not path.stem.endswith("-dark"):
-            path.with_name(path.stem + "-dark.svg").write_text(on_dark(path.read_text()))
+            path.with_name(path.stem + "-dark.svg").write_text(
+                on_dark(path.read_text(encoding="utf-8")), encoding="utf-8"
+            )
     for path in Path(app.outdir).rglob("*.html"):
         # The arrows of the sidebar say nothing; a list without list items is none.
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         named = text.replace("<summary><span", '<summary aria-label="Its pages"><span')
         named = named.replace(
             '<div role="list" class="citation-list">', '<div class="citation-list">'
         )
         if named != text:
-            path.write_text(named)
+            path.write_text(named, encoding="utf-8")
     for package, source, name in (
         ("mathjax", "static/mathjax/es5/tex-svg.js", "mathjax/tex-svg.js"),
         ("plotly", "package_data/plotly.min.js", "plotly.min.js"),  # which scene3d.js loads

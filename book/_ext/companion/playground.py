@@ -33,7 +33,7 @@ class Playground(SphinxDirective):
             path = Path(self.env.srcdir) / "assets" / "playground" / f"{run}.json"
             self.env.note_dependency(str(path))
             try:
-                text = path.read_text()
+                text = path.read_text(encoding="utf-8")
             except OSError:
                 sentence = f"The run {run} has left no models for this page: run it again."
                 if not STALE_ALLOWED:

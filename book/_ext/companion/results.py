@@ -19,7 +19,7 @@ PRESET = os.environ.get("COMPANION_PRESET", "cpu")
 STALE_ALLOWED = os.environ.get("COMPANION_ALLOW_STALE") == "1"
 
 # The staged tree stands still while a book is rendered, so that each file is parsed once.
-parsed_json = cache(lambda path: json.loads(path.read_text()))
+parsed_json = cache(lambda path: json.loads(path.read_text(encoding="utf-8")))
 
 
 class Results:
