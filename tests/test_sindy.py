@@ -197,3 +197,36 @@ still = SparseField(np.zeros((1, 3)))
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def circle(samples: int) -> np.ndarray:
+    angles = 0.01 * np.arange(samples)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+@pytest.mark.filterwarnings("ignore:Sparsity parameter is too big")
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+@pytest.mark.parametrize("samples", [60, 100])
+@pytest.mark.parametrize("threshold", [0.1, 0.25])
+def test_coefficients_are_zero_or_above_the_threshold_on_a_short_arc(
+    samples, derivative, threshold
+):
+    """On an arc x² and xy are nearly collinear with 1, x and y: the last fit is without a ridge."""
+    field = fit_sindy(circle(samples), 0.01, derivative, threshold=threshold)
+    assert field.parameters > 0
+    assert np.abs(field.coefficients[field.active]).min() >= threshold
+
+
+def test_the_velocity_on_a_short_arc_has_one_term_where_the_differences_allow_it():
+    assert fit_sindy(circle(60), 0.01, "fd6").equations() == ["x' = -1.000 y", "y' = 1.000 x"]
+    first = fit_sindy(circle(60), 0.01, "fd2").coefficients[0]
+    np.testing.assert_array_equal(np.flatnonzero(first), [2])
+
+
+@pytest.mark.parametrize("derivative", ["fd2", "fd4", "weak"])
+def test_a_fit_above_the_threshold_is_pysindys_to_the_last_bit(record, derivative, monkeypatch):
+    ours = fit_sindy(record, 0.01, derivative)
+    monkeypatch.setattr("dynlib.identify.sindy._Thresholded", pysindy.STLSQ)
+    np.testing.assert_array_equal(
+        ours.coefficients, fit_sindy(record, 0.01, derivative).coefficients
+    )

@@ -145,8 +145,10 @@ def fit_sindy(
     r"""Sequentially thresholded least squares for the derivative on all quadratic monomials.
 
     .. math:: \min_\Xi \lVert \dot X - \Xi \, m(X) \rVert_F^2, \qquad
-              \Xi_{ij} = 0 \text{ or } |\Xi_{ij}| \ge 0.1
+              \Xi_{ij} = 0 \text{ or } |\Xi_{ij}| \ge \theta
 
+    with the threshold :math:`\theta`. Where the last, unregularised fit of pysindy takes a
+    coefficient below the threshold, that coefficient becomes 0 and the others are fitted again.
     All hangs on the estimate of the derivative. ``"fd2"``, pysindy's default, errs by
     :math:`O(\Delta t^2)` however many data there are; ``"fd4"`` and ``"fd6"`` by higher powers.
     ``"smoothed"`` first fits cubics to windows of eleven samples. ``"weak"`` differentiates no
@@ -209,11 +211,25 @@ def fit_sindy(
         method = pysindy.SmoothedFiniteDifference(smoother_kws={})
     else:
         method = pysindy.FiniteDifference(order=int(derivative[2:]))
-    optimizer = pysindy.STLSQ(threshold=threshold)
+    optimizer = _Thresholded(threshold=threshold)
     with warnings.catch_warnings():  # a complaint of the weak form about an array of its own
         warnings.filterwarnings("ignore", message=".* axes labeled for array")
         model = pysindy.SINDy(optimizer, library, method).fit(records, t=dt)
     return SparseField(np.array(model.coefficients(), dtype=np.float64))
+
+
+class _Thresholded(pysindy.STLSQ):
+    """STLSQ whose coefficients stay above the threshold in its last fit too.
+
+    pysindy thresholds ridge regressions, then fits the survivors once more without the
+    ridge. Where monomials are nearly collinear, that fit can make one as small as it likes.
+    """
+
+    def _unbias(self, x: np.ndarray, y: np.ndarray) -> None:
+        super()._unbias(x, y)
+        while (small := (self.coef_ != 0) & (np.abs(self.coef_) < self.threshold)).any():
+            self.ind_ &= ~small  # fewer each time: it ends
+            super()._unbias(x, y)
 
 
 def _windows(
