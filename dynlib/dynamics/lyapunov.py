@@ -43,12 +43,16 @@ def tangent_exponents(
     numpy.ndarray
         Exponents in nats per iteration of a map, per unit of time of a flow, shape
         (batch, dim), in descending order of the average. The spread over the batch gives the
-        interval.
+        interval. Minus infinity where a step of a map takes a direction to zero, because the map
+        folds or because the orbit meets a critical point: where a :math:`|R_{k,ii}|` cannot be
+        told from the Jacobian's rounding, about 1e-14 of its largest norm (1e-10 for a Jacobian
+        by differences), and more where the states are large in units of their spread.
 
     Raises
     ------
     ValueError
-        If `n_steps` is smaller than 1 or `alignment` than 0.
+        If `n_steps` is smaller than 1 or `alignment` than 0, or if a flow contracts so much
+        within :math:`\tau` that rounding hides how much.
 
     Examples
     --------
@@ -56,6 +60,10 @@ def tangent_exponents(
     >>> exponents = tangent_exponents(Henon(), np.full((1, 2), 0.1), 1000)
     >>> bool(np.isclose(exponents.sum(), np.log(0.3)))    # ln |det J|, exactly
     True
+    >>> from dynlib.dynamics.own import OwnMap
+    >>> folds = OwnMap(lambda x, y: (3.9 * x * (1 - x), x), ("x", "y"), (0.4, 0.4))
+    >>> tangent_exponents(folds, np.full((1, 2), 0.4), 1000).round(1)
+    array([[ 0.5, -inf]])
 
     References
     ----------
@@ -66,16 +74,32 @@ def tangent_exponents(
             f"n_steps must be at least 1 and alignment at least 0, got {n_steps} and {alignment}"
         )
     frame = np.broadcast_to(np.eye(system.dim), (len(states), system.dim, system.dim))
-    total = np.zeros(states.shape)
+    total, smallest, largest = np.zeros(states.shape), np.full(states.shape, np.inf), 1.0
     flow = isinstance(system, TimeMap)
+    units = np.ones(system.dim) if flow else np.array(getattr(system, "scale", 1.0))
     for step in range(-alignment, n_steps):
         if flow:
             states, pushed = system.push(states, frame)
         else:
-            states, pushed = system.step(states), system.jacobian(states) @ frame
+            jacobian = system.jacobian(states) * units / np.reshape(units, (-1, 1))
+            states, pushed = system.step(states), jacobian @ frame
         frame, triangle = np.linalg.qr(pushed)
+        stretch = np.abs(np.diagonal(triangle, axis1=-2, axis2=-1))
+        if flow and (stretch <= np.finfo(np.float64).eps * np.linalg.norm(pushed, axis=1)).any():
+            raise ValueError(
+                f"within tau={system.tau} neighbours come closer by a factor that rounding hides, "
+                "below 2e-16, so that the smallest exponent cannot be measured; choose a shorter "
+                "tau"
+            )
         if step >= 0:
-            total += np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)))
+            with np.errstate(divide="ignore"):
+                total += np.log(stretch)
+            smallest = np.minimum(smallest, stretch)
+            offset = np.abs(states / units).max(axis=1).clip(min=1)  # its rounding hides slopes
+            largest = np.maximum(largest, offset * np.linalg.norm(pushed, axis=(1, 2)))
+    if not flow:
+        resolution = getattr(system, "resolution", 1e-14)
+        total[smallest <= resolution * largest[:, None]] = -np.inf
     return total / (n_steps * (system.tau if flow else 1))
 
 
@@ -118,7 +142,8 @@ def product_growth(jacobians: np.ndarray, n_max: int = 15) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        :math:`\lambda_1, \dots, \lambda_{n_{max}}`, in nats per iteration.
+        :math:`\lambda_1, \dots, \lambda_{n_{max}}`, in nats per iteration; minus infinity where a
+        product is zero.
 
     Raises
     ------
@@ -141,7 +166,8 @@ def product_growth(jacobians: np.ndarray, n_max: int = 15) -> np.ndarray:
     growth = np.empty(n_max)
     product = jacobians
     for n in range(1, n_max + 1):
-        growth[n - 1] = np.log(spectral_norm(product)).mean() / n
+        with np.errstate(divide="ignore"):
+            growth[n - 1] = np.log(spectral_norm(product)).mean() / n
         if n < n_max:
             product = jacobians[:, n:] @ product[:, :-1]
     return growth
@@ -167,7 +193,8 @@ def fit_exponent(growth: np.ndarray, first: int = 1) -> float:
     Returns
     -------
     float
-        The exponent :math:`\lambda`, in nats per iteration.
+        The exponent :math:`\lambda`, in nats per iteration; minus infinity where a
+        :math:`\lambda_n` is.
 
     Raises
     ------
@@ -190,5 +217,7 @@ def fit_exponent(growth: np.ndarray, first: int = 1) -> float:
             f"the fit needs three values or more: first={first} leaves {max(len(n), 0)} "
             f"of {len(growth)}; choose first between 1 and {len(growth) - 2}"
         )
+    if np.isneginf(growth[n - 1]).any():
+        return -np.inf
     design = np.stack([np.ones(len(n)), 1 / n, 1 / n**2], axis=1)
     return float(np.linalg.lstsq(design, growth[n - 1], rcond=None)[0][0])

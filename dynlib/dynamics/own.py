@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
@@ -34,6 +34,9 @@ class _Own:
     start: tuple[float, ...]
     scatter: float = 0.1
     scale: tuple[float, ...] = ()
+
+    #: Where derivatives by differences cannot be told from zero, over the largest.
+    resolution: ClassVar[float] = 1e-10
 
     def __post_init__(self) -> None:
         plain = getattr(self.function, "py_func", self.function)
