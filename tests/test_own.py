@@ -12,6 +12,7 @@ import pytest
 from dynlib.dynamics.catalogue import from_dysts
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.own import OwnFlow, OwnMap, prepared
+from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems import Henon, Lorenz
 
 
@@ -92,12 +93,41 @@ def wrong(function, names, start, **options):
         (wrong(lambda x: (1 / x,), "x", (0,)), "ZeroDivisionError.*where it is defined"),
         (wrong(lambda x: (math.inf * x,), "x", (1,)), "choose a start where it is finite"),
         (wrong(lambda x: (x,), "x", (math.nan,)), "start must be finite"),
-        (wrong(lambda x: (x,), "x", (1,), scatter=-1.0), "scatter at least 0"),
+        (wrong(lambda x: (x,), "x", (1,), scatter=-1.0), "scatter above 0"),
+        (wrong(lambda x: (x,), "x", (1,), scatter=0.0), "scatter above 0.*scatter=0.0.*try scat"),
+        (wrong(lambda x: (x,), "x", (1e20,)), "scatter=0.1 is lost.*choose a larger one"),
+        (wrong(lambda x, t=0.0: (math.cos(t) - x,), "x", (1,)), "parameter t=0.0.*c and s for cos"),
+        (wrong(lambda x, Time=3: (x,), "x", (1,)), "parameter Time=3.*leave time out"),
+        (wrong(lambda x, a=1.4: (a * x,), "x", (1,)), "parameter a=1.4.*write a constant into"),
+        (wrong(lambda v, x: (x, v), "xv", (1, 1)), "takes v, x, but names are x, v"),
     ],
 )
 def test_a_function_that_does_not_fit_is_refused_at_once(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_a_drive_is_two_coordinates_as_the_refusal_says():
+    """The remedy itself: an oscillator driven by cos(1.2 t), against its solution."""
+
+    def driven(x, v, c, s):
+        pull = 1 - c * c - s * s
+        return v, c - x - 0.5 * v, c * pull - 1.2 * s, s * pull + 1.2 * c
+
+    ready = prepared(OwnFlow(driven, ("x", "v", "c", "s"), (1, 0, 1, 0)), 0.1)
+    late = ready.orbits(np.array([[0.9, 0.1, 1.05, -0.05]]), 1500)[0, 1000:]
+    np.testing.assert_allclose(late[:, 2] ** 2 + late[:, 3] ** 2, 1, atol=1e-6)
+    response = 1 / (1 - 1.2**2 + 0.5j * 1.2)
+    exact = (response * (late[:, 2] + 1j * late[:, 3])).real
+    np.testing.assert_allclose(late[:, 0], exact, atol=1e-4)
+
+
+@pytest.mark.parametrize("function", [lambda x: (min(2 * x, 2 - 2 * x),), lambda x: (2 * x % 1,)])
+def test_a_map_whose_orbits_rounding_ends_is_refused(function):
+    with pytest.raises(ValueError, match=r"orbits stop at \(0\.0,\).*write 1\.999999 instead of 2"):
+        prepared(OwnMap(function, ("x",), (0.3,)))
+    near = prepared(OwnMap(lambda x: (1.999999 * min(x, 1 - x),), ("x",), (0.3,)))
+    assert np.ptp(simulate(near, near.initial_states(2, np.random.default_rng(0)), 3000)) > 0.9
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ The function is written for numbers, not arrays: numba compiles it, so that arit
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,10 +54,18 @@ class _Own:
                 f"names and start must be as many as there are coordinates, got {self.names} and "
                 f"{self.start}"
             )
-        if not (np.isfinite(self.start).all() and np.isfinite(self.scatter) and self.scatter >= 0):
+        _refuse_parameters(plain, called, self.names, flow=isinstance(self, Flow))
+        where = np.array(self.start)
+        if not np.isfinite(where).all() or not 0 < self.scatter < np.inf:
             raise ValueError(
-                f"start must be finite and scatter at least 0, got start={self.start}, "
-                f"scatter={self.scatter}"
+                f"start must be finite and scatter above 0, got start={self.start}, "
+                f"scatter={self.scatter}; with a scatter of 0 all trajectories are one, those for "
+                "training and for the test too, and intervals have zero width: try scatter=0.1"
+            )
+        if (where + self.scatter == where).all():
+            raise ValueError(
+                f"scatter={self.scatter} is lost in the rounding of start={self.start}, so that "
+                "all trajectories are one; it must be above 1e-16 of the start: choose a larger one"
             )
         try:
             found = plain(*self.start)
@@ -119,7 +128,8 @@ class OwnFlow(_Own, Flow):  # type: ignore[override]  # `dim` differs between in
     start : sequence of float
         About where trajectories start, inside the basin of attraction.
     scatter : float
-        Initial states are the start plus a uniform number within this in each coordinate.
+        Initial states are the start plus a uniform number within this in each coordinate;
+        above 0.
     scale : sequence of float, optional
         Typical size of the variation of each coordinate, for the differences that make the
         Jacobian; :func:`prepared` measures it.
@@ -127,8 +137,9 @@ class OwnFlow(_Own, Flow):  # type: ignore[override]  # `dim` differs between in
     Raises
     ------
     ValueError
-        If the function cannot be called at the start, or returns another number of components
-        or a value that is not finite.
+        If the function cannot be called at the start, has a parameter that is not a coordinate,
+        such as time, or returns another number of components or a value that is not finite; if
+        scatter is not above 0.
 
     Examples
     --------
@@ -160,6 +171,38 @@ class OwnMap(_Own):
 
     step = _Own._values
     jacobian = _Own._slopes
+
+
+def _refuse_parameters(
+    function: Callable, called: str, names: tuple[str, ...], *, flow: bool
+) -> None:
+    """Raise ValueError for parameters that are not coordinates, such as a time with a default."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a callable without a signature, such as a ufunc
+        return
+    for extra in parameters:
+        if extra.default is inspect.Parameter.empty or extra.name in names:
+            continue
+        remedy = "write a constant into the function or above it"
+        if extra.name.lower() in ("t", "time"):
+            remedy = "leave time out, and give what it drives two coordinates, c and s for " + (
+                "cos(w t) and sin(w t): c' = c (1 - c*c - s*s) - w s, "
+                "s' = s (1 - c*c - s*s) + w c, from c = 1, s = 0"
+                if flow
+                else "cos(w n) and sin(w n): next c = (c cos(w) - s sin(w)) / r, "
+                "next s = (s cos(w) + c sin(w)) / r with r = sqrt(c*c + s*s), from c = 1, s = 0"
+            )
+        raise ValueError(
+            f"{called} has the parameter {extra}, which is not among the coordinates "
+            f"{', '.join(names)}: it would keep its value for ever; {remedy}"
+        )
+    order = tuple(each.name for each in parameters)
+    if order != names and sorted(order) == sorted(names):
+        raise ValueError(
+            f"{called} takes {', '.join(order)}, but names are {', '.join(names)}; write both, "
+            "and start, in one order"
+        )
 
 
 @lru_cache
@@ -218,7 +261,8 @@ def prepared(system: Any, tau: float = 1.0, *, trial: int = 2000) -> Any:
     ------
     ValueError
         If the function cannot be compiled, trajectories leave every bounded set, a coordinate
-        is constant or drifts away, or `tau` is too long; the message says what to change.
+        is constant or drifts away, `tau` is too long, or rounding stops the orbits of a map; the
+        message says what to change.
 
     Examples
     --------
@@ -264,6 +308,8 @@ tau=0.1; choose a start inside the basin of attraction, or a shorter tau
     _refuse_drift(system.names, states)
     if not own:
         return step
+    if not flow:
+        _refuse_lost_digits(system, states)
     measured = dataclasses.replace(system, scale=tuple(spread))
     return TimeMap(measured, tau, step.substeps) if flow else measured
 
@@ -294,4 +340,20 @@ def _refuse_drift(names: tuple[str, ...], states: np.ndarray) -> None:
         raise ValueError(
             f"coordinate {name} goes one way without end, so that no grid holds it; use "
             f"cos({name}) and sin({name}) if it is an angle, leave it out if it is time"
+        )
+
+
+def _refuse_lost_digits(system: Any, states: np.ndarray) -> None:
+    """Raise ValueError where orbits stop on a state that drives its neighbours away."""
+    last = states[:, -1][(states[:, -1] == states[:, -2]).all(axis=1)]
+    if len(last) == 0:
+        return
+    factors = np.abs(np.linalg.eigvals(system.jacobian(last))).max(axis=1)
+    if (factors > 1.001).any():
+        worst = int(factors.argmax())
+        raise ValueError(
+            f"orbits stop at {tuple(last[worst].tolist())}, though neighbours of that state move "
+            f"away by {factors[worst]:.3g} a step: rounding ends them. Doubling a number, as the "
+            "tent map does, uses up its 53 binary digits; write 1.999999 instead of 2, or start "
+            "elsewhere"
         )
