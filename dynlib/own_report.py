@@ -34,7 +34,86 @@ def grows(exponents: np.ndarray, n_steps: int, tau: float) -> bool:
     >>> grows(np.array([0.9, 1.0]), 1000, 0.03), grows(np.array([1e-3, -1e-3]), 1000, 0.1)
     (True, False)
     """
-    return bool(np.quantile(exponents, 0.25) * n_steps * tau > np.log(n_steps))
+    finite = np.maximum(exponents, -1e9)  # a map that folds may have minus infinity
+    return bool(np.quantile(finite, 0.25) * n_steps * tau > np.log(n_steps))
+
+
+def settling(trajectories: np.ndarray, names: Sequence[str]) -> str:
+    r"""Which coordinate still decays or grows after the transient, in words; empty if none.
+
+    Of trajectory i of n a record is looked at that begins i/n of its length later than that of
+    the first, so that cycles are met at different phases. With the ranges (largest minus
+    smallest value) :math:`r_1, r_2, r_3` of a coordinate in the three thirds of a record, it
+    decays where in *every* trajectory
+
+    .. math:: r_3 \le 0.9\, r_1, \qquad r_3 \le 1.02\, r_2, \qquad r_2 \le 1.02\, r_1,
+
+    and it grows where the same holds backwards. A cycle has equal ranges and chaos those of
+    either sign, so that neither is named where a third holds a cycle or more; a decay by less
+    than a tenth over two thirds of a record is not seen.
+
+    Parameters
+    ----------
+    trajectories : numpy.ndarray
+        States after the transient, shape (n, 2 T, d): twice as long as a record. Two dozen
+        are enough to tell chance from a trend.
+    names : sequence of str
+        Of the coordinates.
+
+    Raises
+    ------
+    ValueError
+        If the trajectories are not of that shape, with n of 1 and T of 6 or more.
+
+    Examples
+    --------
+    >>> times = 0.1 * np.arange(2000)
+    >>> waves = np.stack([np.cos(times + phase) for phase in range(4)])[:, :, None]
+    >>> settling(waves, ["x"])
+    ''
+    >>> settling(np.exp(-0.01 * times)[:, None] * waves, ["x"]).partition(",")[0]
+    'the range of x still decays'
+    """
+    if trajectories.ndim != 3 or not len(trajectories) or trajectories.shape[1] < 12:
+        raise ValueError(
+            "trajectories must have shape (n, 2 T, d) with n of 1 and T of 6 or more, got "
+            f"{trajectories.shape}; simulate twice the length of a record"
+        )
+    n, length = len(trajectories), trajectories.shape[1] // 2
+    begin = np.arange(n) * length // n
+    records = np.stack([row[b : b + length] for row, b in zip(trajectories, begin, strict=True)])
+    third = length // 3
+    thirds = records[:, : 3 * third].reshape(n, 3, third, -1)
+    ranges = np.ptp(thirds, axis=2)  # (n, 3, d)
+    for ordered, what in ((ranges, "decays"), (ranges[:, ::-1], "grows")):
+        before, between, after = np.moveaxis(ordered, 1, 0)
+        falls = (after < 0.9 * before) & (after <= 1.02 * between) & (between <= 1.02 * before)
+        if falls.all(axis=0).any():
+            i = int(falls.all(axis=0).argmax())
+            change = np.median(ranges[:, 2, i] / ranges[:, 0, i].clip(min=np.finfo(float).tiny))
+            return (
+                f"the range of {names[i]} still {what}, by a factor of {change:.2g} in a record; "
+                "take a longer transient, or longer trajectories if it has slow cycles"
+            )
+    return ""
+
+
+def exponents(groups: np.ndarray) -> list[str]:
+    """Record ``lyapunov_1``, ``lyapunov_2``, ... of groups of orbits (n, d); how to show each.
+
+    An exponent of minus infinity is None, and ``_failures`` counts the groups that have it.
+    """
+    shown = []
+    for i, column in enumerate(groups.T, start=1):
+        name, lost = f"lyapunov_{i}", int(np.isneginf(column).sum())
+        over = {"over": "trajectories", "unit": "nats/time", "tolerance": 0.05}
+        record.metric(name, None if lost else column, **over)
+        if lost:
+            record.metric(f"{name}_failures", lost, tolerance=0.0)
+        where = "" if lost == len(column) else f" in {lost} of {len(column)} groups"
+        words = f"minus infinity{where}: the map folds, or orbits meet a point where it is flat"
+        shown.append(words if lost else record.show(name, ".4f"))
+    return shown
 
 
 def record_distances(

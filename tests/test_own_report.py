@@ -1,11 +1,26 @@
 """What is recorded of a system of one's own, also where it has no scale and no exponent."""
 
+import re
+import warnings
+
 import numpy as np
 import pytest
 
 from dynlib import record
+from dynlib.dynamics.flows import TimeMap
+from dynlib.dynamics.own import OwnFlow, OwnMap, prepared
+from dynlib.dynamics.simulate import simulate
+from dynlib.dynamics.systems import Lorenz, Rossler
 from dynlib.measure.distribution import Reference
-from dynlib.own_report import best, grows, level, record_distances, record_forecast
+from dynlib.own_report import (
+    best,
+    exponents,
+    grows,
+    level,
+    record_distances,
+    record_forecast,
+    settling,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -113,3 +128,84 @@ def test_only_what_reaches_one_is_on_a_level():
     record.metric("d", None)
     assert level({"a": "A", "b": "B", "c": "C", "d": "D"}) == "A (1.1), C (1)"
     assert level({"b": "B"}) == "none"
+
+
+def oscillator(damping, start=1.0):
+    return OwnFlow(lambda x, v: (v, -x - damping * v), ("x", "v"), (start, 0.0), start / 10)
+
+
+def van_der_pol(stiffness, start=1.0):
+    return OwnFlow(
+        lambda x, v: (v, stiffness * (1 - x * x) * v - x), ("x", "v"), (start, 0.0), start / 10
+    )
+
+
+def settling_of(system, tau, length, transient, seed):
+    step = prepared(system, tau)
+    initial = system.initial_states(24, np.random.default_rng(seed))
+    return settling(simulate(step, initial, 2 * length, transient=transient), system.names)
+
+
+@pytest.mark.parametrize(
+    ("system", "tau", "words"),
+    [
+        (oscillator(0.01), 0.2, "range of x still decays, by a factor of 0.3.*longer transient"),
+        (oscillator(0.03), 0.2, "range of x still decays"),
+        (OwnFlow(lambda x, y: (-0.02 * x, -0.03 * y), "xy", (1, 1)), 0.2, "x still decays"),
+        (oscillator(-0.01, 1e-3), 0.2, "range of x still grows"),
+        (van_der_pol(0.01, 0.02), 0.2, "range of x still grows, by a factor of 2"),
+    ],
+)
+def test_a_motion_that_decays_or_grows_after_the_transient_is_named(system, tau, words):
+    initial = system.initial_states(24, np.random.default_rng(0))
+    states = simulate(TimeMap(system, tau), initial, 3000, transient=500)
+    assert re.search(words, settling(states, system.names))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("system", "tau", "length"),
+    [
+        (Lorenz(), 0.03, 300),
+        (Lorenz(), 0.03, 1500),
+        (Rossler(), 0.1, 300),
+        (Rossler(), 0.1, 1500),
+        (van_der_pol(0.1), 0.2, 300),
+        (van_der_pol(1.0), 0.2, 300),
+        (van_der_pol(1.0), 0.01, 1500),  # 2.3 cycles a record
+        (van_der_pol(10.0), 0.05, 1500),
+        (oscillator(0.0), 0.2, 300),
+        (OwnMap(lambda x: (3.2 * x * (1 - x),), ("x",), (0.4,)), 1, 300),
+        (OwnMap(lambda x: (3.8282 * x * (1 - x),), ("x",), (0.4,)), 1, 1500),  # intermittent
+    ],
+)
+def test_chaos_and_cycles_are_settled(system, tau, length, seed):
+    assert settling_of(system, tau, length, 500, seed) == ""
+
+
+def test_settling_names_wrong_shapes():
+    with pytest.raises(ValueError, match=r"\(n, 2 T, d\).*got \(3, 40\)"):
+        settling(np.zeros((3, 40)), ["x"])
+
+
+def test_minus_infinity_is_none_and_counted_and_said():
+    groups = np.array([[0.5, -1.0, -np.inf], [0.6, -np.inf, -np.inf]])
+    shown = exponents(groups)
+    found = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert found == {
+        "lyapunov_1": 0.55,
+        "lyapunov_2": None,
+        "lyapunov_2_failures": 1,
+        "lyapunov_3": None,
+        "lyapunov_3_failures": 2,
+    }
+    assert shown[0].startswith("0.55")
+    assert shown[1].startswith("minus infinity in 1 of 2 groups: the map folds")
+    assert shown[2].startswith("minus infinity: the map folds")
+
+
+def test_minus_infinity_does_not_grow():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not grows(np.full(8, -np.inf), 1000, 1.0)
+        assert grows(np.array([-np.inf, 0.5, 0.5, 0.5, 0.5]), 1000, 1.0)

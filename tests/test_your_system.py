@@ -47,6 +47,14 @@ your_tau, dysts_name = 1.0, "Thomas"
 """
 
 
+FOLD = """
+from dynlib.dynamics.catalogue import from_dysts
+from dynlib.dynamics.own import OwnMap, prepared
+yours = OwnMap(lambda x, y: (3.9 * x * (1 - x), x), ("x", "y"), (0.4, 0.4))
+your_tau, dysts_name = 1.0, "Thomas"
+"""
+
+
 @pytest.fixture
 def metrics_of(monkeypatch, tmp_path, capsys):
     """Runs the notebook's cells with other parameters, and returns its metrics."""
@@ -99,6 +107,7 @@ def test_a_limit_cycle_has_no_lyapunov_time(metrics_of):
     metrics = metrics_of("own", VAN_DER_POL)
     assert metrics["chaotic"]["value"] == 0
     assert metrics["at_rest"]["value"] == 0
+    assert metrics["settled"]["value"] == 1
     assert metrics["lyapunov_1"]["value"] == pytest.approx(0, abs=0.02)
     for name in ("lyapunov_time", "stnn_valid_time"):
         assert metrics[name]["value"] is None
@@ -132,3 +141,20 @@ def test_a_short_cycle_leaves_no_distance_between_true_samples(metrics_of):
     assert metrics["w1_ratio"]["value"] is None
     assert metrics["w1_ratio_failures"]["value"] > 0
     assert metrics["markov_top1_accuracy"]["value"] == 1
+
+
+def test_a_map_that_folds_has_an_exponent_of_minus_infinity(metrics_of):
+    metrics = metrics_of("own", FOLD)
+    assert metrics["lyapunov_1"]["value"] == pytest.approx(0.496, abs=0.02)
+    assert metrics["lyapunov_2"]["value"] is None
+    assert metrics["lyapunov_2_failures"]["value"] == 8
+    assert metrics["settled"]["value"] == 1
+
+
+def test_a_slow_spiral_is_not_reported_as_an_attractor(metrics_of):
+    slow = VAN_DER_POL.replace("(1 - x * x) * v - x", "-x - 0.02 * v")
+    metrics = metrics_of("own", slow)
+    assert metrics["at_rest"]["value"] == 0
+    assert metrics["settled"]["value"] == 0
+    assert "This is not an attractor yet: the range of x still decays" in metrics["said"]
+    assert "Not an attractor yet: the range of x" in metrics["said"]
