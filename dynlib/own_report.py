@@ -23,7 +23,8 @@ def grows(exponents: np.ndarray, n_steps: int, tau: float) -> bool:
     Parameters
     ----------
     exponents : numpy.ndarray
-        Largest exponents, one an orbit, per unit of time.
+        Largest exponents, one an orbit, per unit of time; with a minus infinity among them none
+        counts as positive.
     n_steps : int
         Steps over which they were measured.
     tau : float
@@ -34,8 +35,9 @@ def grows(exponents: np.ndarray, n_steps: int, tau: float) -> bool:
     >>> grows(np.array([0.9, 1.0]), 1000, 0.03), grows(np.array([1e-3, -1e-3]), 1000, 0.1)
     (True, False)
     """
-    finite = np.maximum(exponents, -1e9)  # a map that folds may have minus infinity
-    return bool(np.quantile(finite, 0.25) * n_steps * tau > np.log(n_steps))
+    if np.isneginf(exponents).any():  # no mean over the orbits, and no Lyapunov time
+        return False
+    return bool(np.quantile(exponents, 0.25) * n_steps * tau > np.log(n_steps))
 
 
 def settling(trajectories: np.ndarray, names: Sequence[str]) -> str:

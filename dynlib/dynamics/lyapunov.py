@@ -74,7 +74,8 @@ def tangent_exponents(
             f"n_steps must be at least 1 and alignment at least 0, got {n_steps} and {alignment}"
         )
     frame = np.broadcast_to(np.eye(system.dim), (len(states), system.dim, system.dim))
-    total, smallest, largest = np.zeros(states.shape), np.full(states.shape, np.inf), 1.0
+    total, smallest = np.zeros(states.shape), np.full(states.shape, np.inf)
+    largest = np.ones(len(states))
     flow = isinstance(system, TimeMap)
     units = np.ones(system.dim) if flow else np.array(getattr(system, "scale", 1.0))
     for step in range(-alignment, n_steps):
