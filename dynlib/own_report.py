@@ -108,8 +108,8 @@ def exponents(groups: np.ndarray) -> list[str]:
     shown = []
     for i, column in enumerate(groups.T, start=1):
         name, lost = f"lyapunov_{i}", int(np.isneginf(column).sum())
-        over = {"over": "trajectories", "unit": "nats/time", "tolerance": 0.05}
-        record.metric(name, None if lost else column, **over)
+        values = None if lost else column
+        record.metric(name, values, over="trajectories", unit="nats/time", tolerance=0.05)
         if lost:
             record.metric(f"{name}_failures", lost, tolerance=0.0)
         where = "" if lost == len(column) else f" in {lost} of {len(column)} groups"

@@ -82,3 +82,27 @@ def test_the_box_holds_its_own_edges(henon_grid):
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_a_series_without_an_axis_for_coordinates_is_refused():
+    with pytest.raises(ValueError, match=r"shape \(\.\.\., d\), got \(50,\); .*series\[:, None\]"):
+        Grid.fit(np.linspace(0, 1, 50), 5)
+
+
+def test_cells_do_not_change_with_the_arrays_that_they_came_from():
+    low, high, occupied = np.zeros(2), np.ones(2), np.arange(4)
+    grid = Grid(low, high, 2, occupied)
+    low[:], occupied[:] = 0.4, 3
+    np.testing.assert_array_equal(grid.centres[0], [0.25, 0.25])
+    with pytest.raises(ValueError, match="read-only"):
+        grid.high[0] = 5.0
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_tokens_do_not_depend_on_where_the_data_lie(offset):
+    # Multiples of 2^-10 are exact at 1e8 too, so that the cells are the same.
+    states = np.random.default_rng(0).integers(0, 2**10, (3, 500, 2)) / 2**10
+    near, far = Grid.fit(states, 7), Grid.fit(states + offset, 7)
+    np.testing.assert_array_equal(near.encode(states), far.encode(states + offset))
+    outside = near.encode(states + 3, unseen="nearest")
+    np.testing.assert_array_equal(outside, far.encode(states + 3 + offset, unseen="nearest"))

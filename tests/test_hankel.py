@@ -358,3 +358,19 @@ def test_a_spectrum_from_inference_mode_does_not_stop_gradients():
     x.requires_grad_()
     operator.multiply_fft(x).sum().backward()
     torch.testing.assert_close(x.grad, operator.dense().sum(0))
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_a_symbol_changed_in_place_changes_every_product(inference):
+    series = np.random.default_rng(0).normal(size=2 * N_LARGE - 1)
+    operator = Hankel(torch.from_numpy(series))
+    states = torch.ones(N_LARGE, dtype=torch.float64)
+    with torch.inference_mode(inference):
+        operator.multiply_fft(states)
+    operator.symbol.mul_(2)
+    torch.testing.assert_close(operator.multiply_fft(states), operator.multiply_dense(states))
+    series += 1.0  # the tensor shares its memory
+    torch.testing.assert_close(operator.multiply_fft(states), operator.multiply_dense(states))
+
+
+N_LARGE = 64

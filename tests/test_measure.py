@@ -222,3 +222,28 @@ def test_bootstrap_covers_the_median():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda tokens: transitions(tokens, 5),
+        lambda tokens: unseen_transitions(np.array([1]), tokens, 5),
+        periods,
+    ],
+)
+def test_sequences_have_two_axes(measure):
+    with pytest.raises(
+        ValueError, match=r"must have shape \(B, T\), got \(200,\); .*tokens\[None\]"
+    ):
+        measure(np.zeros(200, int))
+
+
+def test_kept_distances_are_those_of_the_batches_at_first():
+    batches, centres = np.array([[[0, 1]], [[1, 1]]]), np.array([[0.0], [1.0]])
+    reference = Reference(batches, centres)
+    batches[:] = 0
+    centres[:] = 9.0
+    assert reference.true_true.tolist() == [0.5]
+    with pytest.raises(ValueError, match="read-only"):
+        reference.batches[:] = 0

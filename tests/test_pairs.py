@@ -146,3 +146,11 @@ def test_impossible_shares_are_refused(share):
 def test_times_must_increase():
     with pytest.raises(ValueError, match="times must increase"):
         integrate(Lorenz(), np.ones((1, 3)), np.array([0.0, 0.2, 0.1]))
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 3), (2, 1, 3), (2, 2, 5, 3)])
+def test_pairs_are_of_three_axes(shape):
+    with pytest.raises(
+        ValueError, match=r"shape \(batch, T, dim\) with T of 2 or more, got .*\[None\]"
+    ):
+        pairs(np.zeros(shape))

@@ -141,3 +141,15 @@ fitted = PolynomialMap.fit(x, y, degree=1)
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_forecasts_do_not_depend_on_where_the_states_lie(offset):
+    """A quadratic map of [0, 1], shifted: the same forecast, to the digits that are left."""
+    orbit = [0.3]
+    for _ in range(300):
+        orbit.append(3.7 * orbit[-1] * (1 - orbit[-1]))
+    states = np.array(orbit)[:, None]
+    near, far = (PolynomialMap.fit(s[:-1], s[1:], 2) for s in (states, states + offset))
+    ours = far.rollout(states[:1] + offset, 5) - offset
+    np.testing.assert_allclose(ours, near.rollout(states[:1], 5), atol=1e4 * np.spacing(offset))

@@ -142,3 +142,13 @@ fitted = fit_reservoir(short, units=10, washout=10)
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_forecasts_do_not_depend_on_where_the_states_lie(offset):
+    times = np.arange(0, 60, 0.1)
+    record = np.stack([np.sin(times), np.cos(times)], axis=1)
+    near, far = (fit_reservoir(s, 50) for s in (record, record + offset))
+    ours = far.rollout(record[None, -50:] + offset, 10) - offset
+    theirs = near.rollout(record[None, -50:], 10)
+    np.testing.assert_allclose(ours, theirs, atol=1e5 * np.spacing(offset))

@@ -132,3 +132,9 @@ two = np.zeros((2, 3, 1))
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_the_spread_does_not_depend_on_where_the_states_lie(offset):
+    states = np.random.default_rng(0).normal(size=(500, 3))
+    assert spread(states + offset) == pytest.approx(spread(states), abs=2 * np.spacing(offset))

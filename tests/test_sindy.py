@@ -230,3 +230,13 @@ def test_a_fit_above_the_threshold_is_pysindys_to_the_last_bit(record, derivativ
     np.testing.assert_array_equal(
         ours.coefficients, fit_sindy(record, 0.01, derivative).coefficients
     )
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_data_far_from_the_origin_are_refused(offset):
+    times = np.arange(0, 10, 0.01)
+    circle = np.stack([np.cos(times), np.sin(times) + offset], axis=1)
+    with pytest.raises(
+        ValueError, match=r"coordinate 1 lies about 1e\+0\d and .*subtract the mean"
+    ):
+        fit_sindy(circle, 0.01)

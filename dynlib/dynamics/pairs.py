@@ -72,11 +72,21 @@ def integrate(
 def pairs(trajectories: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All states (M, dim) of trajectories (batch, T, dim) that have a successor, and those.
 
+    Raises
+    ------
+    ValueError
+        For another number of axes, or trajectories of fewer than two states.
+
     Examples
     --------
     >>> pairs(np.arange(3.0).reshape(1, 3, 1))[1].ravel()
     array([1., 2.])
     """
+    if np.ndim(trajectories) != 3 or trajectories.shape[1] < 2:
+        raise ValueError(
+            "trajectories must have shape (batch, T, dim) with T of 2 or more, got "
+            f"{np.shape(trajectories)}; one trajectory (T, dim) is trajectory[None]"
+        )
     dim = trajectories.shape[-1]
     return trajectories[:, :-1].reshape(-1, dim), trajectories[:, 1:].reshape(-1, dim)
 

@@ -218,6 +218,11 @@ def fit_sindy(
     return SparseField(np.array(model.coefficients(), dtype=np.float64))
 
 
+#: Mean over spread up to which quadratic monomials of raw coordinates can be told apart: at 100 the
+#: fitted ones are collinear to 1e-4, their squares in least squares to 1e-8, half of all digits.
+FARTHEST = 100
+
+
 class _Thresholded(pysindy.STLSQ):
     """STLSQ whose coefficients stay above the threshold in its last fit too.
 
@@ -262,4 +267,13 @@ def _records(trajectories: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray
         )
     if not all(np.isfinite(r).all() for r in records):
         raise ValueError("trajectories must be finite; cut out the samples that are not")
+    states = np.concatenate(records)
+    mean, scale = np.abs(states.mean(axis=0)), states.std(axis=0)
+    if (mean > FARTHEST * scale).any():
+        axis = int(np.argmax(mean - FARTHEST * scale))
+        raise ValueError(
+            f"coordinate {axis} lies about {mean[axis]:.3g} and varies by {scale[axis]:.3g}: "
+            f"farther than {FARTHEST} spreads from 0 the products of coordinates are all but "
+            "collinear, and the equations mean nothing; subtract the mean first"
+        )
     return records

@@ -48,6 +48,10 @@ class Reference:
     cost: str = "euclidean"
 
     def __post_init__(self) -> None:
+        for name in ("batches", "centres"):  # copies that stay, since distances are kept
+            array = np.array(getattr(self, name))
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
         if self.batches.ndim != 3 or len(self.batches) % 2 or not len(self.batches):
             raise ValueError(
                 f"batches must be (2n, R, T) with n >= 1, got shape {self.batches.shape}"

@@ -13,6 +13,7 @@ def transitions(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
     >>> transitions(np.array([[0, 1, 2, 0, 1]]), 3)
     array([1, 5, 6])
     """
+    _check(tokens)
     return np.unique(tokens[:, :-1].astype(np.int64) * vocabulary + tokens[:, 1:])
 
 
@@ -25,6 +26,7 @@ def unseen_transitions(seen: np.ndarray, generated: np.ndarray, vocabulary: int)
     >>> unseen_transitions(seen, np.array([[0, 1, 0]]), 3)
     0.5
     """
+    _check(generated)
     used = generated[:, :-1].astype(np.int64) * vocabulary + generated[:, 1:]
     return float(1 - np.isin(used, seen).mean())
 
@@ -56,6 +58,7 @@ def periods(tokens: np.ndarray, *, tail: int = 120, longest: int = 40) -> np.nda
     >>> periods(np.tile([[1, 2, 3]], 50))
     array([3])
     """
+    _check(tokens)
     if tokens.shape[1] < tail or tail < 2 * longest:
         raise ValueError(
             f"a period up to {longest} needs a tail of {2 * longest} or more (got {tail}) and "
@@ -66,3 +69,11 @@ def periods(tokens: np.ndarray, *, tail: int = 120, longest: int = 40) -> np.nda
     for period in range(longest, 0, -1):
         found[(end[:, period:] == end[:, :-period]).all(axis=1)] = period
     return found
+
+
+def _check(tokens: np.ndarray) -> None:
+    if np.ndim(tokens) != 2:
+        raise ValueError(
+            f"sequences of tokens must have shape (B, T), got {np.shape(tokens)}; one of them is "
+            "tokens[None]"
+        )

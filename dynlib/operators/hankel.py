@@ -64,6 +64,7 @@ class Hankel:
         self.symbol = symbol
         self.n = (symbol.shape[-1] + 1) // 2
         self._spectrum: Tensor | None = None
+        self._spectrum_of: Tensor | None = None  # a copy: the symbol may be changed in place
 
     @classmethod
     def from_series(cls, series: Tensor, n: int) -> Hankel:
@@ -134,8 +135,8 @@ class Hankel:
         with zero padding E from n to N >= 2n: a circular correlation. It is the proposition's
         :math:`J^T F^* \breve D F J \tilde I`, where the reversal :math:`\tilde I` has turned
         one transform into its conjugate. N is the next length that factorises into small
-        primes (2n itself if n is a power of two). The spectrum of c is kept from the first
-        call on, unless gradients flow through it.
+        primes (2n itself if n is a power of two). The spectrum of c is kept from one call to the
+        next until the symbol changes, unless gradients flow through it.
         """
         states = self._checked(states)
         size = scipy.fft.next_fast_len(2 * self.n, real=True)
@@ -143,9 +144,12 @@ class Hankel:
         stored = spectrum is not None and (
             torch.is_inference_mode_enabled() or not spectrum.is_inference()
         )
+        if stored and self._spectrum_of is not None:
+            stored = torch.equal(self.symbol, self._spectrum_of)
         if not stored or self.symbol.requires_grad:
             spectrum = torch.fft.rfft(self.symbol, n=size)
             self._spectrum = None if self.symbol.requires_grad else spectrum
+            self._spectrum_of = self.symbol.detach().clone()
         transformed = torch.fft.rfft(states, n=size).conj()
         return torch.fft.irfft(spectrum * transformed, n=size)[..., : self.n]
 

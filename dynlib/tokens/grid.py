@@ -54,6 +54,10 @@ class Grid:
     occupied: np.ndarray = field(repr=False)
 
     def __post_init__(self) -> None:
+        for name in ("low", "high", "occupied"):  # copies that stay, since cells are kept
+            array = np.array(getattr(self, name))
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
         if self.n_cells < 1:
             raise ValueError(f"n_cells must be at least 1, got {self.n_cells}")
         if not (np.isfinite(self.low).all() and np.isfinite(self.high).all()):
@@ -87,6 +91,11 @@ class Grid:
         if vocabulary not in ("occupied", "grid"):
             raise ValueError(f"vocabulary must be 'occupied' or 'grid', got {vocabulary!r}")
         states = np.asarray(trajectories, dtype=np.float64)
+        if states.ndim < 2:
+            raise ValueError(
+                f"trajectories must have shape (..., d), got {states.shape}; one coordinate "
+                "measured T times is series[:, None]"
+            )
         states = states.reshape(-1, states.shape[-1])
         grid = cls(states.min(axis=0), states.max(axis=0), int(n_cells), np.empty(0, np.int64))
         if vocabulary == "grid":
