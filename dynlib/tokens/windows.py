@@ -16,6 +16,7 @@ def windows(trajectories: np.ndarray, length: int, n: int, *, first: int = 0) ->
     array([[0, 1, 2, 3],
            [6, 7, 8, 9]])
     """
+    _check(trajectories)
     last = trajectories.shape[1] - length
     if last < first:
         raise ValueError(
@@ -36,7 +37,21 @@ def random_windows(
     >>> random_windows(np.arange(10)[None], 4, 1, [0, 7]).shape
     (1, 4)
     """
+    _check(trajectories)
+    if trajectories.shape[1] < length:
+        raise ValueError(
+            f"windows of {length} tokens do not fit trajectories of {trajectories.shape[1]}; use "
+            "longer trajectories or shorter windows"
+        )
     rng = np.random.default_rng(seed)
     rows = rng.integers(0, trajectories.shape[0], n)
     starts = rng.integers(0, trajectories.shape[1] - length + 1, n)
     return trajectories[rows[:, None], starts[:, None] + np.arange(length)]
+
+
+def _check(trajectories: np.ndarray) -> None:
+    if np.ndim(trajectories) != 2:
+        raise ValueError(
+            f"trajectories of tokens must have shape (batch, T), got {np.shape(trajectories)}; one "
+            "of them is trajectory[None]"
+        )
