@@ -57,7 +57,6 @@ seed: int = 0  # [0..] seed of all random numbers
 # fmt: on
 
 # %% tags=["hide-input"]
-import time
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -66,6 +65,7 @@ import torch
 from dynlib import network_report, plots, record
 from dynlib.dynamics.pairs import integrate
 from dynlib.dynamics.systems import Lorenz
+from dynlib.measure.timing import microseconds
 from dynlib.networks.levenberg import LevenbergMarquardt
 from dynlib.networks.stnn import StNN
 from dynlib.operators.bestfit import (
@@ -213,21 +213,7 @@ counts = {kind: [operations(n, kind) for n in sizes] for kind in count_kinds}
 
 def timed(call) -> float:
     """Median microseconds of a call."""
-    call()
-    found, calls = [], 1
-    while len(found) < repeats:
-        start = time.perf_counter()
-        for _ in range(calls):
-            call()
-        elapsed = time.perf_counter() - start
-        if elapsed < seconds:
-            calls = max(
-                calls + 1,
-                round(calls * min(10, 1.3 * seconds / max(elapsed, 1e-9))),
-            )
-            continue
-        found.append(elapsed / calls)
-    return 1e6 * float(np.median(found))
+    return microseconds(call, repeats=repeats, at_least=seconds)
 
 
 def time_products(n: int, batch: int) -> dict[str, float]:
@@ -250,8 +236,8 @@ def time_products(n: int, batch: int) -> dict[str, float]:
 clocks: dict[tuple[str, int], list[float]] = {}
 for batch in (1, large_batch):
     for n in sizes:
-        for method, microseconds in time_products(n, batch).items():
-            clocks.setdefault((method, batch), []).append(microseconds)
+        for method, clock in time_products(n, batch).items():
+            clocks.setdefault((method, batch), []).append(clock)
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-cost", "caption": "Cost of one product against the size of the operator. Above: multiplications and additions, the FFT counted for real data. Middle and below: time on one core, for one vector and for many. Where the curves cross, two FFTs begin to pay: by the clock much later than by the count."}, "image": {"alt": "Three log-log panels. Counts of dense products grow with slope two and cross those of the FFT below one hundred; measured times of the FFT stay flat at first and cross the dense ones at a larger size."}}

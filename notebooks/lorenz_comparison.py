@@ -57,7 +57,6 @@ device: str = "auto"  # {auto, cpu, cuda} where networks train on noisy data
 
 # %% tags=["hide-input"]
 import itertools
-import time
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -74,6 +73,7 @@ from dynlib.identify.reservoir import fit_reservoir
 from dynlib.identify.sindy import fit_sindy
 from dynlib.measure.rollout import accumulated_mse, step_errors, valid_time
 from dynlib.measure.rollout import spread as rms_spread
+from dynlib.measure.timing import microseconds
 from dynlib.networks.assembled import AssembledStNN
 from dynlib.networks.count import total
 from dynlib.networks.ensembles import Networks, train_all
@@ -575,17 +575,6 @@ record.Table(
 
 
 # %%
-def microseconds(call, n_steps: int) -> float:
-    """Median time of a call over its steps."""
-    call()
-    found = []
-    for _ in range(5):
-        start = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - start)
-    return 1e6 * float(np.median(found)) / n_steps
-
-
 def network_steps(model, width: int, batch: int, n_steps: int):
     """A forecast by a network, states fed back."""
     states = torch.zeros(batch, width, dtype=torch.float64)
@@ -660,7 +649,7 @@ for name in [n for n in order if n in costs]:
         call = timed_call(name, batch)
         record.metric(
             f"{name}_step_us{suffix}",
-            microseconds(call, n_timed),
+            microseconds(call) / n_timed,
             unit="us",
             tolerance=3.0,
         )

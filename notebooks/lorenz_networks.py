@@ -67,7 +67,6 @@ device: str = "auto"  # {auto, cpu, cuda} where to train; these networks prefer 
 # fmt: on
 
 # %% tags=["hide-input"]
-import time
 from collections.abc import Callable
 
 import matplotlib.pyplot as plt
@@ -77,6 +76,7 @@ from dynlib import network_report, plots, record
 from dynlib.device import resolve_device
 from dynlib.dynamics.pairs import integrate, pairs, split_at_random
 from dynlib.dynamics.systems import Lorenz
+from dynlib.measure.timing import microseconds
 from dynlib.networks.assembled import AssembledStNN
 from dynlib.networks.count import layers, saving, total
 from dynlib.networks.ensembles import Networks, train_all
@@ -587,20 +587,12 @@ def in_numpy(network: FFNN) -> Callable[[torch.Tensor], torch.Tensor]:
     return step
 
 
-def microseconds(
-    model: Callable[[torch.Tensor], torch.Tensor], n: int, batch: int
-) -> float:
-    """Median time of one evaluation."""
-    states, found = torch.randn(batch, n), []
-    with torch.no_grad():
-        model(states)
-        for _ in range(9):
-            calls = 3 if batch > 1000 else 30
-            start = time.perf_counter()
-            for _ in range(calls):
-                model(states)
-            found.append((time.perf_counter() - start) / calls)
-    return 1e6 * float(np.median(found))
+@torch.no_grad()
+def evaluation_time(model, n: int, batch: int) -> float:
+    """Median microseconds of one evaluation."""
+    states = torch.randn(batch, n)
+    calls = 3 if batch > 1000 else 30
+    return microseconds(lambda: model(states), repeats=9, calls=calls)
 
 
 structured = trained["stnn_p6"][0].at(-1).float()
@@ -627,7 +619,7 @@ rows, kinds = (
     },
 )
 clock = {
-    (name, batch): microseconds(model, n, batch)
+    (name, batch): evaluation_time(model, n, batch)
     for name, (model, n) in timed.items()
     for batch in (1, 10_000)
 }
