@@ -454,3 +454,14 @@ def test_stand_ins_are_made_only_by_hand(tmp_path, monkeypatch):
         Networks.handed("maker", otherwise=refuse)
     monkeypatch.delenv("DYNLIB_HANDED")
     assert Networks.handed("a run that never was", otherwise=lambda: "stand-ins") == "stand-ins"
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_training_does_not_depend_on_where_the_states_lie(offset):
+    """Units are standardised, so that a shift leaves the errors, to the digits that are left."""
+    shifted = {
+        "pairs": tuple(part + offset for part in PAIRS),
+        "validation": tuple(part + offset for part in VALIDATION),
+    }
+    (near,), (far,) = run(seeds=[0]), run(seeds=[0], **shifted)
+    np.testing.assert_allclose(far.history, near.history, rtol=1e-3, atol=1e3 * np.spacing(offset))

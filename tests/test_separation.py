@@ -90,3 +90,11 @@ def test_three_values_are_enough():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_separations_do_not_depend_on_where_the_states_lie(offset):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(20, 8, 3)), rng.normal(size=(20, 8, 3))
+    far = mean_separation(a + offset, b + offset)
+    np.testing.assert_allclose(far, mean_separation(a, b), atol=2 * np.spacing(offset))
