@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a run failed, 2 refused before a kernel started, 130 inter
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -66,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
     unbundle = commands.add_parser("unbundle", help="put the runs of a bundle into this clone")
     unbundle.add_argument("file", type=Path, metavar="FILE")
     add("parameters", "what a run's notebook accepts", runs="+")
+    stamp = add("stamp", "the checksums of what a run depends on, as JSON", runs=None)
+    stamp.add_argument("run", metavar="RUN")
     text = "bring the .py and the .ipynb of each notebook together"
     pairs = commands.add_parser("pairs", help=text, description=text)
     pairs.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="all by default")
@@ -114,7 +117,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Carry out a command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        own, rest = split_parameters(arguments) if arguments[:1] == ["run"] else ({}, arguments)
+        own, rest = (
+            split_parameters(arguments)
+            if arguments[:1] in (["run"], ["stamp"])
+            else ({}, arguments)
+        )
         options = parser().parse_args(rest)
         preset = getattr(options, "preset", None) or "cpu"
         if options.command in EDITED:
@@ -189,6 +196,11 @@ def main(arguments: list[str] | None = None) -> int:
                 from workflow.bundle import unbundle
 
                 print(unbundle(options.file))
+            case "stamp":
+                from workflow.stamps import marks
+
+                (run,) = load(preset, [options.run], own)
+                print(json.dumps(marks(run)))
             case "parameters":
                 print(show_parameters(preset, options.runs))
             case "pairs":

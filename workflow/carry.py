@@ -24,7 +24,7 @@ from workflow.execute import commit, is_dirty, locked, machine, no_commit, write
 from workflow.experiments import ROOT, Refused, Run, load
 from workflow.integrity import checksum, read_sound, sealed, shown
 from workflow.stamps import inputs, marks, stamp, view_inputs
-from workflow.trees import Tree, check_out, stamps_at
+from workflow.trees import Tree, check_out, stamp_at
 from workflow.witness import cells
 from workflow.witnesses import TIMED, Job, moved
 
@@ -133,8 +133,8 @@ def plan(result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job]) -> Proof
     if not made_by:
         raise Refused("it does not say which commit made it")
     origin, present = check_out(made_by, trees), Tree("", ROOT)
-    seeds = [str(each) for each in result.content["parameters"]["seed"]] if result.is_sweep else []
-    then = stamps_at(origin, run.preset.split("+")[0], run.name, seeds)
+    seeds = result.content["parameters"]["seed"] if result.is_sweep else [None]
+    then = [stamp_at(origin, run.preset.split("+")[0], run.name, seed) for seed in seeds]
     if then != (facts["inputs"]["stamps"] if result.is_sweep else [facts["stamp"]]):
         raise Refused(f"commit {made_by[:10]}, which it names, has another stamp")
     removed, added = compare(origin.code(run, present.shown(run)), present.code(run))

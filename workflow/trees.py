@@ -6,9 +6,10 @@ import ast
 import io
 import json
 import os
+import re
 import subprocess
 import sys
-import tarfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,42 +88,46 @@ def check_out(commit: str, root: Path) -> Tree:
     Refused
         If the commit is not in this clone.
     """
+    if not re.fullmatch(r"[0-9a-f]{40,64}", commit):
+        raise Refused(f"it was made by {commit!r:.60}, which does not name a commit")
     folder = root / commit
     if not folder.exists():
         wanted = ["dynlib", "notebooks", "workflow", "experiments.yml", "requirements.lock"]
         packed = subprocess.run(
-            ["git", "archive", commit, *wanted], cwd=ROOT, capture_output=True, check=False
+            ["git", "archive", "--format=zip", commit, *wanted], cwd=ROOT, capture_output=True
         )
         if packed.returncode:
             raise Refused(
                 f"commit {commit[:10]}, which made it, is not in this clone; fetch its history "
                 "(git fetch --unshallow)"
             )
-        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-            archive.extractall(folder, filter="data")
+        with zipfile.ZipFile(io.BytesIO(packed.stdout)) as archive:
+            archive.extractall(folder)
     return Tree(commit, folder)
 
 
-#: Asks a tree for stamps in its own words; older trees have no such command.
-OLD_STAMPS = """
+#: Asks for a stamp in trees that have no command `stamp` yet.
+OLDER = """
 import json, sys
 from workflow.experiments import load
 from workflow.stamps import stamp
-preset, name, *own = sys.argv[1:]
-seeds = [{"seed": seed} for seed in own] or [None]
-print(json.dumps([stamp(run) for each in seeds for run in load(preset, [name], each)]))
+preset, name, *seed = sys.argv[1:]
+(run,) = load(preset, [name], {"seed": seed[0]} if seed else None)
+print(json.dumps({"stamp": stamp(run)}))
 """
 
 
-def stamps_at(tree: Tree, preset: str, name: str, seeds: list[str]) -> list[str]:
-    """The stamps of a run, or of its points, that the code of a tree computes for itself."""
-    environment = os.environ | {"PYTHONPATH": str(tree.folder)}
-    done = subprocess.run(
-        [sys.executable, "-c", OLD_STAMPS, preset, name, *seeds],
-        cwd=tree.folder, env=environment, capture_output=True, text=True, encoding="utf-8",
-        check=False,
-    )  # fmt: skip
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-        raise Refused(f"commit {tree.commit[:10]} cannot say its own stamp: {last}")
-    return list(json.loads(done.stdout))
+def stamp_at(tree: Tree, preset: str, name: str, seed: int | None = None) -> str:
+    """The stamp of a run, or of one with another seed, that the code of a tree computes itself."""
+    own = [] if seed is None else [str(seed)]
+    command = ["-m", "workflow", "stamp", name, "--preset", preset]
+    command += ["-p", "seed", *own] if own else []
+    for words in (command, ["-c", OLDER, preset, name, *own]):
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tree.folder, capture_output=True, encoding="utf-8",
+            env=os.environ | {"PYTHONPATH": str(tree.folder)}, errors="replace",
+        )  # fmt: skip
+        if done.returncode == 0:
+            return str(json.loads(done.stdout)["stamp"])
+    last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+    raise Refused(f"{tree.words} cannot tell its own stamp: {last}")
