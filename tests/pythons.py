@@ -108,7 +108,9 @@ def attempt(version: str, python: str) -> str:
             went.append(f"{name} {time.monotonic() - began:.0f} s")
             if code:
                 return f"FAILED ({', '.join(went)}); see {log.relative_to(ROOT)}"
-    last = re.findall(r"^=*\s*(\d+ passed[^=\n]*)", log.read_text("utf-8", "replace"), re.M)
+    last = re.findall(
+        r"^=*\s*(\d+ passed[^=\n]*)", log.read_text(encoding="utf-8", errors="replace"), re.M
+    )
     return f"passed ({', '.join(went)}{': ' + last[-1].strip() if last else ''})"
 
 

@@ -139,6 +139,6 @@ def test_what_was_not_handed_over_or_is_damaged_names_the_run(root, monkeypatch)
         handed("maker", "weights")
     monkeypatch.setenv("DYNLIB_HAND_OVER", str(root))
     hand_over("maker", "weights", {"w": torch.ones(2)}, {})
-    (root / "maker" / "weights" / "state.json").write_text("{}")
+    (root / "maker" / "weights" / "state.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="which maker hands over, is damaged; run maker first"):
         handed("maker", "weights")

@@ -101,7 +101,11 @@ class Project(Clone):
     def git(self, *arguments: str) -> str:
         who = ["-c", "user.name=a", "-c", "user.email=a@b"]
         done = subprocess.run(
-            ["git", *who, *arguments], cwd=self.root, check=True, capture_output=True, text=True
+            ["git", *who, *arguments],
+            cwd=self.root,
+            check=True,
+            capture_output=True,
+            encoding="utf-8",
         )
         return done.stdout
 
@@ -110,7 +114,7 @@ class Project(Clone):
         self.git("commit", "-qm", "change")
 
     def reference(self) -> dict:
-        return json.loads((self.root / "results" / "cpu" / "toy.json").read_text())
+        return json.loads((self.root / "results" / "cpu" / "toy.json").read_text(encoding="utf-8"))
 
     def change(self, path: str, old: str, new: str) -> None:
         self.edit(path, old, new)
@@ -125,10 +129,10 @@ def once(tmp_path_factory) -> Project:
     root = tmp_path_factory.mktemp("carried") / "clone"
     make_clone(root)
     project = Project(root)
-    (root / "dynlib" / "toy.py").write_text(TOY)
-    (root / "notebooks" / "toy.py").write_text(NOTEBOOK)
-    (root / "experiments.yml").write_text(RUN)
-    (root / ".gitignore").write_text("build/\n__pycache__/\n")
+    (root / "dynlib" / "toy.py").write_text(TOY, encoding="utf-8")
+    (root / "notebooks" / "toy.py").write_text(NOTEBOOK, encoding="utf-8")
+    (root / "experiments.yml").write_text(RUN, encoding="utf-8")
+    (root / ".gitignore").write_text("build/\n__pycache__/\n", encoding="utf-8")
     project.git("init", "-q")
     project.commit()
     for arguments in (("run", "toy"), ("accept", "toy")):
@@ -164,9 +168,9 @@ def parted(project: Project) -> None:
         "    centred = values - values.mean()\n",
         "    centred = without_mean(values)\n",
     )
-    text = (project.root / "dynlib" / "toy.py").read_text()
+    text = (project.root / "dynlib" / "toy.py").read_text(encoding="utf-8")
     text += "\n\ndef without_mean(values):\n    return values - values.mean()\n"
-    (project.root / "dynlib" / "toy.py").write_text(text)
+    (project.root / "dynlib" / "toy.py").write_text(text, encoding="utf-8")
     project.commit()
 
 
@@ -174,8 +178,9 @@ def drawn_by_the_library(project: Project) -> None:
     """A figure's code has moved from the notebook into the library."""
     file = project.root / "dynlib" / "plots.py"
     file.write_text(
-        file.read_text() + "\n\ndef values(values):\n    _, axes = figure(2.0)\n"
-        "    axes.plot(values)\n    plt.show()\n"
+        file.read_text(encoding="utf-8") + "\n\ndef values(values):\n    _, axes = figure(2.0)\n"
+        "    axes.plot(values)\n    plt.show()\n",
+        encoding="utf-8",
     )
     project.change(
         "notebooks/toy.py",
@@ -290,17 +295,23 @@ def test_a_longer_chain_and_what_has_no_name_are_refused(project):
     facts = content["provenance"]
     del facts["checksum"]
     facts["carried"] = [{"to": {"commit": facts["commit"]}}] * 10
-    (project.root / "results" / "cpu" / "toy.json").write_text(json.dumps(content))
+    (project.root / "results" / "cpu" / "toy.json").write_text(
+        json.dumps(content), encoding="utf-8"
+    )
     project.commit()
     code, text = project.carry()
     assert "it was carried 10 times, 10 at most" in text
     facts["carried"], facts["commit"] = [], "0" * 40
-    (project.root / "results" / "cpu" / "toy.json").write_text(json.dumps(content))
+    (project.root / "results" / "cpu" / "toy.json").write_text(
+        json.dumps(content), encoding="utf-8"
+    )
     project.commit()
     code, text = project.carry()
     assert "commit 0000000000, which made it, is not in this clone" in text
     facts["dirty"] = True
-    (project.root / "results" / "cpu" / "toy.json").write_text(json.dumps(content))
+    (project.root / "results" / "cpu" / "toy.json").write_text(
+        json.dumps(content), encoding="utf-8"
+    )
     project.commit()
     assert "made from uncommitted changes" in project.carry()[1]
 
@@ -310,7 +321,9 @@ def test_a_reference_that_the_named_commit_did_not_make_is_refused(project):
     content = project.reference()
     content["provenance"]["commit"] = project.git("rev-parse", "HEAD").strip()
     del content["provenance"]["checksum"]
-    (project.root / "results" / "cpu" / "toy.json").write_text(json.dumps(content))
+    (project.root / "results" / "cpu" / "toy.json").write_text(
+        json.dumps(content), encoding="utf-8"
+    )
     project.commit()
     assert re.search(r"commit \w{10}, which it names, has another stamp", project.carry()[1])
 
@@ -333,15 +346,19 @@ def test_a_real_reference_is_carried_over_a_change_of_name_and_not_of_a_constant
     subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "clone"], check=True)
     project = Project(tmp_path / "clone")
     for path in ("dynlib/operators/bestfit.py", "notebooks/hankel_operator.py"):
-        text = (project.root / path).read_text()
+        text = (project.root / path).read_text(encoding="utf-8")
         assert "nuclear_fit" in text
-        (project.root / path).write_text(text.replace("nuclear_fit", "best_fit_of_low_rank"))
+        (project.root / path).write_text(
+            text.replace("nuclear_fit", "best_fit_of_low_rank"), encoding="utf-8"
+        )
     project.commit()
-    before = (project.root / "results" / "cpu" / "hankel_operator.json").read_text()
+    before = (project.root / "results" / "cpu" / "hankel_operator.json").read_text(encoding="utf-8")
     code, text = project("carry", "hankel_operator", "--preset", "cpu")
     assert code == 0, text
     assert "results/cpu/hankel_operator.json: carried from" in text
-    after = json.loads((project.root / "results" / "cpu" / "hankel_operator.json").read_text())
+    after = json.loads(
+        (project.root / "results" / "cpu" / "hankel_operator.json").read_text(encoding="utf-8")
+    )
     assert after["metrics"] == json.loads(before)["metrics"]
     project.commit()
     project.change("dynlib/operators/bestfit.py", "/ 2", "/ 2.5")

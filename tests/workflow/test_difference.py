@@ -17,12 +17,14 @@ def code(root: Path, modules: dict[str, str], notebook: str = NOTEBOOK) -> Code:
     for name, text in {"__init__": "", **modules}.items():
         path = root / "dynlib" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     return Code(root, ("notebooks/n.py", ast.parse(notebook)), [f"dynlib.{m}" for m in modules])
 
 
 def texts(regions: list[Region], root: Path) -> list[str]:
-    lines = {p.relative_to(root).as_posix(): p.read_text() for p in root.rglob("*.py")}
+    lines = {
+        p.relative_to(root).as_posix(): p.read_text(encoding="utf-8") for p in root.rglob("*.py")
+    }
     return [
         ast.get_source_segment(lines.get(region.path, NOTEBOOK), region.node) or ""
         for region in regions

@@ -50,7 +50,7 @@ class Notebook:
     def kept(self):
         """The contents of all copies that were kept."""
         folder = self.clone.root / "build" / "pairs"
-        return [p.read_text() for p in folder.glob("plain-*")]
+        return [p.read_text(encoding="utf-8") for p in folder.glob("plain-*")]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def run_plain(made):
 
 
 def test_the_run_is_of_the_edited_ipynb(run_plain):
-    clone, before = run_plain.clone, run_plain.py.read_text()
+    clone, before = run_plain.clone, run_plain.py.read_text(encoding="utf-8")
     run_plain.edit_ipynb("n)", "n + 38)", outputs=True)
     saved = run_plain.ipynb.read_bytes()
     code, text = clone("run", "plain", "--preset", "smoke")
@@ -77,7 +77,7 @@ def test_the_run_is_of_the_edited_ipynb(run_plain):
     assert first.startswith("notebooks/plain.py: taken over from the edited .ipynb: cell 2 ('from")
     assert clone.values("plain")["n"] == 42
     # Header, other cells and markers stay; the old text is kept; Jupyter's file is not touched.
-    assert run_plain.py.read_text() == before.replace('"n", n)', '"n", n + 38)')
+    assert run_plain.py.read_text(encoding="utf-8") == before.replace('"n", n)', '"n", n + 38)')
     assert run_plain.kept == [before]
     assert run_plain.ipynb.read_bytes() == saved
     code, text = clone("run", "plain", "--preset", "smoke")
@@ -90,8 +90,8 @@ def test_every_command_takes_an_edited_ipynb_over(run_plain, command):
     code, text = run_plain.clone(*command)
     assert code == 0, text
     assert "taken over from the edited .ipynb: cell 0 ('# Plain words')" in text
-    assert "# # Plain words\n" in run_plain.py.read_text()
-    assert "Plain words" in run_plain.ipynb.read_text()
+    assert "# # Plain words\n" in run_plain.py.read_text(encoding="utf-8")
+    assert "Plain words" in run_plain.ipynb.read_text(encoding="utf-8")
 
 
 def test_status_calls_the_run_of_an_edited_ipynb_stale(run_plain):
@@ -108,11 +108,11 @@ def test_edits_follow_each_other_while_jupyter_stays_open(plain):
         code, text = plain.clone("parameters", "plain")
         assert code == 0, text
         assert "taken over" in text
-        assert f'"n", {new}' in plain.py.read_text()
+        assert f'"n", {new}' in plain.py.read_text(encoding="utf-8")
     plain.edit_py("n + 3)", "n + 4)")  # and then one of the text
     code, text = plain.clone("pairs")
     assert (code, text) == (0, "notebooks/plain.ipynb\n")
-    assert "n + 4)" in plain.ipynb.read_text()
+    assert "n + 4)" in plain.ipynb.read_text(encoding="utf-8")
 
 
 def test_cells_are_added_moved_tagged_and_removed(plain):
@@ -147,7 +147,7 @@ def test_an_edited_py_is_run_and_gives_the_pair(run_plain):
     code, text = clone("pairs")
     assert code == 0, text
     assert text.startswith("notebooks/plain.ipynb (the outputs before are in build/pairs/plain-")
-    assert "n + 38)" in run_plain.ipynb.read_text()
+    assert "n + 38)" in run_plain.ipynb.read_text(encoding="utf-8")
     assert ["dear output" in each for each in run_plain.kept] == [True]
 
 
@@ -179,13 +179,16 @@ def test_another_run_does_not_mind(run_plain):
 def test_a_conflict_is_settled_by_hand(plain, half):
     plain.edit_py('"n", n)', '"n", n + 1)')
     plain.edit_ipynb("# Plain", "# Plain words")
-    halves = {"py": plain.py.read_text(), "ipynb": plain.ipynb.read_text()}
+    halves = {
+        "py": plain.py.read_text(encoding="utf-8"),
+        "ipynb": plain.ipynb.read_text(encoding="utf-8"),
+    }
     code, text = plain.clone("pairs", "--from", half, "notebooks/plain.ipynb")
     assert code == 0, text
     assert plain.kept == [halves["ipynb" if half == "py" else "py"]]
     for path in (plain.py, plain.ipynb):
-        assert ("Plain words" in path.read_text()) == (half == "ipynb")
-        assert ("n + 1)" in path.read_text()) == (half == "py")
+        assert ("Plain words" in path.read_text(encoding="utf-8")) == (half == "ipynb")
+        assert ("n + 1)" in path.read_text(encoding="utf-8")) == (half == "py")
     assert plain.clone("pairs") == (0, "all pairs are up to date\n")
 
 
@@ -203,7 +206,7 @@ def test_outputs_are_no_edit_and_are_kept(run_plain):
     assert code == 0
     assert "the outputs before are in build/pairs/plain-" in text
     assert "dear output" in run_plain.kept[0]
-    assert "dear output" not in run_plain.ipynb.read_text()
+    assert "dear output" not in run_plain.ipynb.read_text(encoding="utf-8")
     assert run_plain.clone("pairs") == (0, "all pairs are up to date\n")
 
 
@@ -238,7 +241,7 @@ def test_files_of_windows_editors_are_read_alike(run_plain, name, kind):
     assert code == 0, text
     assert "cell 0 ('# Plain words') (" in text
     assert run_plain.py.read_bytes() == run_plain.py.read_bytes().lstrip(b"\xef\xbb\xbf")
-    assert "# # Plain words\n" in run_plain.py.read_text()
+    assert "# # Plain words\n" in run_plain.py.read_text(encoding="utf-8")
 
 
 def test_declarations_and_claims_with_a_bom_are_read(clone, tmp_path):
@@ -276,7 +279,7 @@ def test_another_encoding_is_refused_in_words(clone):
      "<<<<<<< HEAD\n{}\n=======\n"],
 )  # fmt: skip
 def test_a_broken_pair_is_refused_in_words(run_plain, content):
-    run_plain.ipynb.write_text(content)
+    run_plain.ipynb.write_text(content, encoding="utf-8")
     before = run_plain.py.read_bytes()
     for command in (("run", "plain", "--preset", "smoke"), ("pairs",)):
         code, text = run_plain.clone(*command)
@@ -284,12 +287,12 @@ def test_a_broken_pair_is_refused_in_words(run_plain, content):
         assert text.startswith("notebooks/plain.ipynb is not a notebook (")
         assert "python -m workflow pairs --from py plain" in text
         assert "Traceback" not in text
-    assert run_plain.ipynb.read_text() == content
+    assert run_plain.ipynb.read_text(encoding="utf-8") == content
     code, text = run_plain.clone("pairs", "--from", "py", "plain")
     assert code == 0, text
     assert run_plain.py.read_bytes() == before
     assert run_plain.kept == [content]
-    assert "# Plain" in run_plain.ipynb.read_text()
+    assert "# Plain" in run_plain.ipynb.read_text(encoding="utf-8")
 
 
 def test_a_notebook_that_is_only_an_ipynb(plain):
@@ -312,17 +315,17 @@ def test_a_notebook_that_is_only_an_ipynb(plain):
     assert code == 0, text
     assert "notebooks/plain.py: written from the .ipynb" in text
     assert read_cells(plain.py) == cells
-    assert "dear output" not in plain.py.read_text()
+    assert "dear output" not in plain.py.read_text(encoding="utf-8")
     assert plain.ipynb.read_bytes() == saved
     plain.edit_py('"n", n)', '"n", n + 1)')  # it now has a past to compare with
     assert clone("pairs")[0] == 0
-    assert "n + 1)" in plain.ipynb.read_text()
+    assert "n + 1)" in plain.ipynb.read_text(encoding="utf-8")
 
 
 def test_a_pair_without_a_checksum_is_never_guessed_at(plain):
-    notebook = json.loads(plain.ipynb.read_text())
+    notebook = json.loads(plain.ipynb.read_text(encoding="utf-8"))
     del notebook["metadata"]["companion"]
-    plain.ipynb.write_text(json.dumps(notebook))
+    plain.ipynb.write_text(json.dumps(notebook), encoding="utf-8")
     plain.edit_ipynb("# Plain", "# Plain words")
     before = plain.py.read_bytes(), plain.ipynb.read_bytes()
     code, text = plain.clone("pairs")
@@ -337,7 +340,7 @@ def test_pasted_pictures_stay(plain):
     nbformat.write(notebook, plain.ipynb)
     code, text = plain.clone("pairs")
     assert code == 0, text
-    assert "aGVsbG8=" in plain.ipynb.read_text()
+    assert "aGVsbG8=" in plain.ipynb.read_text(encoding="utf-8")
 
 
 def test_a_stamp_knows_nothing_of_pairs(run_plain):
@@ -389,7 +392,7 @@ def test_any_cell_travels_and_leaves_the_others_as_they_were(source, kind, place
 def test_make_passes_on_what_is_asked(tmp_path):
     spy = tmp_path / "venv" / "bin" / "python"
     spy.parent.mkdir(parents=True)
-    spy.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/seen\n')
+    spy.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/seen\n', encoding="utf-8")
     spy.chmod(0o755)
     mark = tmp_path / "mark"
     for given, seen in (
@@ -402,5 +405,10 @@ def test_make_passes_on_what_is_asked(tmp_path):
         subprocess.run(
             ["make", "pairs", f"VENV={tmp_path}/venv", "PYTHON=true", *given], cwd=ROOT, check=True
         )
-        assert (tmp_path / "seen").read_text().splitlines() == ["-m", "workflow", "pairs", *seen]
+        assert (tmp_path / "seen").read_text(encoding="utf-8").splitlines() == [
+            "-m",
+            "workflow",
+            "pairs",
+            *seen,
+        ]
         assert not mark.exists()
