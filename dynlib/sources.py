@@ -169,6 +169,8 @@ def _canonical(node: object, words: frozenset[str]) -> object:
         for name, value in ast.iter_fields(node):
             if name in ("ctx", "kind", "type_comment", "type_params", "annotation", "returns"):
                 continue
+            if isinstance(node, ast.JoinedStr):  # Python 3.12 adds empty texts to {x:{y}}
+                value = [v for v in value if not (isinstance(v, ast.Constant) and v.value == "")]
             if name in ("body", "orelse", "finalbody") and isinstance(value, list):
                 found: object = _body(value, words, node)
             else:

@@ -30,6 +30,13 @@ def test_what_changes_no_number_is_left_out(one, two):
     assert sources.digest(one) == sources.digest(two)
 
 
+def test_a_format_within_a_format_is_the_same_in_every_python():
+    tree = ast.parse("f'{x:{y}}'")
+    inner = tree.body[0].value.values[0].format_spec
+    inner.values.append(ast.Constant(""))  # as Python 3.12 has it
+    assert sources.canonical(tree) == sources.canonical(ast.parse("f'{x:{y}}'"))
+
+
 @pytest.mark.parametrize(
     ("one", "two"),
     [
