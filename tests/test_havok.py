@@ -172,3 +172,32 @@ window = noise[None, :4]
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def circle(offset: float) -> np.ndarray:
+    times = 0.02 * np.arange(800)
+    return np.stack([np.cos(times), np.sin(times)], axis=1) + offset
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e5, 1e6, 1e7])
+def test_a_shifted_circle_goes_on(offset):
+    """With the mean as a third direction its delays are linear: the forecast is the circle."""
+    record = circle(offset)
+    dmd = DelayDMD.fit(record[:400], delays=10, rank=3)
+    ours = dmd.rollout(record[None, 400:410], 100)[0]
+    np.testing.assert_allclose(ours, record[410:510], rtol=0, atol=1e4 * np.spacing(offset))
+    havok = Havok.fit(record[:400], 0.02, delays=10, rank=3)
+    ours = havok.rollout(record[None, 400:410], 100, "oracle", record[None, 410:510])[0]
+    assert np.abs(ours - record[410:510]).max() < 0.1  # its derivatives are differences
+
+
+@pytest.mark.parametrize(
+    "fit", [lambda r: Havok.fit(r, 0.02, 10, 3), lambda r: DelayDMD.fit(r, 10, 3)]
+)
+@pytest.mark.parametrize(
+    "record", [circle(1e8), circle(-1e10), np.ones((50, 2)), np.zeros((50, 2))]
+)
+def test_a_record_lost_beside_its_mean_is_refused(fit, record):
+    words = r"varies by .* about a mean of size .* above 1\.5e-08 of the mean; subtract the mean"
+    with pytest.raises(ValueError, match=words):
+        fit(record)

@@ -14,6 +14,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.linalg import expm
 
 FORCINGS = ("zero", "held", "oracle")
+#: Spread over mean from which a record is decomposed. The mean is the first singular direction, and
+#: the others are found to the machine's precision of it, relative to the spread: half of the digits.
+NEAREST = float(np.sqrt(np.finfo(np.float64).eps))
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Havok:
         Raises
         ------
         ValueError
-            For impossible shapes or numbers, or values that are not finite.
+            For impossible shapes or numbers, values that are not finite, or a record whose spread
+            is lost beside its mean.
         """
         record = _record(trajectory, delays, rank)
         if not 0 < dt < np.inf:
@@ -230,6 +234,14 @@ def _record(trajectory: np.ndarray, delays: int, rank: int) -> np.ndarray:
     record = np.asarray(trajectory, dtype=np.float64)
     if record.ndim != 2 or not np.isfinite(record).all():
         raise ValueError(f"the trajectory must be finite, of shape (T, dim), got {record.shape}")
+    mean = record.mean(axis=0) if record.size else np.zeros(1)
+    size, spread = np.linalg.norm(mean), np.sqrt(((record - mean) ** 2).sum() / max(len(record), 1))
+    if record.size and spread <= NEAREST * size:
+        raise ValueError(
+            f"the record varies by {spread:.3g} about a mean of size {size:.3g}: windows that are "
+            f"not centred need a spread above {NEAREST:.1e} of the mean; subtract the mean first, "
+            "or leave a constant record out"
+        )
     largest = min(delays * record.shape[1], len(record) - delays)
     if not 1 <= rank <= largest or delays < 1:
         raise ValueError(
