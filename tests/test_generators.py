@@ -380,3 +380,12 @@ def test_training_records_speed_and_losses():
     record.clear()
     report.training([Trained(model, 1000, 4.0, history, None)], [0])
     assert "validation_cross_entropy" not in record.metrics()
+
+
+@pytest.mark.parametrize("offset", [2.0**14, 2.0**20, 2.0**27])
+def test_the_parrot_does_not_depend_on_where_the_cells_lie(offset):
+    rng = np.random.default_rng(0)
+    centres = rng.integers(-(2**20), 2**20, (200, 3)) / 2**20  # exact when shifted
+    prompts = rng.integers(0, 200, (10, 8))
+    far = parrot(prompts, 10, centres + offset)
+    np.testing.assert_array_equal(far, parrot(prompts, 10, centres))

@@ -106,3 +106,11 @@ def test_tokens_do_not_depend_on_where_the_data_lie(offset):
     np.testing.assert_array_equal(near.encode(states), far.encode(states + offset))
     outside = near.encode(states + 3, unseen="nearest")
     np.testing.assert_array_equal(outside, far.encode(states + 3 + offset, unseen="nearest"))
+
+
+def test_cells_finer_than_numbers_there_are_refused():
+    states = np.linspace(0, 1e-6, 50)[:, None]
+    assert Grid.fit(states, 20).vocabulary == 20
+    assert Grid.fit(states + 1.0, 20).vocabulary == 20
+    with pytest.raises(ValueError, match=r"20 cells of axis 0.* finer than numbers .* fewer cells"):
+        Grid.fit(states + 1e8, 20)

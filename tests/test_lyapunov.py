@@ -153,3 +153,28 @@ def test_a_product_that_is_zero_grows_by_minus_infinity():
     assert growth[0] == 0
     assert np.isneginf(growth[1:]).all()
     assert fit_exponent(growth) == -np.inf
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_exponents_do_not_depend_on_where_the_states_lie(offset):
+    """Those of a shifted Hénon map add up to ln 0.3, with differences for derivatives too."""
+
+    class Shifted(Henon):
+        def step(self, states):
+            return super().step(states - offset) + offset
+
+        def jacobian(self, states):
+            return super().jacobian(states - offset)
+
+    def henon(x, y):
+        return offset + 1 - 1.4 * (x - offset) ** 2 + (y - offset), offset + 0.3 * (x - offset)
+
+    states = np.full((4, 2), 0.1) + offset
+    exponents = tangent_exponents(Shifted(), states, 2000, alignment=50)
+    np.testing.assert_allclose(exponents.sum(axis=-1), np.log(0.3), rtol=1e-12)
+    np.testing.assert_allclose(exponents[:, 0], 0.419, atol=0.05)
+    own = OwnMap(henon, ("x", "y"), start=(offset, offset))
+    exponents = tangent_exponents(own, states, 2000, alignment=50)
+    # A difference over 6e-6 of values that are rounded to the spacing of numbers there.
+    carried = np.spacing(offset) / 6e-6
+    np.testing.assert_allclose(exponents.sum(axis=-1), np.log(0.3), atol=1e-8 + 2 * carried)

@@ -465,3 +465,12 @@ def test_training_does_not_depend_on_where_the_states_lie(offset):
     }
     (near,), (far,) = run(seeds=[0]), run(seeds=[0], **shifted)
     np.testing.assert_allclose(far.history, near.history, rtol=1e-3, atol=1e3 * np.spacing(offset))
+
+
+@pytest.mark.parametrize("value", [0.1, 23.7, 1e8 + 0.1])
+@pytest.mark.parametrize(("which", "name"), [(0, "inputs"), (1, "targets")])
+def test_a_constant_coordinate_is_refused_whatever_its_value(value, which, name):
+    parts = [part.copy() for part in PAIRS]
+    parts[which][:, 1] = value
+    with pytest.raises(ValueError, match=rf"coordinates \[1\] of the {name} are constant"):
+        RECIPE.check(tuple(parts))

@@ -9,7 +9,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from dynlib.dynamics.flows import Flow, TimeMap
-from dynlib.dynamics.pairs import integrate, pairs, split_at_random
+from dynlib.dynamics.pairs import constant, integrate, pairs, split_at_random
 from dynlib.dynamics.systems import Lorenz, Rossler
 
 
@@ -154,3 +154,11 @@ def test_pairs_are_of_three_axes(shape):
         ValueError, match=r"shape \(batch, T, dim\) with T of 2 or more, got .*\[None\]"
     ):
         pairs(np.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 23.7, -1e8 - 0.1])
+def test_a_constant_coordinate_is_found_whatever_its_value(value):
+    states = np.stack([np.full(300, value), np.linspace(0, 1, 300) + value], axis=1)
+    assert constant(states) == [0]
+    states[7, 0] = np.nextafter(value, 1e9)
+    assert constant(states) == ([] if value == 0 else [0])

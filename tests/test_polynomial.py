@@ -153,3 +153,10 @@ def test_forecasts_do_not_depend_on_where_the_states_lie(offset):
     near, far = (PolynomialMap.fit(s[:-1], s[1:], 2) for s in (states, states + offset))
     ours = far.rollout(states[:1] + offset, 5) - offset
     np.testing.assert_allclose(ours, near.rollout(states[:1], 5), atol=1e4 * np.spacing(offset))
+
+
+@pytest.mark.parametrize("value", [0.1, 23.7, 1e8 + 0.1])
+def test_a_constant_coordinate_is_refused_whatever_its_value(value):
+    states = np.stack([np.linspace(0, 1, 300), np.full(300, value)], axis=1)
+    with pytest.raises(ValueError, match="coordinate 1 is constant"):
+        PolynomialMap.fit(states, states, 1)

@@ -152,3 +152,10 @@ def test_forecasts_do_not_depend_on_where_the_states_lie(offset):
     ours = far.rollout(record[None, -50:] + offset, 10) - offset
     theirs = near.rollout(record[None, -50:], 10)
     np.testing.assert_allclose(ours, theirs, atol=1e5 * np.spacing(offset))
+
+
+@pytest.mark.parametrize("value", [0.1, 23.7, 1e8 + 0.1])
+def test_a_constant_coordinate_is_refused_whatever_its_value(value):
+    record = np.stack([np.linspace(0, 1, 300), np.full(300, value)], axis=1)
+    with pytest.raises(ValueError, match="coordinate 1 is constant"):
+        fit_reservoir(record, 10)

@@ -243,3 +243,32 @@ def test_bad_input_is_named(lorenz, sizes, words):
 def test_as_many_prompts_as_continuations():
     with pytest.raises(ValueError, match="shorter"):
         divergence_steps([np.zeros((2, 3), int)] * 2, np.zeros((1, 3), int))
+
+
+@dataclass(frozen=True)
+class ShiftedRotation(Flow):
+    """The same turn about a point that lies elsewhere."""
+
+    offset: float
+    dim: ClassVar[int] = 2
+
+    def equations(self):
+        offset = self.offset
+        return lambda x, y: (y - offset, offset - x)
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_shadows_do_not_depend_on_where_the_states_lie(offset):
+    found = []
+    for shift in (0.0, offset):
+        grid = Grid(np.full(2, shift - 2), np.full(2, shift + 2), 8, np.arange(64))
+        system = TimeMap(ShiftedRotation(shift), 0.3)
+        start = np.array([1.03, 0.21]) + shift
+        shadows = find_shadows(system, grid, start, 5, 0.0, samples=20_000, wanted=20)
+        tokens = grid.encode(system.orbits(shadows.initial, 5))
+        assert (tokens == tokens[0]).all()
+        found.append((shadows.rate, shadows.clouds, shadows.continuations(system, grid, 5, 3)[0]))
+    (near, clouds, path), (far, *others) = found
+    assert far == pytest.approx(near, abs=2 / 20_000)  # states on an edge, to rounding
+    assert others[0] == clouds
+    np.testing.assert_array_equal(others[1], path)

@@ -14,8 +14,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.linalg import expm
 
 FORCINGS = ("zero", "held", "oracle")
-#: Spread over mean from which a record is decomposed. The mean is the first singular direction, and
-#: the others are found to the machine's precision of it, relative to the spread: half of the digits.
+#: Spread over mean from which a record is decomposed. The mean is the first singular direction; the
+#: others are found to the machine's precision of it: relative to the spread, to half of the digits.
 NEAREST = float(np.sqrt(np.finfo(np.float64).eps))
 
 

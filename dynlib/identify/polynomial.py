@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.pairs import constant
+
 
 @dataclass(frozen=True)
 class Monomials:
@@ -149,10 +151,8 @@ class PolynomialMap:
                 f"there are only {len(x)} pairs; lower the degree"
             )
         mean, scale = x.mean(axis=0), x.std(axis=0)
-        if not scale.all():
-            raise ValueError(
-                f"coordinate {int(np.argmin(scale))} is constant; leave it out of the states"
-            )
+        if same := constant(x):
+            raise ValueError(f"coordinate {same[0]} is constant; leave it out of the states")
         features = monomials(((x - mean) / scale).T)
         # An orthogonal change of the M pairs alters nothing: n + dim of them are enough.
         triangle: Any  # an array; numpy's stubs leave out what mode="r" returns

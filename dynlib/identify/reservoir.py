@@ -13,6 +13,8 @@ from reservoirpy.mat_gen import bernoulli
 from reservoirpy.nodes import Reservoir, Ridge
 from scipy import sparse
 
+from dynlib.dynamics.pairs import constant
+
 
 @dataclass(frozen=True)
 class EchoState:
@@ -181,8 +183,8 @@ def fit_reservoir(
     if not 0 <= ridge < np.inf:
         raise ValueError(f"ridge must be at least 0, got {ridge}; 1e-8 is a common choice")
     mean, scale = record.mean(axis=0), record.std(axis=0)
-    if not scale.all():
-        raise ValueError(f"coordinate {int(np.argmin(scale))} is constant; leave it out")
+    if same := constant(record):
+        raise ValueError(f"coordinate {same[0]} is constant; leave it out")
 
     standard = (record - mean) / scale
     reservoir = Reservoir(

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from dynlib.dynamics.pairs import constant
 from dynlib.networks.ffnn import FFNN
 from dynlib.networks.stnn import StNN
 
@@ -107,12 +108,13 @@ class Recipe:
                 f"batch_size={self.batch_size} does not divide the {len(inputs)} pairs (the rest "
                 "would never be learnt from); choose a divisor, or drop pairs"
             )
-        constant = [i for i, scale in enumerate(inputs.std(0)) if scale == 0]
-        if constant and not self.printed:
-            raise ValueError(
-                f"coordinates {constant} of the inputs are constant and have no scale; leave "
-                "them out"
-            )
+        for name, states in (("inputs", inputs), ("targets", targets)):
+            same = constant(states)
+            if same and not self.printed:
+                raise ValueError(
+                    f"coordinates {same} of the {name} are constant and have no scale; leave "
+                    "them out"
+                )
 
     @property
     def dtype(self) -> torch.dtype:

@@ -67,6 +67,14 @@ class Grid:
                 f"each axis of the box needs low < high, got {self.low} to {self.high}; "
                 "an axis on which the data are constant cannot be cut into cells"
             )
+        finest = 4 * np.spacing(np.maximum(np.abs(self.low), np.abs(self.high)))
+        if (self.cell_size < finest).any():
+            axis = int(np.argmin(self.cell_size / finest))
+            raise ValueError(
+                f"the {self.n_cells} cells of axis {axis}, from {self.low[axis]} to "
+                f"{self.high[axis]}, are finer than numbers there ({finest[axis]:.1e} at least); "
+                "subtract the mean first, or take fewer cells"
+            )
 
     @classmethod
     def fit(cls, trajectories: np.ndarray, n_cells: int, vocabulary: str = "occupied") -> Grid:

@@ -54,9 +54,14 @@ def faults(source: str) -> list[str]:
     return found
 
 
+#: A witness executes a notebook of this repository, cell by cell, as a kernel would.
+KERNEL = {"workflow/witness.py": {"exec", "eval", "compile"}}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_nothing_is_unpickled_evaluated_or_fetched(path):
-    assert faults(path.read_text(encoding="utf-8")) == []
+    allowed = KERNEL.get(path.relative_to(ROOT).as_posix(), set())
+    assert {*faults(path.read_text(encoding="utf-8"))} - allowed == set()
 
 
 @pytest.mark.parametrize(
