@@ -65,6 +65,7 @@ class Statement:
     where: Region  # its place; the node is set for each part
     exempt: bool  # in a block that ends in ``raise``: it changes no number, it ends the run
     is_test: bool  # of a branch or a loop that goes on without an error
+    is_guard: bool  # of a branch that ends the run: its parts may be skipped, they decide nothing
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ def flatten(
             each = ast.copy_location(ast.Assign([each.target], each.value), each)
         form, parts = _header(each)
         is_test = isinstance(each, (ast.If, ast.While)) and not _raises(each.body)
-        yield Statement(json.dumps([depth, form]), tuple(parts), place, exempt, is_test)
+        is_guard = isinstance(each, ast.If) and _raises(each.body) and not each.orelse
+        yield Statement(json.dumps([depth, form]), tuple(parts), place, exempt, is_test, is_guard)
         inside = place
         if isinstance(each, FUNCTIONS):
             lines = (each.lineno, *(mark.lineno for mark in each.decorator_list))
@@ -267,7 +269,8 @@ def _regions(statement: Statement, twin: Statement | None = None) -> Iterator[Re
     for number, part in enumerate(statement.parts):
         other = twin.parts[number] if twin is not None and paired else None
         threshold = statement.is_test and other is not None and _numbers(part) != _numbers(other)
-        for node in _narrowed(part, other):
+        nodes = _narrowed(part, other)
+        for node in nodes[:1] and [part] if statement.is_guard else nodes:
             branch = statement.where.branch or node is not part
             yield replace(statement.where, node=node, branch=branch, threshold=threshold)
 
