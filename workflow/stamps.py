@@ -94,9 +94,8 @@ def split(cells: Cells) -> tuple[ast.Module, ast.Module]:
                 if read := shown & _read(statement):
                     raise Refused(_unsafe(read, text))
                 shown -= _bound(statement)
-                for each in ast.walk(statement):
-                    if isinstance(each, (ast.FunctionDef, ast.Lambda)):
-                        later |= _read(each)
+                for each in _functions(statement):
+                    later |= _read(each)
             computing += tree.body
         if VIEW in tags and bound & later:
             raise Refused(_unsafe(bound & later, text))
@@ -134,6 +133,15 @@ def _singly(statement: ast.Import | ast.ImportFrom) -> Iterable[ast.stmt]:
         else:
             single = ast.ImportFrom(statement.module, [alias], statement.level)
             yield ast.copy_location(single, statement)
+
+
+def _functions(node: ast.AST) -> Iterable[ast.AST]:
+    """The outermost functions in a piece of code; what is inside them sees their variables."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        yield node
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _functions(child)
 
 
 def _bound(statement: ast.AST) -> set[str]:

@@ -1,13 +1,15 @@
 """Stamps are equal for equal content, on every clone and in every Python."""
 
+import ast
 import importlib.metadata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dynlib import sources
-from workflow.experiments import load
-from workflow.stamps import DISTRIBUTIONS, inputs, locked, normalise, stamp
+from workflow.experiments import Refused, load
+from workflow.stamps import DISTRIBUTIONS, inputs, locked, normalise, split, stamp
 
 
 def test_comments_docstrings_and_layout_do_not_count():
@@ -63,3 +65,32 @@ def test_import_names_map_to_the_distributions_that_provide_them():
 def test_what_is_installed_is_what_is_locked():
     for name in ("torch", "transformers", "jupyter-book", "papermill", "numpy", "pot"):
         assert importlib.metadata.version(name).split("+")[0] == locked()[name]
+
+
+@pytest.mark.parametrize(
+    ("computing", "view", "later"),
+    [
+        ("x = 1", "y = x", "z = x"),
+        ("x = 1", "x = 2", "x = 3\nz = x"),
+        ("x = 1", "for x in a: pass", "z = [x for x in b]"),
+        ("def f(model):\n    return lambda: model", "model = 1", "z = f(2)"),
+    ],
+)
+def test_a_view_cell_that_sets_nothing_that_is_read_is_apart(computing, view, later):
+    cells = [("code", (), computing), ("code", ("view",), view), ("code", (), later)]
+    assert "".join(map(ast.unparse, split(cells)[1].body)) == ast.unparse(ast.parse(view))
+
+
+@pytest.mark.parametrize(
+    ("computing", "view", "later", "words"),
+    [
+        ("x = 1", "x = 2", "z = x", "reads x, which a cell tagged 'view' sets"),
+        ("x = 1", "x = 2", "x = x + 1", "reads x, which a cell tagged 'view' sets"),
+        ("def f():\n    return x", "x = 2", "z = f()", "reads x, which a cell tagged 'view' sets"),
+        ("x = 1", "record.metric('a', 1)", "z = x", "a cell tagged 'view' calls record.metric"),
+    ],
+)
+def test_a_view_cell_on_which_numbers_could_depend_is_refused(computing, view, later, words):
+    cells = [("code", (), computing), ("code", ("view",), view), ("code", (), later)]
+    with pytest.raises(Refused, match=words):
+        split(cells)
