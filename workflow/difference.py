@@ -189,7 +189,9 @@ def _header(node: Any) -> tuple[Any, list[ast.AST]]:
         marks = list(node.decorator_list)
         special = node.name if node.name.startswith("__") else ""
         form: Any = ["def", special, sources.canonical(node.args), sources.canonical(marks)]
-        return form, [*marks, *node.args.defaults, *filter(None, node.args.kw_defaults)]
+        defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+        evaluated = [each for each in defaults if not _is_constant(each)]  # others take no step
+        return form, [*marks, *evaluated]
     fields = {k: [] if k in BODIES else v for k, v in ast.iter_fields(node)}
     form = sources.canonical(ast.copy_location(type(node)(**fields), node))
     if not any(name in node._fields for name in BODIES):
@@ -197,6 +199,10 @@ def _header(node: Any) -> tuple[Any, list[ast.AST]]:
     listed = [e for v in fields.values() for e in (v if isinstance(v, list) else [v])]
     listed = [each.context_expr if isinstance(each, ast.withitem) else each for each in listed]
     return form, [each for each in listed if isinstance(each, ast.expr)]
+
+
+def _is_constant(node: ast.AST) -> bool:
+    return not any(isinstance(n, (ast.Name, ast.Call, ast.Lambda)) for n in ast.walk(node))
 
 
 def compare(old: Code, new: Code) -> tuple[list[Region], list[Region]]:

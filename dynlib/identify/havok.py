@@ -232,11 +232,13 @@ def _march(states: np.ndarray, step: np.ndarray, pushes: np.ndarray, newest: np.
 def _record(trajectory: np.ndarray, delays: int, rank: int) -> np.ndarray:
     """A finite record (T, dim) long enough for the delays and the rank."""
     record = np.asarray(trajectory, dtype=np.float64)
-    if record.ndim != 2 or not np.isfinite(record).all():
-        raise ValueError(f"the trajectory must be finite, of shape (T, dim), got {record.shape}")
-    mean = record.mean(axis=0) if record.size else np.zeros(1)
-    size, spread = np.linalg.norm(mean), np.sqrt(((record - mean) ** 2).sum() / max(len(record), 1))
-    if record.size and spread <= NEAREST * size:
+    if record.ndim != 2 or not record.size or not np.isfinite(record).all():
+        raise ValueError(
+            f"the trajectory must be finite, of shape (T, dim), not empty, got {record.shape}"
+        )
+    mean = record.mean(axis=0)
+    size, spread = np.linalg.norm(mean), np.sqrt(((record - mean) ** 2).sum() / len(record))
+    if spread <= NEAREST * size:
         raise ValueError(
             f"the record varies by {spread:.3g} about a mean of size {size:.3g}: windows that are "
             f"not centred need a spread above {NEAREST:.1e} of the mean; subtract the mean first, "

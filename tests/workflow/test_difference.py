@@ -57,6 +57,7 @@ def difference(tmp_path, old: str, new: str) -> tuple[list[str], list[str]]:
         ("def f(x):\n    return x\n",
          "def f(x):\n    if x and a:\n        raise ValueError(x)\n    return x\n", ["x and a"]),
         ("def f(x):\n    return x\n", "def f(x):\n    return x\ndef other():\n    return 3\n", []),
+        ("def f(x, n=3):\n    return x\n", "def f(x, n=g(3)):\n    return x\n", ["g(3)"]),
         ("def f(x):\n    return x\n", "A = 1\ndef f(x):\n    return x\n", ["A = 1"]),
         ("class A:\n    x: int = 1\ndef f(x):\n    return x\n",
          "class A:\n    x: int = 2\ndef f(x):\n    return x\n", ["x: int = 2"]),
