@@ -264,8 +264,12 @@ class Mentions:
             first = node.values[0]
             if isinstance(first, ast.Constant) and str(first.value).isidentifier():
                 self.beginnings.add(str(first.value))
+        joins = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
         for child in ast.iter_child_nodes(node):
-            self.add(module, child, own)
+            if not (
+                joins and isinstance(child, ast.Constant)
+            ):  # a part of a path names no function
+                self.add(module, child, own)
 
     def has(self, module: str, name: str, *, method: bool) -> bool:
         """Whether a function of this module, or a method, may be meant by something mentioned."""

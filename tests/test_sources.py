@@ -60,7 +60,7 @@ CALLER = """
 from other import helper as short
 import other
 
-LIMIT = threshold()
+LIMIT = threshold() + str(Path() / "path")
 
 def root(x):
     kept = 1            # a variable, not the function of that name
@@ -78,7 +78,8 @@ def helper(x): return second(x)
 def second(x): return x
 def by_attribute(x): return x
 def route_fast(x): return x
-def lonely(): return 0
+def lonely(): return Path() / "path"
+def path(): return 0
 
 class Net(torch.nn.Module):
     def forward(self, x): return self.inner(x)
