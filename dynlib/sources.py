@@ -18,17 +18,17 @@ from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
 
-#: Modules that draw or word what was computed. No number depends on them: they may be imported
-#: by a module that computes, but what they return is only shown.
+# Modules that draw or word what was computed. No number depends on them: they may be imported
+# by a module that computes, but what they return is only shown.
 VIEW = frozenset({"dynlib.figures", "dynlib.playground", "dynlib.plots", "dynlib.scene"})
-#: Modules that keep trained weights, and change none of them.
+# Modules that keep trained weights, and change none of them.
 PLUMBING = frozenset({"dynlib.artefacts", "dynlib.checkpoint"})
-#: Modules that share out, name and announce what is computed, and do not take part in it.
+# Modules that share out, name and announce what is computed, and do not take part in it.
 NEUTRAL = frozenset({"dynlib.parallel", "dynlib.progress", "dynlib.sources"})
-#: Calls into this module announce progress: their text changes no number.
+# Calls into this module announce progress: their text changes no number.
 PROGRESS = "dynlib.progress"
 
-#: Decorators that change how a function runs and register it nowhere: it is reached by its name.
+# Decorators that change how a function runs and register it nowhere: it is reached by its name.
 DECORATORS = frozenset(
     {
         "cache", "cached_property", "classmethod", "contextmanager", "lru_cache", "njit", "no_grad",
@@ -301,15 +301,15 @@ class Reach:
 
     A function is reached if its name is mentioned by code that runs at import, by `roots`, or by a
     function that is reached. Always counted are special methods (``__call__``), functions that a
-    decorator may register (any but :data:`DECORATORS`), and methods of a class that inherits
+    decorator may register (any but ``DECORATORS``), and methods of a class that inherits
     (``forward`` of a torch module). What is not reached cannot change a number.
 
     Parameters
     ----------
-    trees : dict of str to ast.Module
-        Modules by name.
-    roots : dict of str to iterable of ast.AST
-        Code that is executed, by the module whose imports it uses.
+    trees : dict
+        Syntax trees of modules, by the names of the modules.
+    roots : dict
+        Lists of syntax trees that are executed, by the name of the module whose imports they use.
     """
 
     def __init__(self, trees: dict[str, ast.Module], roots: dict[str, list[ast.AST]]) -> None:
@@ -401,12 +401,12 @@ def fingerprint(roots: Iterable[str]) -> str:
 
     It covers the definitions that they can reach (:class:`Reach`) in the modules that they
     import, at any depth, and what these run at import. Modules that draw, word, or keep weights
-    (:data:`VIEW`, :data:`PLUMBING`) are not part of it, nor are the names of modules: a module
+    (``VIEW``, ``PLUMBING``) are not part of it, nor are the names of modules: a module
     that moves keeps its checksum.
 
     Parameters
     ----------
-    roots : iterable of str
+    roots : sequence of str
         Functions, such as ``"dynlib.tokens.training.train"``, or whole modules.
     """
     asked: dict[str, list[ast.AST]] = {}

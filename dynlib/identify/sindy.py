@@ -218,8 +218,8 @@ def fit_sindy(
     return SparseField(np.array(model.coefficients(), dtype=np.float64))
 
 
-#: Mean over spread up to which quadratic monomials of raw coordinates can be told apart: at 100 the
-#: fitted ones are collinear to 1e-4, their squares in least squares to 1e-8, half of all digits.
+# Mean over spread up to which quadratic monomials of raw coordinates can be told apart: at 100 the
+# fitted ones are collinear to 1e-4, their squares in least squares to 1e-8, half of all digits.
 FARTHEST = 100
 
 
