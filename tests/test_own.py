@@ -61,6 +61,36 @@ def test_the_function_may_branch():
     np.testing.assert_allclose(own.step(np.array([[0.2], [0.9]])), [[0.38], [0.19]])
 
 
+SHIFT = 0.0
+
+
+def test_constants_are_those_of_the_moment(monkeypatch):
+    """numba reads globals and closures once: a changed one was ignored, or known to half of it."""
+    rate, ends = 1.0, np.array([2.0, 0.0])
+
+    def decay(x):
+        return (-rate * x + ends[1] + SHIFT,)
+
+    state, exact = np.ones((1, 1)), np.exp(-1.0)
+    before = OwnFlow(decay, ("x",), (1.0,))
+    found = TimeMap(before, 1.0, 50).step(state)[0, 0]
+    assert found == pytest.approx(exact, rel=1e-7)
+    assert OwnFlow(decay, ("x",), (1.0,)) == before  # which is compiled once
+
+    rate, ends[1] = 2.0, 4.0
+    monkeypatch.setitem(globals(), "SHIFT", 2.0)
+    after = OwnFlow(decay, ("x",), (1.0,))
+    found = TimeMap(after, 1.0, 50).step(state)[0, 0]
+    assert found == pytest.approx(3 - 2 * np.exp(-2.0), rel=1e-6)
+    assert after.velocity(state)[0, 0] == 4.0
+    assert after.jacobian(state)[0, 0, 0] == pytest.approx(-2.0)
+    assert after.equations()(1.0) == (4.0,)
+    # the first is what it was
+    assert TimeMap(before, 1.0, 50).step(state)[0, 0] == pytest.approx(exact, rel=1e-7)
+    assert before.velocity(state)[0, 0] == -1.0
+    assert before.equations()(1.0) == (-1.0,)
+
+
 def test_initial_states_lie_about_the_start():
     own = OwnFlow(lorenz, ("x", "y", "z"), (1, 2, 3), scatter=0.5)
     states = own.initial_states(400, np.random.default_rng(0))
@@ -77,6 +107,9 @@ def test_preparing_measures_the_scale_and_the_substeps():
     own = OwnMap(henon, ("x", "y"), (0.1, 0.1))
     assert prepared(own).scale[1] == pytest.approx(0.3 * prepared(own).scale[0], rel=0.05)
     assert prepared(Henon()) == Henon()
+
+
+t = 0.0  # read by a function below, which is refused for it
 
 
 def wrong(function, names, start, **options):
@@ -97,6 +130,7 @@ def wrong(function, names, start, **options):
         (wrong(lambda x: (x,), "x", (1,), scatter=0.0), "scatter above 0.*scatter=0.0.*try scat"),
         (wrong(lambda x: (x,), "x", (1e20,)), "scatter=0.1 is lost.*choose a larger one"),
         (wrong(lambda x, t=0.0: (math.cos(t) - x,), "x", (1,)), "parameter t=0.0.*c and s for cos"),
+        (wrong(lambda x: (math.cos(1.2 * t) - x,), "x", (1,)), "reads t=0.0 from outside.*c and s"),
         (wrong(lambda x, Time=3: (x,), "x", (1,)), "parameter Time=3.*leave time out"),
         (wrong(lambda x, a=1.4: (a * x,), "x", (1,)), "parameter a=1.4.*write a constant into"),
         (wrong(lambda v, x: (x, v), "xv", (1, 1)), "takes v, x, but names are x, v"),

@@ -6,12 +6,17 @@ The function is written for numbers, not arrays: numba compiles it, so that arit
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import dis
 import inspect
 import itertools
+import numbers
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from types import CellType, CodeType, FunctionType
 from typing import Any, ClassVar
 
 import numba
@@ -40,7 +45,7 @@ class _Own:
     resolution: ClassVar[float] = 1e-10
 
     def __post_init__(self) -> None:
-        plain = getattr(self.function, "py_func", self.function)
+        plain = _bound(getattr(self.function, "py_func", self.function))
         for field, value in (
             ("function", plain),
             ("names", tuple(self.names)),
@@ -122,7 +127,8 @@ class OwnFlow(_Own, Flow):  # type: ignore[override]  # `dim` differs between in
     Parameters
     ----------
     function : callable
-        The velocity: numbers :math:`x_1, \dots, x_d` to a tuple of d numbers.
+        The velocity: numbers :math:`x_1, \dots, x_d` to a tuple of d numbers. Constants that
+        stand above it are taken as they are now: later changes do not reach the flow.
     names : sequence of str
         What the coordinates are called.
     start : sequence of float
@@ -173,10 +179,75 @@ class OwnMap(_Own):
     jacobian = _Own._slopes
 
 
+def _bound(function: Callable) -> Callable:
+    """The function with the constants outside it as they are now, for numba reads them once.
+
+    The same one for the same function and constants; the function itself where it has none.
+    """
+    constants = _constants(function)
+    if not constants or hasattr(function, "_bound"):
+        return function
+    return _bound_to(function, pickle.dumps(constants))
+
+
+@lru_cache
+def _bound_to(function: FunctionType, constants: bytes) -> Callable:
+    """A copy of the function that has its own copy of the constants."""
+    code, known = function.__code__, pickle.loads(constants)
+    needed = {"__builtins__", "__name__", *_globals(code)}
+    outside = {n: value for n, value in function.__globals__.items() if n in needed} | known
+    cells = tuple(
+        CellType(known[name]) if name in known else cell
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
+    )
+    copy = FunctionType(code, outside, function.__name__, function.__defaults__, cells)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy._bound = True  # type: ignore[attr-defined]
+    return copy
+
+
+def _constants(function: Callable) -> dict[str, Any]:
+    """The numbers, arrays and tuples of them that a function reads from outside, by their names."""
+    if not isinstance(function, FunctionType):
+        return {}
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    found = {name: function.__globals__.get(name) for name in _globals(function.__code__)}
+    for name, cell in cells:
+        with contextlib.suppress(ValueError):  # an empty cell: the call says so
+            found[name] = cell.cell_contents
+    return {name: value for name, value in sorted(found.items()) if _is_constant(value)}
+
+
+def _is_constant(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_constant, value))
+    return isinstance(value, (numbers.Number, np.generic, np.ndarray, str))
+
+
+def _globals(code: CodeType) -> set[str]:
+    """Names of globals that a function reads, or one within it."""
+    names = {each.argval for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL"}
+    inner = (each for each in code.co_consts if isinstance(each, CodeType))
+    return names.union(*map(_globals, inner))
+
+
 def _refuse_parameters(
     function: Callable, called: str, names: tuple[str, ...], *, flow: bool
 ) -> None:
-    """Raise ValueError for parameters that are not coordinates, such as a time with a default."""
+    """Raise ValueError for a time that stands still, and other parameters not coordinates."""
+    drive = "leave time out, and give what it drives two coordinates, c and s for " + (
+        "cos(w t) and sin(w t): c' = c (1 - c*c - s*s) - w s, "
+        "s' = s (1 - c*c - s*s) + w c, from c = 1, s = 0"
+        if flow
+        else "cos(w n) and sin(w n): next c = (c cos(w) - s sin(w)) / r, "
+        "next s = (s cos(w) + c sin(w)) / r with r = sqrt(c*c + s*s), from c = 1, s = 0"
+    )
+    constants = _constants(function)
+    for time in {"t", "time"} & set(constants):
+        raise ValueError(
+            f"{called} reads {time}={constants[time]!r} from outside: it would keep its value for "
+            f"ever; {drive}; or give it another name if it is not the time"
+        )
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # a callable without a signature, such as a ufunc
@@ -186,13 +257,7 @@ def _refuse_parameters(
             continue
         remedy = "write a constant into the function or above it"
         if extra.name.lower() in ("t", "time"):
-            remedy = "leave time out, and give what it drives two coordinates, c and s for " + (
-                "cos(w t) and sin(w t): c' = c (1 - c*c - s*s) - w s, "
-                "s' = s (1 - c*c - s*s) + w c, from c = 1, s = 0"
-                if flow
-                else "cos(w n) and sin(w n): next c = (c cos(w) - s sin(w)) / r, "
-                "next s = (s cos(w) + c sin(w)) / r with r = sqrt(c*c + s*s), from c = 1, s = 0"
-            )
+            remedy = drive
         raise ValueError(
             f"{called} has the parameter {extra}, which is not among the coordinates "
             f"{', '.join(names)}: it would keep its value for ever; {remedy}"
