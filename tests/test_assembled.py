@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -90,6 +92,31 @@ def test_one_state_follows_the_weights_to_another_type():
     fast = AssembledStNN(model).float()
     assert fast(x.float()).dtype == torch.float32
     torch.testing.assert_close(fast.double()(x), model(x).detach(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("name", ["first", "bias_1", "second", "bias_2", "low", "last", "bias_4"])
+def test_a_change_in_place_counts_in_numpy_too(name, mode):
+    """NumPy's arrays are halves and sums of the buffers, made once; a gradient asks torch."""
+    torch.manual_seed(0)
+    fast = AssembledStNN(StNN(4, 2, dtype=torch.float64))
+    for model in (fast, copy.deepcopy(fast)):
+        state = torch.rand(1, 4, dtype=torch.float64)
+        before = model(state)
+        with mode():
+            model.get_buffer(name).add_(0.5)
+        after = model(state)
+        assert not torch.equal(after, before)
+        torch.testing.assert_close(after, model(state.clone().requires_grad_()).detach())
+
+
+def test_one_made_in_inference_mode_computes_in_torch():
+    with torch.inference_mode():
+        model = AssembledStNN(StNN(4, 2))
+        state = torch.ones(1, 4)
+        before = model(state)
+        model.second.mul_(2)
+        assert not torch.equal(model(state), before)
 
 
 def test_loaded_weights_are_the_ones_that_count():

@@ -88,7 +88,11 @@ class AssembledStNN(nn.Module):
             torch.float32,
             torch.float64,
         )
+        # Tensors made in inference mode do not count their changes: torch computes with those.
+        exists = exists and not any(buffer.is_inference() for buffer in w.values())
         if exists and not self.linear and w["second"].numel() <= SMALL:
+            self._counted = tuple(buffer for name, buffer in w.items() if name != "branches")
+            self._changes = self._count()
             half = w["last"] / 2  # sigmoid(z) = (1 + tanh(z/2)) / 2
             arrays = (
                 w["first"], w["bias_1"], w["second"] / 2, w["bias_2"] / 2, 2 * w["low"] - 1,
@@ -96,9 +100,18 @@ class AssembledStNN(nn.Module):
             )  # fmt: skip
             self._arrays = tuple(array.numpy() for array in arrays)
 
+    def _count(self) -> int:
+        """How often the buffers that the NumPy arrays come from have been changed in place."""
+        a, b, c, d, e, f, g = self._counted
+        return (
+            a._version + b._version + c._version + d._version + e._version + f._version + g._version
+        )
+
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input."""
         if self._arrays and states.numel() <= FEW * self.n and not states.requires_grad:
+            if self._count() != self._changes:
+                self._refresh()
             try:
                 return _in_numpy(states, *self._arrays)
             except (RuntimeError, TypeError, ValueError):
