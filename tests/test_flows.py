@@ -326,3 +326,23 @@ def test_the_printed_initial_states():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Lorenz().velocity(np.ones((5, 4))), r"\(\.\.\., 3\), got \(5, 4\)"),
+        (lambda: Lorenz().jacobian(np.ones(2)), r"\(\.\.\., 3\), got \(2,\)"),
+        (lambda: TimeMap(Lorenz(), 0.1).step(np.ones((5, 4))), r"\(batch, 3\), got \(5, 4\)"),
+        (lambda: TimeMap(Lorenz(), 0.1).orbits(np.ones(3), 2), r"got \(3,\); .*state\[None\]"),
+        (lambda: TimeMap(Lorenz(), 0.1).orbits(np.ones((2, 5, 3)), 2), r"got \(2, 5, 3\)"),
+        (lambda: TimeMap(Lorenz(), 0.1).push(np.ones(3), np.eye(3)), r"got \(3,\)"),
+        (
+            lambda: TimeMap(Lorenz(), 0.1).push(np.ones((3, 3)), np.eye(3)),
+            r"frames must have shape .* got \(3, 3\); .*frame\[None\]",
+        ),
+    ],
+)
+def test_wrong_axes_are_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -12,7 +12,13 @@ from dynlib import token_report as report
 from dynlib.measure.distribution import Reference
 from dynlib.measure.transport import token_distance
 from dynlib.tokens.generators import Generators
-from dynlib.tokens.gpt import GPTConfig, TokenGPT, generate
+from dynlib.tokens.gpt import (
+    GPTConfig,
+    TokenGPT,
+    generate,
+    log_probabilities,
+    next_probabilities,
+)
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
 from dynlib.tokens.memory import best_order, chain_scores, context_curves
@@ -389,3 +395,27 @@ def test_the_parrot_does_not_depend_on_where_the_cells_lie(offset):
     prompts = rng.integers(0, 200, (10, 8))
     far = parrot(prompts, 10, centres + offset)
     np.testing.assert_array_equal(far, parrot(prompts, 10, centres))
+
+
+CHAIN = NGram(np.array([[0, 1, 2, 0, 1, 2]]), order=1, vocabulary=3)
+SMALL = GPTConfig(vocabulary=3, layers=1, heads=1, width=8, context=4)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: parrot(np.arange(3), 2, np.eye(3)), r"got shape \(3,\).*prompt\[None\]"),
+        (lambda: parrot(np.array([[0, 1, 2]]), 2, np.ones(3)), r"\(V, d\), got \(3,\)"),
+        (lambda: recall(np.arange(9), np.array([[1]]), 2), r"\(M, T\), got \(9,\)"),
+        (lambda: recall(np.zeros((2, 3, 9), int), np.array([[1]]), 2), r"got \(2, 3, 9\)"),
+        (lambda: CHAIN.likelihood(np.zeros((4, 1), int), np.zeros((4, 1), int)), r"got \(4, 1\)"),
+        (lambda: CHAIN.likeliest(np.zeros(4, int)), r"got shape \(4,\)"),
+        (lambda: CHAIN.log_probabilities(np.zeros(4, int)), r"got \(4,\); .*window\[None\]"),
+        (lambda: CHAIN.log_probabilities(np.zeros((2, 3, 4), int)), r"got \(2, 3, 4\)"),
+        (lambda: log_probabilities(TokenGPT(SMALL), np.zeros(4, int)), r"got \(4,\); .*\[None\]"),
+        (lambda: next_probabilities(TokenGPT(SMALL), np.zeros(4, int)), r"got \(4,\); .*\[None\]"),
+    ],
+)
+def test_wrong_axes_are_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

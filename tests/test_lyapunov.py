@@ -178,3 +178,18 @@ def test_exponents_do_not_depend_on_where_the_states_lie(offset):
     # A difference over 6e-6 of values that are rounded to the spacing of numbers there.
     carried = np.spacing(offset) / 6e-6
     np.testing.assert_allclose(exponents.sum(axis=-1), np.log(0.3), atol=1e-8 + 2 * carried)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: tangent_exponents(Henon(), np.full(2, 0.1), 9), r"got \(2,\); .*state\[None\]"),
+        (lambda: tangent_exponents(Henon(), np.ones((2, 4, 2)), 9), r"got \(2, 4, 2\)"),
+        (lambda: product_growth(np.ones((9, 2, 2)), 2), r"got \(9, 2, 2\); .*jacobians\[None\]"),
+        (lambda: product_growth(np.ones((1, 9, 2, 3)), 2), r"got \(1, 9, 2, 3\)"),
+        (lambda: fit_exponent(np.ones((4, 9))), r"\(n_max,\), got \(4, 9\)"),
+    ],
+)
+def test_wrong_axes_are_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

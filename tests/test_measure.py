@@ -247,3 +247,12 @@ def test_kept_distances_are_those_of_the_batches_at_first():
     assert reference.true_true.tolist() == [0.5]
     with pytest.raises(ValueError, match="read-only"):
         reference.batches[:] = 0
+
+
+def test_centres_and_matched_trajectories_have_their_axes():
+    tokens, centres = np.array([0, 1]), np.array([0.0, 3.0])
+    with pytest.raises(ValueError, match=r"shape \(V, d\), got \(2,\); .*centres\[:, None\]"):
+        token_distance(tokens, tokens, centres)
+    reference = Reference(np.array([[[0, 1]], [[1, 1]]]), centres[:, None])
+    with pytest.raises(ValueError, match=r"\(R, T\) or \(P, R, T\), got \(2,\); .*matched\[None\]"):
+        rollout_measures([tokens[None]], reference, None, tokens, tokens[None])

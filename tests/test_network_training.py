@@ -474,3 +474,9 @@ def test_a_constant_coordinate_is_refused_whatever_its_value(value, which, name)
     parts[which][:, 1] = value
     with pytest.raises(ValueError, match=rf"coordinates \[1\] of the {name} are constant"):
         RECIPE.check(tuple(parts))
+
+
+@pytest.mark.parametrize("cut", [lambda p: (p[0], p[1][:1]), lambda p: (p[0][:, :2], p[1])])
+def test_validation_pairs_match_those_to_learn_from(cut):
+    with pytest.raises(ValueError, match="validation must be pairs as those to learn from"):
+        run(validation=cut(VALIDATION))

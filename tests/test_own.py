@@ -282,3 +282,11 @@ if importlib.util.find_spec("dysts"):  # optional by design: it is no part of th
             flow.jacobian(states), [system.jac(x, 0.0) for x in states], atol=1e-8
         )
         assert prepared(flow, tau).tau == pytest.approx(system.period / 40)
+
+
+@pytest.mark.parametrize("method", ["step", "jacobian"])
+def test_coordinates_are_not_taken_for_states(method):
+    """Five states of four coordinates are not ten of two."""
+    system = OwnMap(lambda x, y: (y, 0.5 * x), ("x", "y"), start=(0.1, 0.2))
+    with pytest.raises(ValueError, match=r"states must have shape \(\.\.\., 2\), got \(5, 4\)"):
+        getattr(system, method)(np.ones((5, 4)))

@@ -162,3 +162,8 @@ def test_a_constant_coordinate_is_found_whatever_its_value(value):
     assert constant(states) == [0]
     states[7, 0] = np.nextafter(value, 1e9)
     assert constant(states) == ([] if value == 0 else [0])
+
+
+def test_pairs_of_different_numbers_are_not_split():
+    with pytest.raises(ValueError, match=r"as many first states .*\(5, 3\), \(6, 3\)"):
+        split_at_random((np.zeros((5, 3)), np.zeros((6, 3))), 0.5, 0)

@@ -160,3 +160,12 @@ def test_a_constant_coordinate_is_refused_whatever_its_value(value):
     states = np.stack([np.linspace(0, 1, 300), np.full(300, value)], axis=1)
     with pytest.raises(ValueError, match="coordinate 1 is constant"):
         PolynomialMap.fit(states, states, 1)
+
+
+def test_wrong_axes_are_refused():
+    states = np.random.default_rng(0).normal(size=(50, 3))
+    found = PolynomialMap.fit(states, states, 1)
+    with pytest.raises(ValueError, match=r"\(\.\.\., 3\), got \(50, 1\)"):
+        found.step(states[:, :1])
+    with pytest.raises(ValueError, match=r"\(3, \.\.\.\), got \(50, 3\); move the axis"):
+        Monomials(3, 2)(states)

@@ -140,3 +140,20 @@ def test_labels_are_kept_apart_in_the_order_of_their_curves():
 def test_every_method_has_a_colour_and_a_name():
     assert rollout_report.COLOURS.keys() == rollout_report.LABELS.keys()
     assert network_report.COLOURS.keys() == network_report.LABELS.keys()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m: rollout(m, np.zeros(3), 2), r"\(S, d\) .*got \(3,\); .*start\[None\]"),
+        (lambda m: rollout(m, np.zeros((2, 5, 3)), 2), r"got \(2, 5, 3\)"),
+        (lambda m: rollout(m, np.zeros((2, 9)), 2), r"got \(2, 9\)"),
+        (lambda m: rollout(m, np.zeros((2, 2)), 2, np.zeros(1)), r"\(2, c\), got \(1,\)"),
+        (lambda m: one_step_errors(m, (np.zeros((4, 3)), np.zeros(4))), r"\(4, 3\) and \(4,\)"),
+        (lambda m: one_step_errors(m, (np.zeros((4, 3)), np.zeros((1, 3)))), r"and \(1, 3\)"),
+        (lambda m: active_directions(m, np.zeros((2, 5, 3))), r"\(M, d\), got \(2, 5, 3\)"),
+    ],
+)
+def test_wrong_axes_are_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(FFNN(dtype=torch.float64))

@@ -98,3 +98,8 @@ def test_separations_do_not_depend_on_where_the_states_lie(offset):
     a, b = rng.normal(size=(20, 8, 3)), rng.normal(size=(20, 8, 3))
     far = mean_separation(a + offset, b + offset)
     np.testing.assert_allclose(far, mean_separation(a, b), atol=2 * np.spacing(offset))
+
+
+def test_the_growth_of_one_separation_at_a_time():
+    with pytest.raises(ValueError, match=r"shape \(time,\), got \(2, 9\)"):
+        growth_rate(np.ones((2, 9)), 1.0, 0.2, 5.0)

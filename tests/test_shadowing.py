@@ -272,3 +272,12 @@ def test_shadows_do_not_depend_on_where_the_states_lie(offset):
     assert far == pytest.approx(near, abs=2 / 20_000)  # states on an edge, to rounding
     assert others[0] == clouds
     np.testing.assert_array_equal(others[1], path)
+
+
+def test_wrong_axes_are_refused(lorenz):
+    grid, states = lorenz
+    with pytest.raises(ValueError, match=r"one state, shape \(3,\), got \(1, 3\)"):
+        find_shadows(SYSTEM, grid, states[:1], 5, 0.9)
+    for orbits, generated in (((4,), (4,)), ((2, 4), (2, 4)), ((2, 4), (1,)), ((0, 4), (4,))):
+        with pytest.raises(ValueError, match=r"orbits must have shape \(n, T\).*orbit\[None\]"):
+            longest_match(np.zeros(orbits), np.zeros(generated))

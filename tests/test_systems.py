@@ -73,3 +73,10 @@ def test_facts_are_sourced():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (5, 1), (2, 5)])
+@pytest.mark.parametrize("method", ["step", "jacobian"])
+def test_states_of_another_dimension_are_refused(shape, method):
+    with pytest.raises(ValueError, match=r"states must have shape \(\.\.\., 2\), got"):
+        getattr(Henon(), method)(np.zeros(shape))

@@ -17,6 +17,20 @@ from numba.extending import overload
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 
+def check_coordinates(states: np.ndarray, dim: int, axes: int | None = None) -> None:
+    """Raise ValueError for states that are not (..., dim), or have another number of axes.
+
+    Examples
+    --------
+    >>> check_coordinates(np.zeros((5, 3)), 3, axes=2)
+    """
+    shape = np.shape(states)
+    if shape[-1:] != (dim,) or len(shape) != (axes or len(shape)):
+        wanted = f"(batch, {dim})" if axes == 2 else f"(..., {dim})"
+        one = "; one state is state[None]" if axes == 2 else ""
+        raise ValueError(f"states must have shape {wanted}, got {shape}{one}")
+
+
 class Flow:
     """What every system in continuous time shares; subclasses are frozen dataclasses.
 
@@ -47,11 +61,13 @@ class Flow:
 
     def velocity(self, states: np.ndarray) -> np.ndarray:
         """Right-hand side at states of shape (..., dim)."""
+        check_coordinates(states, self.dim)
         rates = self.equations()(*np.moveaxis(states, -1, 0))
         return np.stack([np.broadcast_to(rate, states.shape[:-1]) for rate in rates], axis=-1)
 
     def jacobian(self, states: np.ndarray) -> np.ndarray:
         """Derivative of :meth:`velocity` at states of shape (..., dim), as (..., dim, dim)."""
+        check_coordinates(states, self.dim)
         rows = self.linearisation()(*np.moveaxis(states, -1, 0))
         shape = states.shape[:-1]
         return np.stack(
@@ -113,6 +129,7 @@ class TimeMap:
 
     def orbits(self, states: np.ndarray, n_steps: int) -> np.ndarray:
         """States (batch, dim) and what follows them, shape (batch, n_steps, dim)."""
+        check_coordinates(states, self.dim, axes=2)
         trajectories = np.empty((len(states), n_steps, self.dim))
         _integrator(self.flow)(
             np.ascontiguousarray(states, np.float64), trajectories,
@@ -129,6 +146,12 @@ class TimeMap:
 
         .. math:: \dot x = f(x), \qquad \dot Q = f'(x)\, Q
         """
+        check_coordinates(states, self.dim, axes=2)
+        if np.ndim(frames) != 3 or np.shape(frames)[:2] != np.shape(states):
+            raise ValueError(
+                f"frames must have shape (batch, {self.dim}, k) as the states {np.shape(states)} "
+                f"have, got {np.shape(frames)}; one frame is frame[None]"
+            )
         h = self.tau / self.substeps
         for _ in range(self.substeps):
             dx: list[np.ndarray]

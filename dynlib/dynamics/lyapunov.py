@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynlib.dynamics.flows import TimeMap
+from dynlib.dynamics.flows import TimeMap, check_coordinates
 
 
 def tangent_exponents(
@@ -73,6 +73,7 @@ def tangent_exponents(
         raise ValueError(
             f"n_steps must be at least 1 and alignment at least 0, got {n_steps} and {alignment}"
         )
+    check_coordinates(states, system.dim, axes=2)
     frame = np.broadcast_to(np.eye(system.dim), (len(states), system.dim, system.dim))
     total, smallest = np.zeros(states.shape), np.full(states.shape, np.inf)
     largest = np.ones(len(states))
@@ -160,6 +161,12 @@ def product_growth(jacobians: np.ndarray, n_max: int = 15) -> np.ndarray:
     ----------
     Shalova & Oseledets (2020), definition of :math:`\lambda_n`.
     """
+    shape = np.shape(jacobians)
+    if len(shape) != 4 or shape[2] != shape[3] or not shape[0]:
+        raise ValueError(
+            f"jacobians must have shape (batch, time, d, d), got {shape}; those along one "
+            "trajectory are jacobians[None]"
+        )
     if not 1 <= n_max <= jacobians.shape[1]:
         raise ValueError(
             f"n_max must lie in [1, {jacobians.shape[1]}], the trajectories' length, got {n_max}"
@@ -212,6 +219,10 @@ def fit_exponent(growth: np.ndarray, first: int = 1) -> float:
     ----------
     Shalova & Oseledets (2020), the equation after "modeled in the following form".
     """
+    if np.ndim(growth) != 1:
+        raise ValueError(
+            f"growth must have shape (n_max,), got {np.shape(growth)}; fit each row by itself"
+        )
     n = np.arange(first, len(growth) + 1)
     if first < 1 or len(n) < 3:
         raise ValueError(

@@ -24,7 +24,7 @@ import numpy as np
 from numba.core.errors import NumbaError
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from dynlib.dynamics.flows import Flow, TimeMap
+from dynlib.dynamics.flows import Flow, TimeMap, check_coordinates
 from dynlib.dynamics.simulate import simulate
 
 #: Runge-Kutta steps within one tau that :func:`prepared` tries, each against the next.
@@ -99,6 +99,7 @@ class _Own:
 
     def _values(self, states: np.ndarray) -> np.ndarray:
         """The function at states of shape (..., dim)."""
+        check_coordinates(states, self.dim)
         flat = np.ascontiguousarray(states, dtype=np.float64).reshape(-1, self.dim)
         out = np.empty_like(flat)
         _compiled(self.function, self.dim)[0](flat, out)
@@ -113,6 +114,7 @@ class _Own:
         with the machine's precision :math:`\varepsilon` and the scale s of the coordinate:
         truncation and rounding are then of the same size, about :math:`10^{-10}` of f / s.
         """
+        check_coordinates(states, self.dim)
         flat = np.ascontiguousarray(states, dtype=np.float64).reshape(-1, self.dim)
         steps = np.cbrt(np.finfo(np.float64).eps) * np.array(self.scale)
         out = np.empty((*flat.shape, self.dim))

@@ -114,6 +114,11 @@ def split_at_random(
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share must lie in [0, 1], got {share}")
+    if len({len(part) for part in states}) != 1:
+        raise ValueError(
+            "pairs must be as many first states as second ones, got "
+            f"{[np.shape(part) for part in states]}; pairs(trajectories) makes them"
+        )
     order = np.random.default_rng(seed).permutation(len(states[0]))
     size = round(share * len(order))
     first, second = order[:size], order[size:]

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dynlib.dynamics.flows import Flow
+from dynlib.dynamics.flows import Flow, check_coordinates
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,13 @@ class Henon:
 
     def step(self, states: np.ndarray) -> np.ndarray:
         """Apply the map once to states of shape (..., 2)."""
+        check_coordinates(states, self.dim)
         x, y = states[..., 0], states[..., 1]
         return np.stack([1 - self.a * x * x + y, self.b * x], axis=-1)
 
     def jacobian(self, states: np.ndarray) -> np.ndarray:
         """Derivative of :meth:`step` at states of shape (..., 2), as (..., 2, 2)."""
+        check_coordinates(states, self.dim)
         jacobian = np.zeros((*states.shape, 2))
         jacobian[..., 0, 0] = -2 * self.a * states[..., 0]
         jacobian[..., 0, 1] = 1

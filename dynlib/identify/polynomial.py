@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.flows import check_coordinates
 from dynlib.dynamics.pairs import constant
 
 
@@ -55,6 +56,11 @@ class Monomials:
 
     def __call__(self, coordinates: np.ndarray) -> np.ndarray:
         """Monomials of shape (n, ...) of coordinates of shape (dim, ...)."""
+        if np.shape(coordinates)[:1] != (self.dim,):
+            raise ValueError(
+                f"coordinates must have shape ({self.dim}, ...), got {np.shape(coordinates)}; "
+                "move the axis of coordinates to the front"
+            )
         values = np.empty((len(self), *coordinates.shape[1:]))
         values[0] = 1
         # x_i times the monomials of one degree less that begin with x_i or a later coordinate:
@@ -170,6 +176,7 @@ class PolynomialMap:
 
     def step(self, states: np.ndarray) -> np.ndarray:
         """Successors of states of shape (..., dim)."""
+        check_coordinates(states, len(self.mean))
         standard = np.moveaxis((states - self.mean) / self.scale, -1, 0)
         return states + np.moveaxis(
             np.tensordot(self.coefficients, self.monomials(standard), axes=1), 0, -1

@@ -44,6 +44,10 @@ def context_curve(
     >>> context_curve(fair_coin, np.zeros((3, 9), int), [1, 4], [4, 8]).round(3)
     array([0.693, 0.693])
     """
+    if np.ndim(sentences) != 2:
+        raise ValueError(
+            f"sentences must have shape (B, T), got {np.shape(sentences)}; one is sentence[None]"
+        )
     if min(lengths) < 1 or min(columns) < max(lengths) or max(columns) >= sentences.shape[1]:
         raise ValueError(
             f"targets must lie in [{max(lengths)}, {sentences.shape[1]}), after the longest "

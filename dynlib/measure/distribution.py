@@ -125,6 +125,11 @@ def rollout_measures(
         ``w1_ratio_matched``, ``w2sq_model_true``, ``w2sq_ratio``, ``unseen_transitions``,
         ``unseen_cells``, ``periodic_fraction``.
     """
+    if matched.ndim not in (2, 3):
+        raise ValueError(
+            f"matched must have shape (R, T) or (P, R, T), got {matched.shape}; one trajectory is "
+            "matched[None]"
+        )
     vocabulary = len(euclidean.centres)
     seen, cells = transitions(training, vocabulary), np.unique(training)
     apart = matched.ndim == 3

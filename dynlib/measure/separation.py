@@ -71,6 +71,11 @@ def growth_rate(separation: np.ndarray, tau: float, low: float, high: float) -> 
     """
     if not (low > 0 and high > 0):
         raise ValueError(f"bounds must be above 0, got {low} and {high}")
+    if np.ndim(separation) != 1:
+        raise ValueError(
+            f"separation must have shape (time,), got {np.shape(separation)}; mean_separation "
+            "gives it, or take one row"
+        )
     above = np.flatnonzero(separation >= high)
     end = above[0] if len(above) else len(separation)
     below = np.flatnonzero(separation[:end] < low)

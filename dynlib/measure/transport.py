@@ -114,6 +114,11 @@ def token_distance(
     >>> token_distance(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([[0.0], [3.0]]))
     1.0
     """
+    if np.ndim(centres) != 2:
+        raise ValueError(
+            f"centres must have shape (V, d), got {np.shape(centres)}; those of one coordinate are "
+            "centres[:, None]"
+        )
     a, b = (np.bincount(np.ravel(t), minlength=len(centres)) for t in (tokens_a, tokens_b))
     a, b = a / a.sum(), b / b.sum()
     if cost == "euclidean":

@@ -34,6 +34,11 @@ def one_step_errors(model: StNN | FFNN, pairs: Pairs) -> np.ndarray:
         Shape (d,).
     """
     inputs, targets = pairs
+    if np.ndim(inputs) != 2 or np.ndim(targets) != 2 or len(inputs) != len(targets):
+        raise ValueError(
+            f"pairs must be arrays (M, c) and (M, d), got {np.shape(inputs)} and "
+            f"{np.shape(targets)}; pairs(trajectories) makes them"
+        )
     with torch.no_grad():
         outputs = model(padded(inputs, model.n)).numpy()[:, : targets.shape[1]]
     return np.square(outputs - targets).mean(0)
@@ -66,6 +71,11 @@ def active_directions(model: StNN | FFNN, states: np.ndarray, tolerance: float =
         Singular values below this share of the largest count as zero, after every weight's
         derivative has been scaled to one.
     """
+    if np.ndim(states) != 2:
+        raise ValueError(
+            f"states must have shape (M, d), got {np.shape(states)}; those of trajectories are "
+            "states.reshape(-1, d)"
+        )
     theta = torch.cat([weight.detach().flatten() for weight in model.parameters()])
     columns = padded(states, model.n).mT.contiguous()
     m = min(states.shape[1], model.n_out)
@@ -104,6 +114,16 @@ def rollout(
     >>> rollout(FFNN(dtype=torch.float64), np.zeros((2, 3)), 5).shape
     (2, 5, 3)
     """
+    if np.ndim(starts) != 2 or np.shape(starts)[1] > model.n:
+        raise ValueError(
+            f"starts must have shape (S, d) with d of {model.n} at most, got {np.shape(starts)}; "
+            "one start is start[None]"
+        )
+    if constants is not None and (np.ndim(constants) != 2 or np.shape(constants)[0] != len(starts)):
+        raise ValueError(
+            f"constants must have shape ({len(starts)}, c), got {np.shape(constants)}; the same "
+            "ones for every start are np.tile(constants, (len(starts), 1))"
+        )
     d, path = starts.shape[-1], []
     with torch.no_grad():
         states = torch.as_tensor(starts)

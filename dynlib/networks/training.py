@@ -72,6 +72,12 @@ def train(
         coordinate of the inputs is constant, or the folder holds another training.
     """
     recipe.check(pairs)
+    shapes = [np.shape(part) for part in validation]
+    if [s[1:] for s in shapes] != [p.shape[1:] for p in pairs] or shapes[0][0] != shapes[1][0]:
+        raise ValueError(
+            f"validation must be pairs as those to learn from, (M, {pairs[0].shape[1]}) and "
+            f"(M, {pairs[1].shape[1]}), got {shapes}; dynlib.dynamics.pairs.pairs makes them"
+        )
     with threadpool_limits(torch.get_num_threads()):
         return _Training(
             architecture, recipe, pairs, list(seeds), validation, resolve_device(device)

@@ -188,6 +188,10 @@ def log_probabilities(
     ValueError
         If the windows are longer than the context allows, or shorter than `last` asks.
     """
+    if np.ndim(windows) != 2:
+        raise ValueError(
+            f"windows must have shape (B, T + 1), got {np.shape(windows)}; one is window[None]"
+        )
     if windows.shape[1] - 1 > model.config.context:
         raise ValueError(
             f"windows of {windows.shape[1]} tokens need a context of {windows.shape[1] - 1}, "
@@ -214,6 +218,11 @@ def log_probabilities(
 @torch.no_grad()
 def next_probabilities(model: TokenGPT, prompts: np.ndarray) -> np.ndarray:
     """Probability of every token after `prompts` (B, T), the last `context` of each; (B, V)."""
+    if np.ndim(prompts) != 2 or not np.shape(prompts)[1]:
+        raise ValueError(
+            f"prompts must have shape (B, T) with T of 1 or more, got {np.shape(prompts)}; one is "
+            "prompt[None]"
+        )
     model.eval()
     seen = torch.as_tensor(prompts[:, -model.config.context :], device=model.device)
     states, table = model.hidden(seen)

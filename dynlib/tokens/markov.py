@@ -117,6 +117,11 @@ class NGram:
                 f"contexts must be (B, K) with K of {max(self.order, 1)} or more for an "
                 f"order-{self.order} chain, got shape {contexts.shape}"
             )
+        if chosen.shape not in ((), contexts.shape[:1]):
+            raise ValueError(
+                f"chosen must have shape (B,), one token for each of the {len(contexts)} contexts, "
+                f"got {chosen.shape}"
+            )
         for tokens in (contexts, chosen):
             if tokens.size and not (tokens.min() >= 0 and tokens.max() < self.vocabulary):
                 raise ValueError(
@@ -166,6 +171,7 @@ class NGram:
         Only successors of the newest token can be it, and the most frequent token of all:
         on the others the interpolation is the same multiple of the unigram frequencies.
         """
+        self._check(contexts)
         distinct, inverse = np.unique(contexts, axis=0, return_inverse=True)
         everywhere = self._transitions[0][self._counts[0].argmax()]
         candidates = [np.full(len(distinct), everywhere)]
@@ -210,6 +216,11 @@ class NGram:
         the likeliest.
         """
         k = max(self.order, 1)
+        if np.ndim(windows) != 2 or np.shape(windows)[1] <= k:
+            raise ValueError(
+                f"windows must have shape (B, T + 1) with T of {k} or more, got "
+                f"{np.shape(windows)}; one window is window[None]"
+            )
         contexts = np.lib.stride_tricks.sliding_window_view(windows[:, :-1], k, axis=1)
         shape, flat = contexts.shape[:2], contexts.reshape(-1, k)
         chosen = windows[:, k:].reshape(-1)

@@ -40,6 +40,11 @@ def parrot(prompts: np.ndarray, n_steps: int, centres: np.ndarray) -> np.ndarray
     Zhang & Gilpin (2025), arXiv:2505.11349.
     """
     _check(prompts, n_steps, shortest=2)
+    if np.ndim(centres) != 2:
+        raise ValueError(
+            f"centres must have shape (V, d), got {np.shape(centres)}; those of one coordinate are "
+            "centres[:, None]"
+        )
     batch, length = prompts.shape
     tokens = np.concatenate([prompts, np.empty((batch, n_steps), np.int64)], axis=1)
     rows = np.arange(batch)
@@ -89,6 +94,11 @@ def recall(training: np.ndarray, prompts: np.ndarray, n_steps: int) -> np.ndarra
     array([[8, 8]])
     """
     _check(prompts, n_steps)
+    if np.ndim(training) != 2:
+        raise ValueError(
+            f"training tokens must have shape (M, T), got {np.shape(training)}; one trajectory is "
+            "trajectory[None]"
+        )
     flat, width = np.ascontiguousarray(training).reshape(-1), training.shape[1]
     places = np.arange(flat.size)
     usable = places[places % width < width - 1]  # positions with a successor
@@ -122,8 +132,8 @@ def _longest(flat, width, order, starts, history) -> int:
 
 
 def _check(prompts: np.ndarray, n_steps: int, shortest: int = 1) -> None:
-    if prompts.ndim != 2 or prompts.shape[1] < shortest or n_steps < 1:
+    if np.ndim(prompts) != 2 or prompts.shape[1] < shortest or n_steps < 1:
         raise ValueError(
             f"copying needs prompts (B, P) with P >= {shortest} and n_steps >= 1, got shape "
-            f"{prompts.shape} and n_steps={n_steps}"
+            f"{prompts.shape} and n_steps={n_steps}; one prompt is prompt[None]"
         )

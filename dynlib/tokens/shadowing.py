@@ -100,6 +100,10 @@ def find_shadows(
         raise ValueError(
             f"k, samples and wanted must be at least 1, got {k}, {samples} and {wanted}"
         )
+    if np.shape(start) != (grid.dim,):
+        raise ValueError(
+            f"start must be one state, shape ({grid.dim},), got {np.shape(start)}; take one of them"
+        )
     rng = np.random.default_rng(seed)
     start = np.asarray(start, dtype=np.float64)
     own = system.orbits(start[None], k)[0]
@@ -133,6 +137,11 @@ def longest_match(orbits: np.ndarray, generated: np.ndarray) -> int:
     >>> longest_match(np.array([[1, 2, 3], [1, 2, 4]]), np.array([1, 2, 4]))
     3
     """
+    if np.ndim(orbits) != 2 or np.shape(generated) != np.shape(orbits)[1:] or not len(orbits):
+        raise ValueError(
+            "orbits must have shape (n, T), n of 1 or more, and generated (T,), got "
+            f"{np.shape(orbits)} and {np.shape(generated)}; one orbit is orbit[None]"
+        )
     differs = np.concatenate([orbits != generated, np.ones((len(orbits), 1), bool)], axis=1)
     return int(differs.argmax(axis=1).max())
 
