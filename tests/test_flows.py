@@ -346,3 +346,16 @@ def test_bad_input_is_named(call, words):
 def test_wrong_axes_are_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_a_flow_whose_parameters_can_change_is_refused():
+    class Decay(Flow):
+        dim = 1
+        rate = 1.0
+
+        def equations(self):
+            rate = self.rate
+            return lambda x: (-rate * x,)
+
+    with pytest.raises(TypeError, match=r"Decay must be a frozen dataclass.*@dataclass\(frozen"):
+        TimeMap(Decay(), 0.1)

@@ -419,3 +419,11 @@ SMALL = GPTConfig(vocabulary=3, layers=1, heads=1, width=8, context=4)
 def test_wrong_axes_are_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_a_model_has_cells_of_its_own():
+    cells = np.array([[0, 0], [0, 1], [1, 0]])
+    config = GPTConfig(vocabulary=3, layers=1, heads=1, width=8, context=4, embedding="factorised")
+    model = TokenGPT(config, cells)
+    cells[:] = 1
+    assert model.cells.tolist() == [[0, 0], [0, 1], [1, 0]]

@@ -114,3 +114,10 @@ def test_cells_finer_than_numbers_there_are_refused():
     assert Grid.fit(states + 1.0, 20).vocabulary == 20
     with pytest.raises(ValueError, match=r"20 cells of axis 0.* finer than numbers .* fewer cells"):
         Grid.fit(states + 1e8, 20)
+
+
+def test_what_a_grid_keeps_cannot_be_changed():
+    grid = Grid(np.zeros(2), np.ones(2), 2, np.arange(4))
+    for kept in (grid.cells, grid.centres):
+        with pytest.raises(ValueError, match="read-only"):
+            kept[0] = 7

@@ -256,3 +256,9 @@ def test_centres_and_matched_trajectories_have_their_axes():
     reference = Reference(np.array([[[0, 1]], [[1, 1]]]), centres[:, None])
     with pytest.raises(ValueError, match=r"\(R, T\) or \(P, R, T\), got \(2,\); .*matched\[None\]"):
         rollout_measures([tokens[None]], reference, None, tokens, tokens[None])
+
+
+def test_kept_distances_cannot_be_changed():
+    reference = Reference(np.array([[[0, 1]], [[1, 1]]]), np.array([[0.0], [1.0]]))
+    with pytest.raises(ValueError, match="read-only"):
+        reference.true_true[0] = 7

@@ -480,3 +480,16 @@ def test_a_constant_coordinate_is_refused_whatever_its_value(value, which, name)
 def test_validation_pairs_match_those_to_learn_from(cut):
     with pytest.raises(ValueError, match="validation must be pairs as those to learn from"):
         run(validation=cut(VALIDATION))
+
+
+def test_the_finished_network_is_that_of_the_weights():
+    (found,) = run(seeds=[0])
+    state = torch.zeros(1, found.model.n, dtype=torch.float64)
+    before = found.model(state)
+    with torch.no_grad():
+        for weight in found.model.parameters():  # of a network made for this loop
+            weight.zero_()
+    torch.testing.assert_close(found.model(state), before, rtol=0, atol=0)
+    found.weights[-1].zero_()
+    torch.testing.assert_close(found.model(state), found.at(-1)(state), rtol=0, atol=0)
+    assert not torch.equal(found.model(state), before)

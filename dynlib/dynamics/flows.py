@@ -99,6 +99,8 @@ class TimeMap:
     ------
     ValueError
         If `tau` is not a positive number or `substeps` is smaller than 1.
+    TypeError
+        If the flow is not a frozen dataclass.
 
     Examples
     --------
@@ -116,6 +118,13 @@ class TimeMap:
     substeps: int = 5
 
     def __post_init__(self) -> None:
+        parameters = getattr(type(self.flow), "__dataclass_params__", None)
+        if parameters is None or not parameters.frozen:
+            raise TypeError(
+                f"{type(self.flow).__name__} must be a frozen dataclass, for it is compiled once "
+                "and a parameter changed later would be ignored; put @dataclass(frozen=True) above "
+                "the class"
+            )
         if not (np.isfinite(self.tau) and self.tau > 0) or self.substeps < 1:
             raise ValueError(
                 "a TimeMap needs a finite tau above 0 and at least one substep, got "

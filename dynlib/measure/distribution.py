@@ -61,7 +61,10 @@ class Reference:
     def true_true(self) -> np.ndarray:
         """Distances of the n disjoint pairs of true batches, shape (n,)."""
         pairs = zip(self.batches[0::2], self.batches[1::2], strict=True)
-        return np.array([token_distance(a, b, self.centres, cost=self.cost) for a, b in pairs])
+        distances = [token_distance(a, b, self.centres, cost=self.cost) for a, b in pairs]
+        kept = np.array(distances)
+        kept.flags.writeable = False
+        return kept
 
     def distance(self, generated: np.ndarray, batch: int | None = None) -> float:
         """Distance of generated tokens (R, T) from the first true batch of a pair.

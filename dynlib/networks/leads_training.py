@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -95,9 +94,9 @@ class TrainedLeads:
         torch.nn.utils.vector_to_parameters(self.weights[mark].clone(), model.parameters())
         return model
 
-    @cached_property
+    @property
     def model(self) -> LEADS:
-        """The finished model."""
+        """The finished model, made anew."""
         return self.at(-1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -163,7 +162,7 @@ class Trained:
         model.rescale(*inner, *outer)
         return model
 
-    @cached_property
+    @property
     def model(self) -> StNN | FFNN:
-        """The finished network, for raw units, float64."""
+        """The finished network, for raw units, float64: made anew, so that none is changed."""
         return self.at(-1)

@@ -117,7 +117,7 @@ class TokenGPT(nn.Module):
                     f"the factorised embedding needs the cells of all {config.vocabulary} tokens "
                     f"(Grid.cells), got {None if cells is None else np.shape(cells)}"
                 )
-            places = torch.as_tensor(np.asarray(cells), dtype=torch.long)
+            places = torch.tensor(np.asarray(cells), dtype=torch.long)
             self.register_buffer("cells", places)  # (V, d)
             for axis in range(places.shape[1]):
                 table = nn.Embedding(int(places[:, axis].max()) + 1, config.width)

@@ -135,12 +135,16 @@ class Grid:
     @cached_property
     def cells(self) -> np.ndarray:
         """Integer coordinates of each token's cell, shape (V, d)."""
-        return np.stack(np.unravel_index(self.occupied, (self.n_cells,) * self.dim), axis=-1)
+        cells = np.stack(np.unravel_index(self.occupied, (self.n_cells,) * self.dim), axis=-1)
+        cells.flags.writeable = False
+        return cells
 
     @cached_property
     def centres(self) -> np.ndarray:
         """Centre of each token's cell, shape (V, d), in state units."""
-        return self.low + (self.cells + 0.5) * self.cell_size
+        centres = self.low + (self.cells + 0.5) * self.cell_size
+        centres.flags.writeable = False
+        return centres
 
     @cached_property
     def _tree(self) -> KDTree:
