@@ -50,8 +50,19 @@ def with_start(starts: np.ndarray, following: np.ndarray) -> np.ndarray:
 def trajectory_errors(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Mean squared error over points and coordinates of every trajectory, (E, n).
 
-    A rollout that is not finite counts as 1e30, so that it ranks last.
+    Both have shape (E, n, T, d). A rollout that is not finite counts as 1e30, so that it ranks
+    last.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or are not of four axes.
     """
+    if np.ndim(truth) != 4 or np.shape(predictions) != np.shape(truth):
+        raise ValueError(
+            "predictions and truth must have the same shape (E, n, T, d), got "
+            f"{np.shape(predictions)} and {np.shape(truth)}; one environment is truth[None]"
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         errors = np.square(predictions - truth).mean((2, 3))
     return np.where(np.isfinite(errors), np.minimum(errors, 1e30), 1e30)

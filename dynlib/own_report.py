@@ -35,6 +35,11 @@ def grows(exponents: np.ndarray, n_steps: int, tau: float) -> bool:
     >>> grows(np.array([0.9, 1.0]), 1000, 0.03), grows(np.array([1e-3, -1e-3]), 1000, 0.1)
     (True, False)
     """
+    if np.ndim(exponents) != 1:
+        raise ValueError(
+            f"exponents must have shape (orbits,), got {np.shape(exponents)}; the largest of each "
+            "orbit are exponents[:, 0]"
+        )
     if np.isneginf(exponents).any():  # no mean over the orbits, and no Lyapunov time
         return False
     return bool(np.quantile(exponents, 0.25) * n_steps * tau > np.log(n_steps))
@@ -105,6 +110,10 @@ def exponents(groups: np.ndarray) -> list[str]:
 
     An exponent of minus infinity is None, and ``_failures`` counts the groups that have it.
     """
+    if np.ndim(groups) != 2:
+        raise ValueError(
+            f"groups must have shape (n, d), got {np.shape(groups)}; one group is group[None]"
+        )
     shown = []
     for i, column in enumerate(groups.T, start=1):
         name, lost = f"lyapunov_{i}", int(np.isneginf(column).sum())

@@ -118,3 +118,16 @@ def test_a_lost_rollout_is_the_worst_case():
 def test_every_method_has_a_colour_and_a_name():
     assert COLOURS.keys() == LABELS.keys()
     assert len(set(LABELS.values())) == len(LABELS)
+
+
+@pytest.mark.parametrize(
+    "predictions", [TRUTH[0], TRUTH[:1], TRUTH[:, :, :1], TRUTH[..., 0], TRUTH[None]]
+)
+def test_predictions_of_another_shape_are_not_broadcast(predictions):
+    with pytest.raises(ValueError, match=r"same shape \(E, n, T, d\), got .*truth\[None\]"):
+        trajectory_errors(predictions, TRUTH)
+
+
+def test_environments_are_an_axis():
+    with pytest.raises(ValueError, match=r"same shape \(E, n, T, d\), got .*truth\[None\]"):
+        trajectory_errors(TRUTH[0], TRUTH[0])

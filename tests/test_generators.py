@@ -171,6 +171,13 @@ def noisy_sums(rng, rows, length, order):
     return tokens
 
 
+@pytest.mark.parametrize("cut", [np.s_[:, -14:], np.s_[0]])
+def test_sentences_too_short_for_all_targets_are_refused(counts, henon_tokens, cut):
+    """They were scored on fewer targets with every order, and so not on the same ones."""
+    with pytest.raises(ValueError, match=r"T of 15 or more.*longer sentences or fewer targets"):
+        chain_scores(counts, [1, 4], henon_tokens[:, -15:][cut], targets=11)
+
+
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_best_order_is_the_memory_of_the_process(order):
     rng = np.random.default_rng(order)

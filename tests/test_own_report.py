@@ -209,3 +209,11 @@ def test_minus_infinity_does_not_grow():
         warnings.simplefilter("error")
         assert not grows(np.full(8, -np.inf), 1000, 1.0)
         assert not grows(np.array([-np.inf, 0.5, 0.5, 0.5, 0.5]), 1000, 1.0)
+
+
+def test_exponents_of_another_shape_are_refused():
+    """All of (orbits, d) would be ranked as the largest ones; a group of its own as d groups."""
+    with pytest.raises(ValueError, match=r"shape \(orbits,\), got \(8, 3\); .*exponents\[:, 0\]"):
+        grows(np.ones((8, 3)), 1000, 1.0)
+    with pytest.raises(ValueError, match=r"shape \(n, d\), got \(3,\); .*group\[None\]"):
+        exponents(np.ones(3))

@@ -34,6 +34,12 @@ def chain_scores(
     >>> chain_scores(chain, [1, 2], np.array([[0, 1, 0, 1, 0, 1]]), targets=2)[2][1]
     1.0
     """
+    if np.ndim(sentences) != 2 or np.shape(sentences)[1] < max(orders) + targets or targets < 1:
+        raise ValueError(
+            f"sentences must have shape (B, T) with T of {max(orders) + targets} or more, the "
+            f"longest order and at least one target, got {np.shape(sentences)} and "
+            f"targets={targets}; take longer sentences or fewer targets"
+        )
     scores = {}
     for order in orders:
         score, correct = chain.shorter(order).log_probabilities(sentences[:, -targets - order :])
