@@ -180,6 +180,13 @@ def test_a_system_that_cannot_be_tokenised_is_refused_by_its_trial(function, sta
         prepared(own, tau)
 
 
+def test_a_slow_decay_is_not_taken_for_an_angle_alone():
+    own = OwnFlow(lambda a: (-0.005 * a,), ("a",), (1.0,))
+    with pytest.raises(ValueError, match=r"more time a step \(tau\) if it settles slowly"):
+        prepared(own, 0.1)
+    assert prepared(own, 1.0).tau == 1.0  # as it says
+
+
 def test_a_map_that_escapes_is_refused_without_a_word_on_tau():
     with pytest.raises(ValueError, match="leave every bounded set") as error:
         prepared(OwnMap(lambda x: (2 * x,), ("x",), (1,)))

@@ -405,8 +405,9 @@ def _refuse_drift(names: tuple[str, ...], states: np.ndarray) -> None:
     if drifts.any():
         name = names[int(drifts.argmax())]
         raise ValueError(
-            f"coordinate {name} goes one way without end, so that no grid holds it; use "
-            f"cos({name}) and sin({name}) if it is an angle, leave it out if it is time"
+            f"coordinate {name} goes one way through the trial, so that no grid holds it; use "
+            f"cos({name}) and sin({name}) if it is an angle, leave it out if it is time, take more "
+            "time a step (tau) if it settles slowly"
         )
 
 
