@@ -18,25 +18,26 @@ from torch.nn import functional as F
 from torch_levenberg_marquardt.training import LevenbergMarquardtModule
 from transformers.activations import ACT2FN
 
-from dynlib import parallel
 from dynlib.dynamics.flows import TimeMap
-from dynlib.dynamics.lotka_volterra import ENVIRONMENTS, initial_states, trajectories
 from dynlib.dynamics.lyapunov import spectral_norm
 from dynlib.dynamics.pairs import pairs
 from dynlib.dynamics.simulate import simulate
-from dynlib.dynamics.systems import Henon, Lorenz
+from dynlib.dynamics.systems.henon import Henon
+from dynlib.dynamics.systems.lorenz import Lorenz
+from dynlib.dynamics.systems.lotka_volterra import ENVIRONMENTS, initial_states, trajectories
 from dynlib.measure.transport import token_distance, wasserstein
 from dynlib.networks.assembled import AssembledStNN
 from dynlib.networks.ffnn import FFNN
 from dynlib.networks.leads import LEADS, PENALTY, penalty
-from dynlib.networks.leads_loop import LoopedLEADS
 from dynlib.networks.levenberg import LevenbergMarquardt
-from dynlib.networks.released import ReleasedStNN
 from dynlib.networks.stnn import StNN
 from dynlib.operators.hankel import Hankel
+from dynlib.peers.leads_loop import LoopedLEADS
+from dynlib.peers.released import ReleasedStNN
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, _draw, generate
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.loss import NextTokenLoss
+from dynlib.training import parallel
 
 REPETITIONS = 5
 

@@ -97,17 +97,17 @@ longest_ngram: int = 6  # [4..32] longest memory of the n-grams
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
-from dynlib import figures, parallel, plots, record
-from dynlib import token_report as report
-from dynlib.device import resolve_device
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.lyapunov import tangent_exponents
 from dynlib.dynamics.simulate import simulate
-from dynlib.dynamics.systems import Lorenz, Rossler
+from dynlib.dynamics.systems.lorenz import Lorenz
+from dynlib.dynamics.systems.rossler import Rossler
 from dynlib.measure.distribution import Reference
 from dynlib.measure.separation import growth_rate, mean_separation
-from dynlib.scene import Scene
-from dynlib.tokens.generators import Generators
+from dynlib.report import figures, record, style
+from dynlib.report import tokens as report
+from dynlib.report.scene import Scene
+from dynlib.tokens.generation import Generators
 from dynlib.tokens.gpt import GPTConfig, generate, next_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -121,10 +121,12 @@ from dynlib.tokens.shadowing import (
     true_divergence_steps,
 )
 from dynlib.tokens.windows import random_windows
+from dynlib.training import parallel
+from dynlib.training.device import resolve_device
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 
-plots.use_style()
+style.use_style()
 record.clear()
 device = resolve_device(device)
 workers = parallel.default_workers(device)
@@ -289,7 +291,7 @@ lengths, networks, ngrams = context_curves(
 report.context(lengths, networks)
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, all on the same test targets. Both go on improving far beyond four tokens; counting stops when its contexts become too rare."}, "image": {"alt": "Curves of cross-entropy against context length on a logarithmic axis, falling, for n-grams and for GPT-2, far above a horizontal line, the Pesin entropy rate."}}
-figure, axes = plots.figure(3.4)
+figure, axes = style.figure(3.4)
 figures.context_curves(
     axes, lengths, networks, ngrams, record.metrics()["entropy_rate"]["value"]
 )
@@ -372,7 +374,7 @@ def shade(axes, cells: np.ndarray, strength: np.ndarray, method: str) -> None:
     axes.add_collection(
         PatchCollection(
             squares,
-            facecolor=plots.COLOURS[method],
+            facecolor=style.COLOURS[method],
             alpha=strength,
             linewidth=0,
         )
@@ -382,22 +384,22 @@ def shade(axes, cells: np.ndarray, strength: np.ndarray, method: str) -> None:
 following = next_probabilities(models[0], prompts[[row]])[0]
 likely = np.argsort(following)[-8:]
 before = grid.decode(prompts[row, -12:])[:, plane]
-figure, panels = plots.figure(5.0, 2, 2, sharex=True, sharey=True)
-panels[0, 0].plot(*before.T, ".-", color=plots.INK)
+figure, panels = style.figure(5.0, 2, 2, sharex=True, sharey=True)
+panels[0, 0].plot(*before.T, ".-", color=style.INK)
 panels[0, 0].set_title("a trajectory …")
 shade(panels[0, 1], past, np.linspace(0.2, 0.9, len(past)), "model")
 panels[0, 1].set_title("… is a sentence of cells")
-panels[1, 0].plot(*before.T, ".-", color=plots.MUTED, linewidth=1)
+panels[1, 0].plot(*before.T, ".-", color=style.MUTED, linewidth=1)
 strength = following[likely] / following[likely[-1]]
 shade(
     panels[1, 0], grid.centres[likely], np.clip(strength, 0.08, 0.9), "greedy"
 )
-panels[1, 0].plot(*grid.decode(future[:1])[:, plane].T, "x", color=plots.INK)
+panels[1, 0].plot(*grid.decode(future[:1])[:, plane].T, "x", color=style.INK)
 panels[1, 0].set_title("what comes next?")
-panels[1, 1].plot(*before.T, ".-", color=plots.MUTED, linewidth=1)
-panels[1, 1].plot(*grid.decode(future)[:, plane].T, ".-", color=plots.INK)
+panels[1, 1].plot(*before.T, ".-", color=style.MUTED, linewidth=1)
+panels[1, 1].plot(*grid.decode(future)[:, plane].T, ".-", color=style.INK)
 written = grid.decode(short["model"][0][row, : len(future)])[:, plane]
-panels[1, 1].plot(*written.T, "o", color=plots.COLOURS["model"], markersize=4)
+panels[1, 1].plot(*written.T, "o", color=style.COLOURS["model"], markersize=4)
 panels[1, 1].set_title("one after the other")
 seen = np.concatenate([before, grid.decode(future)[:, plane], written])
 for axes in panels.flat:
@@ -429,10 +431,10 @@ paths = {
     "model": grid.decode(short["model"][0][row]),
     "greedy": grid.decode(short["greedy"][0][row]),
 }
-figure, panels = plots.figure(2.4, 1, 3, sharex=True, sharey=True)
+figure, panels = style.figure(2.4, 1, 3, sharex=True, sharey=True)
 for axes, (method, path) in zip(panels, paths.items(), strict=True):
-    axes.plot(*path[:, plane].T, color=plots.COLOURS[method], linewidth=0.8)
-    axes.set_title(plots.LABELS[method])
+    axes.plot(*path[:, plane].T, color=style.COLOURS[method], linewidth=0.8)
+    axes.set_title(style.LABELS[method])
     axes.set_xlabel("x")
 panels[0].set_ylabel(flow.names[plane[1]])
 plt.show()
@@ -468,7 +470,7 @@ report.rollouts(
 )
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). The training replay copies true trajectories: its distance from one is chance. Where the Markov chain is near one as well, this measure does not show that a network has learned more than one token of memory."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for eight methods with a dashed line at one."}}
-figure, axes = plots.figure(3.1)
+figure, axes = style.figure(3.1)
 figures.ratios(axes, list(short))
 plt.show()
 
@@ -595,7 +597,7 @@ for method, samples in matches.items():
         int(np.nansum(steps_matched >= horizon)),
         tolerance=1.0,
     )
-labels = plots.LABELS | {"model": "GPT-2, greedy", "sampled": "GPT-2, T = 1"}
+labels = style.LABELS | {"model": "GPT-2, greedy", "sampled": "GPT-2, T = 1"}
 labels["true"] = "true pair"
 record.Table(
     ["", "divergence time", "mean over all prompts", "never diverged"],
@@ -611,16 +613,16 @@ record.Table(
 )
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-accuracy", "caption": "Mean number of steps until a greedy continuation matches no true trajectory that was found, against the accuracy a of predicting the next token: n-grams with 1, 2, 3, … tokens of memory, and GPT-2. The line is a / (1 - a), the mean number of right guesses in a row if each were right with probability a."}, "image": {"alt": "Scatter of mean matched steps against accuracy for n-grams and GPT-2, rising along the curve a over one minus a."}}
-figure, axes = plots.figure(3.2)
+figure, axes = style.figure(3.2)
 accuracy = np.linspace(0.4, 0.97, 200)
-axes.plot(accuracy, accuracy / (1 - accuracy), color=plots.MUTED, linewidth=1)
+axes.plot(accuracy, accuracy / (1 - accuracy), color=style.MUTED, linewidth=1)
 metrics = record.metrics()
 right = [metrics[f"ngram{k}_top1_accuracy"]["value"] for k in orders]
 reached = [np.mean(divergence_steps(orbits, counting[k])) for k in orders]
-axes.plot(right, reached, "s", color=plots.COLOURS["ngram4"], markersize=5)
+axes.plot(right, reached, "s", color=style.COLOURS["ngram4"], markersize=5)
 for k, x, y in zip(orders, right, reached, strict=True):
     if right[-1] - x > 0.03 or k == orders[-1]:  # the others crowd there
-        plots.note(axes, x, y, str(k), "ngram4", offset=(-4, 8), ha="right")
+        style.note(axes, x, y, str(k), "ngram4", offset=(-4, 8), ha="right")
 for each, steps_matched in zip(
     metrics["top1_accuracy"]["samples"], matches["model"], strict=True
 ):
@@ -628,10 +630,10 @@ for each, steps_matched in zip(
         each,
         np.mean(steps_matched),
         "o",
-        color=plots.COLOURS["model"],
+        color=style.COLOURS["model"],
         markersize=7,
     )
-plots.note(
+style.note(
     axes,
     each,
     np.mean(steps_matched),
@@ -709,19 +711,19 @@ for method, (a, kept) in {
     )
     record.metric(f"{name}_failures", len(groups) - len(rates), tolerance=5.0)
 
-figure, axes = plots.figure(3.4)
-axes.axhspan(*sorted(bounds), color=plots.GRID, alpha=0.4, linewidth=0)
-axes.axhline(spread, color=plots.MUTED, linestyle="--", linewidth=1)
-axes.axvline(prompt * tau, color=plots.MUTED, linestyle=":", linewidth=1)
+figure, axes = style.figure(3.4)
+axes.axhspan(*sorted(bounds), color=style.GRID, alpha=0.4, linewidth=0)
+axes.axhline(spread, color=style.MUTED, linestyle="--", linewidth=1)
+axes.axvline(prompt * tau, color=style.MUTED, linestyle=":", linewidth=1)
 for method, curve in curves.items():
-    axes.plot(times, curve, color=plots.COLOURS[method])
+    axes.plot(times, curve, color=style.COLOURS[method])
 for height, text, method in (
     (0.14, "GPT-2 and truth", "model"),
     (0.05, "a true pair", "pair"),
 ):
     axes.text(
         0.98, height, text, transform=axes.transAxes, ha="right",
-        color=plots.COLOURS[method], fontsize=10,
+        color=style.COLOURS[method], fontsize=10,
     )  # fmt: skip
 late = np.flatnonzero(curves["pair"] > bounds[0])
 if len(late):
@@ -731,7 +733,7 @@ if len(late):
     axes.plot(
         guide,
         0.4 * bounds[0] * np.exp(lyapunov["value"] * (guide - guide[-1])),
-        color=plots.INK,
+        color=style.INK,
         linewidth=1,
     )
 axes.set(yscale="log", xlabel="time", ylabel="mean distance")

@@ -62,9 +62,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import scipy.linalg
 import torch
-from dynlib import network_report, plots, record
 from dynlib.dynamics.pairs import integrate
-from dynlib.dynamics.systems import Lorenz
+from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.measure.timing import microseconds
 from dynlib.networks.levenberg import LevenbergMarquardt
 from dynlib.networks.stnn import StNN
@@ -76,9 +75,11 @@ from dynlib.operators.bestfit import (
     shrink,
 )
 from dynlib.operators.hankel import Hankel, nearest, operations
+from dynlib.report import networks as network_report
+from dynlib.report import record, style
 from matplotlib.colors import ListedColormap
 
-plots.use_style()
+style.use_style()
 record.clear()
 torch.set_num_threads(1)
 record.context(device="cpu", threads=1, seeds=[seed])
@@ -101,16 +102,16 @@ series = trajectory[:, 0]
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-windows", "caption": "A delay series and the Hankel operator that it fills. Above: the coordinate x of a Lorenz trajectory; the bars are the first, the middle and the last row below. Below: the operator, one window a row; equal colours run along anti-diagonals."}, "image": {"alt": "Above, an oscillating curve with three horizontal bars, each shifted to the right of the one before. Below, a square heat map with stripes along the anti-diagonals."}}
 n_shown = 60
 shown = torch.from_numpy(series[::2][: 2 * n_shown - 1].copy())
-figure, (above, below) = plots.figure(5.6, 2, 1, height_ratios=[1, 2.6])
+figure, (above, below) = style.figure(5.6, 2, 1, height_ratios=[1, 2.6])
 times = 2 * dt * np.arange(len(shown))
-above.plot(times, shown, color=plots.INK)
+above.plot(times, shown, color=style.INK)
 for row in (0, n_shown // 2, n_shown - 1):
     span = times[[row, row + n_shown - 1]]
     above.plot(
         span,
         [float(shown.min()) - 3 - row / 12] * 2,
         linewidth=3,
-        color=plots.COLOURS["model"],
+        color=style.COLOURS["model"],
     )
 above.set(xlabel="time", ylabel="x")
 picture = below.imshow(Hankel(shown).dense(), cmap="RdBu_r", vmin=-20, vmax=20)
@@ -294,7 +295,7 @@ for kind in ("dense", "fft"):
     growth = np.log2(operations(4096, kind) / operations(256, kind)) / 4
     record.metric(f"{kind}_count_exponent", growth, tolerance=0.0)
 
-figure, panels = plots.figure(6.4, 3, 1, sharex=True)
+figure, panels = style.figure(6.4, 3, 1, sharex=True)
 for kind in ("dense", "fft"):
     panels[0].plot(
         sizes,
@@ -471,7 +472,7 @@ record.Table(
 )
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-operators", "caption": "Four operators for the same delay vectors. The matrix of least squares is a shift with a row of extrapolation below; with the nuclear norm it becomes a smooth projection of low rank. Neither is constant along anti-diagonals, as a Hankel matrix is."}, "image": {"alt": "Four small heat maps: least squares with ones above the diagonal and large entries of both signs in the last row, nuclear norm smooth, best Hankel, and the Hankel matrix of the data."}}
-figure, panels = plots.figure(4.9, 2, 2)
+figure, panels = style.figure(4.9, 2, 2)
 for axes, name in zip(
     panels.flat,
     ("least_squares", "nuclear", "hankel_fit", "delay_matrix"),
@@ -512,7 +513,7 @@ record.metric("nuclear_gap", best.gap, tolerance=10.0)
 record.metric("condition", np.linalg.cond(states @ states.T), tolerance=0.5)
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-convergence", "caption": "Relative duality gap, an upper bound of how far the objective is above its minimum, against steps."}, "image": {"alt": "Three curves of the duality gap on logarithmic axes; plain proximal gradient needs more than ten times the steps of the accelerated method with restart."}}
-figure, axes = plots.figure(3.2)
+figure, axes = style.figure(3.2)
 places = {"plain": (1e-2, 5), "accelerated": (1e-8, -18), "restart": (1e-5, -6)}
 for method, fit in fits.items():
     axes.plot(*fit.history.T, color=network_report.COLOURS[method])
@@ -607,7 +608,7 @@ factors = {
     "permutation": permutation(8),
 }
 palette = ListedColormap(["#00000000", "#9aa4ae", "#2f81c1"])
-figure, panels = plots.figure(1.7, 1, 5, width_ratios=[1, 2, 2, 2, 2])
+figure, panels = style.figure(1.7, 1, 5, width_ratios=[1, 2, 2, 2, 2])
 for axes, (name, pattern) in zip(panels, factors.items(), strict=True):
     axes.imshow(pattern, cmap=palette, vmin=0, vmax=2)
     axes.set_title(name, fontsize=8)

@@ -88,18 +88,17 @@ products: int = 15  # [8..100] longest product of Jacobians
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
-from dynlib import figures, parallel, plots, record
-from dynlib import token_report as report
-from dynlib.device import resolve_device
 from dynlib.dynamics.lyapunov import (
     fit_exponent,
     product_growth,
     tangent_exponents,
 )
 from dynlib.dynamics.simulate import simulate
-from dynlib.dynamics.systems import Henon
+from dynlib.dynamics.systems.henon import Henon
 from dynlib.measure.distribution import Reference
-from dynlib.tokens.generators import Generators
+from dynlib.report import figures, record, style
+from dynlib.report import tokens as report
+from dynlib.tokens.generation import Generators
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -107,10 +106,12 @@ from dynlib.tokens.memory import best_order, context_curves
 from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.seeds import train_seeds
 from dynlib.tokens.windows import windows
+from dynlib.training import parallel
+from dynlib.training.device import resolve_device
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 
-plots.use_style()
+style.use_style()
 record.clear()
 device = resolve_device(device)
 workers = parallel.default_workers(device)
@@ -155,14 +156,14 @@ record.metric("vocabulary", grid.vocabulary, tolerance=0.02)
 record.metric("vocabulary_grid", n_cells**grid.dim, tolerance=0.0)
 record.metric("train_tokens", learn.size, tolerance=0.0)
 
-figure, axes = plots.figure(3.6)
+figure, axes = style.figure(3.6)
 extent = (grid.low[0], grid.high[0], grid.low[1], grid.high[1])
 corners = grid.centres - grid.cell_size / 2
 squares = [Rectangle(corner, *grid.cell_size) for corner in corners]
-axes.add_collection(PatchCollection(squares, facecolor=plots.GRID))
+axes.add_collection(PatchCollection(squares, facecolor=style.GRID))
 shown = test_states[0, 100:4100]
 axes.plot(
-    *shown.T, ".", markersize=1.2, color=plots.COLOURS["model"], rasterized=True
+    *shown.T, ".", markersize=1.2, color=style.COLOURS["model"], rasterized=True
 )
 axes.set(xlabel="x", ylabel="y", xlim=extent[:2], ylim=extent[2:])
 plt.show()
@@ -222,7 +223,7 @@ lyapunov = record.metric(
     unit="nats/iteration",
     tolerance=0.005,
 )
-figure, axes = plots.figure(3.4)
+figure, axes = style.figure(3.4)
 figures.context_curves(axes, lengths, networks, ngrams, lyapunov["value"])
 plt.show()
 
@@ -286,7 +287,7 @@ squared = Reference(batches, grid.centres, "squared")
 report.rollouts(short, euclidean, squared, continuations, learn)
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-density", "caption": "How often each cell is visited, on one logarithmic scale. GPT-2 sampled at temperature 1 cannot be told from the truth by eye, and nor can a Markov chain that remembers a single token."}, "image": {"alt": "Four maps of the Hénon attractor coloured by visits per cell: truth, GPT-2 at temperature one, GPT-2 greedy, Markov chain."}}
-figure, panels = plots.figure(4.6, 2, 2, sharex=True, sharey=True)
+figure, panels = style.figure(4.6, 2, 2, sharex=True, sharey=True)
 shown = {
     "true": batches[0],
     "model": short["model"][0],
@@ -306,7 +307,7 @@ for axes, (method, sample) in zip(panels.flat, shown.items(), strict=True):
         cmap="viridis",
     )
     picture.set_clim(1e-5, 3e-2)
-    axes.set_title(plots.LABELS[method])
+    axes.set_title(style.LABELS[method])
 for axes in panels[1]:
     axes.set_xlabel("x")
 for axes in panels[:, 0]:
@@ -315,7 +316,7 @@ figure.colorbar(picture, ax=panels, label="share of states", shrink=0.8)
 plt.show()
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). Bars span the seeds. Every method that samples is near the reference, the Markov chain included, so this measure alone does not show that a network has learned more than one token of memory. Decoding greedily and copying one's own past stray far from the truth."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for seven methods with intervals and a dashed line at one."}}
-figure, axes = plots.figure(2.9)
+figure, axes = style.figure(2.9)
 figures.ratios(axes, list(short))
 plt.show()
 
@@ -411,12 +412,12 @@ record.Table(
 )
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-lyapunov", "caption": "The exponent that the paper's estimator finds, with products of all lengths as printed (filled) and without the shortest (open); one mark a seed or batch. The vertical line is the exponent of the map. Rounding true orbits to cell centres moves the estimate about as much as replacing them by the sampled network; decoded greedily, the network's seeds scatter far more widely."}, "image": {"alt": "Dot plot of estimated Lyapunov exponents by source of the states: true orbits, true tokens, GPT-2 sampled and greedy, and n-grams, with a vertical line at the map's exponent."}}
-figure, axes = plots.figure(3.0)
+figure, axes = style.figure(3.0)
 order = ["orbit", "tokens", *long]
-labels = ["true orbits", "true tokens", *(plots.LABELS[m] for m in order[2:])]
-axes.axvline(lyapunov["value"], color=plots.MUTED, linewidth=1)
+labels = ["true orbits", "true tokens", *(style.LABELS[m] for m in order[2:])]
+axes.axvline(lyapunov["value"], color=style.MUTED, linewidth=1)
 for row, method in enumerate(order):
-    colour = plots.COLOURS["true" if method == "orbit" else method]
+    colour = style.COLOURS["true" if method == "orbit" else method]
     name = "lyapunov_model" if method == "model" else f"{method}_lyapunov"
     for suffix, shift, face in (("", -0.15, colour), ("_fit5", 0.15, "none")):
         values = record.metrics()[name + suffix]["samples"]

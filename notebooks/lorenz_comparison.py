@@ -61,12 +61,10 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from dynlib import plots, record
-from dynlib.device import resolve_device
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.pairs import integrate, pairs
 from dynlib.dynamics.simulate import simulate
-from dynlib.dynamics.systems import Lorenz
+from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.identify.havok import DelayDMD, Havok
 from dynlib.identify.polynomial import PolynomialMap
 from dynlib.identify.reservoir import fit_reservoir
@@ -80,15 +78,17 @@ from dynlib.networks.ensembles import Networks, train_all
 from dynlib.networks.ffnn import widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import rollout
-from dynlib.rollout_report import (
+from dynlib.report import record, style
+from dynlib.report.forecasts import (
     COLOURS,
     LABELS,
     apart,
     record_rollout,
     show_row,
 )
+from dynlib.training.device import resolve_device
 
-plots.use_style()
+style.use_style()
 record.clear()
 torch.set_num_threads(1)
 device = resolve_device(device)
@@ -355,7 +355,7 @@ record.Table(
 )
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-accumulated", "caption": "Accumulated mean squared error against the length of the forecast (their Figure 6): median over starts. What stays below the mean state's line still forecasts."}, "image": {"alt": "Curves of accumulated error on a logarithmic axis against steps; polynomial maps and SINDy with good derivatives stay lowest, HAVOK and DMD reach the level of the mean state almost at once."}}
-figure, axes = plots.figure(4.4)
+figure, axes = style.figure(4.4)
 shown = (
     "climatology", "havok", "dmd", "sindy_fd2", "reservoir", "ffnn", "stnn", "control", "sindy_fd6", "polynomial_5",
 )  # fmt: skip
@@ -384,7 +384,7 @@ axes.set(yscale="log", xlabel="steps", ylabel="accumulated MSE")
 plt.show()
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-coordinates", "caption": "The same for each coordinate: median over starts of the accumulated squared error of x, y and z."}, "image": {"alt": "Three panels, one a coordinate, with curves for four methods."}}
-figure, panels = plots.figure(5.4, 3, 1, sharex=True)
+figure, panels = style.figure(5.4, 3, 1, sharex=True)
 for name in ("stnn", "ffnn", "sindy_fd2", "havok"):
     squared = np.square(predictions[name] - truth).clip(max=1e30)
     running = np.cumsum(squared, axis=2) / counted[:, None]
@@ -420,12 +420,12 @@ shown = (
     "reservoir",
     "havok",
 )
-figure, panels = plots.figure(7.6, len(shown), 1, sharex=True, sharey=True)
+figure, panels = style.figure(7.6, len(shown), 1, sharex=True, sharey=True)
 clock = counted * dt * exponent
 for axes, name in zip(panels, shown, strict=True):
     path = predictions[name][0, typical]
     left, censored = valid_time(path[None], truth[typical][None], **rule)
-    axes.plot(clock, truth[typical, :, 0], color=plots.INK, linewidth=2)
+    axes.plot(clock, truth[typical, :, 0], color=style.INK, linewidth=2)
     axes.plot(
         clock, np.clip(path[:, 0], -25, 25), color=COLOURS[name], linewidth=1.1
     )
@@ -677,7 +677,7 @@ record.Table(
 )
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-pareto", "caption": "Accumulated error over the whole forecast against the operations of one step; lower and further left is better. Bars are intervals over starts. Polynomial maps from degree two to seven are joined."}, "image": {"alt": "Log-log scatter of accumulated error against operations; polynomial maps and SINDy with sixth-order differences have lower errors for fewer operations than the networks, HAVOK and DMD are worst."}}
-figure, axes = plots.figure(4.2)
+figure, axes = style.figure(4.2)
 metrics = record.metrics()
 x = [costs[f"polynomial_{d}"][1] for d in degrees]
 y = [metrics[f"polynomial_{d}_accumulated_mse_600"]["value"] for d in degrees]
@@ -819,7 +819,7 @@ record.Table(
 
 # %% tags=["remove-cell"]
 from dynlib.identify.sindy import SparseField
-from dynlib.playground import Playground
+from dynlib.report.playground import Playground
 
 chosen = {}
 for name in ("stnn", "control"):

@@ -72,25 +72,26 @@ from collections.abc import Callable
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from dynlib import network_report, plots, record
-from dynlib.device import resolve_device
 from dynlib.dynamics.pairs import integrate, pairs, split_at_random
-from dynlib.dynamics.systems import Lorenz
+from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.measure.timing import microseconds
 from dynlib.networks.assembled import AssembledStNN
 from dynlib.networks.count import layers, saving, total
 from dynlib.networks.ensembles import Networks, train_all
 from dynlib.networks.ffnn import FFNN, widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
-from dynlib.networks.released import ReleasedStNN
 from dynlib.networks.scores import (
     active_directions,
     one_step_errors,
     rollout,
 )
-from dynlib.rollout_report import apart
+from dynlib.peers.released import ReleasedStNN
+from dynlib.report import networks as network_report
+from dynlib.report import record, style
+from dynlib.report.forecasts import apart
+from dynlib.training.device import resolve_device
 
-plots.use_style()
+style.use_style()
 record.clear()
 torch.set_num_threads(1)
 device = resolve_device(device)
@@ -133,13 +134,13 @@ print(
 )
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-data", "caption": "The training data (their Figure 3): trajectories from initial states (dots) scattered about (0, 1, 20)."}, "image": {"alt": "The two-lobed Lorenz attractor in the x-z plane, made of many thin trajectories, with a cloud of dots where they start."}}
-figure, axes = plots.figure(3.6)
+figure, axes = style.figure(3.6)
 for states in data[:100]:
     axes.plot(
         states[:, 0],
         states[:, 2],
         linewidth=0.3,
-        color=plots.MUTED,
+        color=style.MUTED,
         alpha=0.5,
         rasterized=True,
     )
@@ -148,7 +149,7 @@ axes.plot(
     data[:, 0, 2],
     ".",
     markersize=3,
-    color=plots.COLOURS["greedy"],
+    color=style.COLOURS["greedy"],
 )
 axes.set(xlabel="x", ylabel="z")
 plt.show()
@@ -413,7 +414,7 @@ record.Table(
 table(as_printed, titles)
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-size", "caption": "One-step error on trajectories that were held out against the number of parameters: structured networks, plain networks of the same size, and the paper's 3-30-30-30-3 (one seed). Bars are seeds, lines join medians. Trained alike, at equal size, in our setting."}, "image": {"alt": "Log-log plot. Validation error falls steeply with the number of parameters for both the structured and the plain networks."}}
-figure, axes = plots.figure(3.6)
+figure, axes = style.figure(3.6)
 names = {
     "stnn": [f"stnn_p{p}" for p in branches],
     "control": [f"control_p{p}" for p in branches],
@@ -441,7 +442,7 @@ axes.minorticks_off()
 plt.show()
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Training (thin) and validation (thick) error against steps (their Figure 4). Above: as printed, every seed; a plateau near 10 is a coordinate whose last ReLUs are all dead. Below: in our setting, one and six branches and the feed-forward network."}, "image": {"alt": "Two panels of error against steps, both axes logarithmic. Above, several curves stay on plateaus of the order of ten; below, all curves fall."}}
-figure, panels = plots.figure(5.8, 2, 1)
+figure, panels = style.figure(5.8, 2, 1)
 groups = (
     {**as_printed},
     {
@@ -675,12 +676,12 @@ def typical(name: str):
     return trained[name][order[(len(order) - 1) // 2]].model
 
 
-figure, panels = plots.figure(4.4, 2, 1, sharex=True)
+figure, panels = style.figure(4.4, 2, 1, sharex=True)
 shown = fresh_trajectory[:2, : rollout_steps + 1]
 steps_shown = shown.shape[1] - 1
 for axes, truth in zip(panels, shown, strict=True):
     axes.plot(
-        times[: steps_shown + 1], truth[:, 0], color=plots.INK, linewidth=2.5
+        times[: steps_shown + 1], truth[:, 0], color=style.INK, linewidth=2.5
     )
     for name in ("ffnn", "stnn"):
         model = typical("stnn_p6" if name == "stnn" else name)

@@ -66,17 +66,26 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from dynlib import plots, record
-from dynlib.device import resolve_device
-from dynlib.dynamics.lotka_volterra import (
+from dynlib.dynamics.pairs import pairs
+from dynlib.dynamics.systems.lotka_volterra import (
     ENVIRONMENTS,
     TIMES,
     LotkaVolterra,
     initial_states,
     trajectories,
 )
-from dynlib.dynamics.pairs import pairs
-from dynlib.environment_report import (
+from dynlib.identify.parameters import fit_parameters
+from dynlib.identify.polynomial import PolynomialMap
+from dynlib.networks import leads_training, scores
+from dynlib.networks.count import total
+from dynlib.networks.ensembles import train_all
+from dynlib.networks.ffnn import widths_of_size
+from dynlib.networks.leads_training import LeadsRecipe, train_leads
+from dynlib.networks.recipes import Architecture, Recipe
+from dynlib.peers.leads_loop import LoopedLEADS
+from dynlib.peers.unrolled import refine
+from dynlib.report import record, style
+from dynlib.report.environments import (
     COLOURS,
     LABELS,
     cases,
@@ -85,19 +94,10 @@ from dynlib.environment_report import (
     trajectory_errors,
     with_start,
 )
-from dynlib.identify.parameters import fit_parameters
-from dynlib.identify.polynomial import PolynomialMap
-from dynlib.networks import leads_training, scores
-from dynlib.networks.count import total
-from dynlib.networks.ensembles import train_all
-from dynlib.networks.ffnn import widths_of_size
-from dynlib.networks.leads_loop import LoopedLEADS
-from dynlib.networks.leads_training import LeadsRecipe, train_leads
-from dynlib.networks.recipes import Architecture, Recipe
-from dynlib.networks.unrolled import refine
+from dynlib.training.device import resolve_device
 from scipy.interpolate import CubicSpline
 
-plots.use_style()
+style.use_style()
 record.clear()
 torch.set_num_threads(1)
 device = resolve_device(device)
@@ -135,12 +135,12 @@ for name, data in (("tight", tight), ("loose", loose)):
 record.metric("loose_mse_test", np.square(loose - tight).mean(), tolerance=0.05)
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-data", "caption": "The same initial states (dots) followed in the ten environments: prey x, predators y. Every solution is a closed curve; twenty points cover a part of it."}, "image": {"alt": "Ten small panels in two rows. In each, curves in the plane run around a centre that differs from panel to panel, from the same square of initial states."}}
-figure, panels = plots.figure(3.0, 2, 5, sharex=True, sharey=True)
+figure, panels = style.figure(3.0, 2, 5, sharex=True, sharey=True)
 smooth = np.linspace(TIMES[0], TIMES[-1], 200)
 curves = trajectories(ENVIRONMENTS, learn[0, :4, 0], smooth)
 for axes, system, paths in zip(panels.flat, ENVIRONMENTS, curves, strict=True):
     for path in paths:
-        axes.plot(*path.T, color=plots.MUTED, linewidth=0.7)
+        axes.plot(*path.T, color=style.MUTED, linewidth=0.7)
         axes.plot(*path[0], ".", color=COLOURS["leads"], markersize=4)
     axes.set_title(f"{system.alpha:g}, {system.gamma:g}", fontsize=9)
     axes.set(xticks=[0, 3], yticks=[0, 3])
@@ -459,7 +459,7 @@ record.metric(
 )
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Test error against training time on one core, every seed; polynomial maps are points. The dotted lines are the paper's two training times, on a machine that it does not name."}, "image": {"alt": "Log-log plot of test error against seconds of training. The small networks fall far below LEADS in less time; polynomial maps lie lower left of all."}}
-figure, axes = plots.figure(4.2)
+figure, axes = style.figure(4.2)
 for name, each in curves.items():
     for seconds, errors in each:
         axes.plot(seconds, errors, color=COLOURS[name], linewidth=1.1)
@@ -486,7 +486,7 @@ for name in (f"polynomial_{degree}" for degree in degrees):
         fontsize=9, va="center", annotation_clip=False,
     )  # fmt: skip
 for seconds in (53, 615):
-    axes.axvline(seconds, color=plots.MUTED, linewidth=0.8, linestyle=":")
+    axes.axvline(seconds, color=style.MUTED, linewidth=0.8, linestyle=":")
 axes.set(
     xscale="log",
     yscale="log",
@@ -497,15 +497,15 @@ plt.show()
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-rollouts", "caption": "Rollouts of each method's median seed (their Figure 2): the test trajectory with its smallest, its median and its largest error, in phase space. The truth is without colour, dots are the times; above each panel its error."}, "image": {"alt": "A grid of phase-space plots, one row a method, one column for best, typical and worst case. Coloured predictions lie on black curves; only for the settings as printed do they leave them."}}
 shown = ("printed_stnn", "stnn", "control", "printed_leads", "leads")
-figure, panels = plots.figure(8.2, len(shown), 3)
+figure, panels = style.figure(8.2, len(shown), 3)
 for row, name in zip(panels, shown, strict=True):
     order = np.argsort(metrics[f"{name}_mse_test"]["samples"])
     path = predictions[name][order[(len(order) - 1) // 2]]
     errors = trajectory_errors(path, test)
     for axes, (e, i) in zip(row, cases(errors), strict=True):
         (true,) = trajectories([ENVIRONMENTS[e]], test[e, i : i + 1, 0], smooth)
-        axes.plot(*true[0].T, color=plots.INK, linewidth=0.9)
-        axes.plot(*test[e, i].T, ".", color=plots.INK, markersize=3)
+        axes.plot(*true[0].T, color=style.INK, linewidth=0.9)
+        axes.plot(*test[e, i].T, ".", color=style.INK, markersize=3)
         axes.plot(
             *path[e, i].T,
             "o",
@@ -513,16 +513,16 @@ for row, name in zip(panels, shown, strict=True):
             markersize=4,
             fillstyle="none",
         )
-        axes.set_title(f"{errors[e, i]:.0e}", fontsize=9, color=plots.MUTED)
+        axes.set_title(f"{errors[e, i]:.0e}", fontsize=9, color=style.MUTED)
         axes.set(xticks=[], yticks=[])
     row[0].set_ylabel(LABELS[name], color=COLOURS[name], fontsize=9)
 for axes, case in zip(panels[0], ("best", "typical", "worst"), strict=True):
     text = f"{case}: {axes.get_title(loc='left')}"
-    axes.set_title(text, fontsize=9, color=plots.MUTED)
+    axes.set_title(text, fontsize=9, color=style.MUTED)
 plt.show()
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-environments", "caption": "Test error in every environment, median over seeds. Below each the environment's α and γ."}, "image": {"alt": "Dots of test error for ten environments on a logarithmic axis, one colour a method; the order of the methods is much the same in every environment."}}
-figure, axes = plots.figure(3.6)
+figure, axes = style.figure(3.6)
 for name in ("leads", "stnn", "control", "polynomial_3"):
     each = np.median(
         [trajectory_errors(path, test).mean(1) for path in predictions[name]],

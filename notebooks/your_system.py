@@ -92,8 +92,8 @@ device: str = "auto"  # {auto, cpu, cuda} where networks train
 # trajectories begin. The default is Halvorsen's attractor, a flow that neither paper has.
 
 # %%
-from dynlib.dynamics.catalogue import from_dysts
 from dynlib.dynamics.own import OwnFlow, OwnMap, prepared  # noqa: F401
+from dynlib.dynamics.systems.catalogue import from_dysts
 
 
 def rates(x, y, z):
@@ -113,13 +113,12 @@ dysts_name = "Thomas"  # for system = "dysts", where dysts is installed
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from dynlib import figures, own_report, plots, record
-from dynlib import token_report as report
-from dynlib.device import resolve_device
 from dynlib.dynamics.lyapunov import tangent_exponents
 from dynlib.dynamics.pairs import pairs
 from dynlib.dynamics.simulate import simulate
-from dynlib.dynamics.systems import Henon, Lorenz, Rossler
+from dynlib.dynamics.systems.henon import Henon
+from dynlib.dynamics.systems.lorenz import Lorenz
+from dynlib.dynamics.systems.rossler import Rossler
 from dynlib.identify.polynomial import PolynomialMap
 from dynlib.identify.reservoir import fit_reservoir
 from dynlib.measure.distribution import Reference
@@ -129,8 +128,11 @@ from dynlib.networks.ensembles import train_all
 from dynlib.networks.ffnn import widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import rollout
-from dynlib.rollout_report import COLOURS, LABELS, show_row
-from dynlib.scene import Scene
+from dynlib.report import figures, record, style
+from dynlib.report import own as own_report
+from dynlib.report import tokens as report
+from dynlib.report.forecasts import COLOURS, LABELS, show_row
+from dynlib.report.scene import Scene
 from dynlib.tokens.gpt import GPTConfig, generate
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -138,8 +140,9 @@ from dynlib.tokens.memory import best_order, context_curves
 from dynlib.tokens.parroting import recall
 from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.seeds import train_seeds
+from dynlib.training.device import resolve_device
 
-plots.use_style()
+style.use_style()
 record.clear()
 torch.set_num_threads(1)
 device = resolve_device(device)
@@ -300,7 +303,7 @@ record.Table(
 )
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, all on the same test targets, for GPT-2 and for n-grams, over the entropy rate of the system (the sum of its positive exponents, in nats a token)."}, "image": {"alt": "Curves of cross-entropy against context length on a logarithmic axis for n-grams and GPT-2, above a horizontal line, the entropy rate."}}
-figure, axes = plots.figure(3.2)
+figure, axes = style.figure(3.2)
 figures.context_curves(axes, lengths, networks, ngrams, float(entropy))
 axes.set_ylim(bottom=0)
 plt.show()
@@ -354,11 +357,11 @@ def plane(path: np.ndarray) -> np.ndarray:
     )
 
 
-figure, panels = plots.figure(2.8, 1, 2, sharex=True, sharey=True)
+figure, panels = style.figure(2.8, 1, 2, sharex=True, sharey=True)
 panels[0].plot(
     *plane(test_states[0][:4000]).T,
     "-" if flow else ".",
-    color=plots.INK,  # as vectors, whose neutral colours a dark page can swap
+    color=style.INK,  # as vectors, whose neutral colours a dark page can swap
     linewidth=0.6,
     markersize=1.2,
 )
@@ -366,7 +369,7 @@ for row in written["model"][:10]:
     panels[1].plot(
         *plane(grid.decode(row)).T,
         "-" if flow else ".",
-        color=plots.COLOURS["model"],
+        color=style.COLOURS["model"],
         linewidth=0.5,
         markersize=1.2,
         rasterized=True,
@@ -470,13 +473,13 @@ record.Table(
 shown = [name for name in predictions if name != "persistence"]
 low, high = states[..., 0].min(), states[..., 0].max()
 margin = 0.15 * (high - low)
-figure, panels = plots.figure(5.2, len(shown), 1, sharex=True, sharey=True)
+figure, panels = style.figure(5.2, len(shown), 1, sharex=True, sharey=True)
 clock = tau * np.arange(1, horizon + 1) * (lyapunov or 1)
 for axes, name in zip(panels, shown, strict=True):
     path = predictions[name][0, 0, :, 0]
     outside = ~((path > low - margin) & (path < high + margin))
     end = int(outside.argmax()) if outside.any() else horizon
-    axes.plot(clock, truth[0, :, 0], color=plots.INK, linewidth=2)
+    axes.plot(clock, truth[0, :, 0], color=style.INK, linewidth=2)
     axes.plot(clock[:end], path[:end], color=COLOURS[name], linewidth=1.1)
     axes.set_ylim(low - margin, high + 4 * margin)
     axes.annotate(

@@ -25,11 +25,11 @@ import single_node
 import torch
 
 import workflow.cluster.engine
-from dynlib import parallel
 from dynlib.dynamics.simulate import simulate
-from dynlib.dynamics.systems import Henon
+from dynlib.dynamics.systems.henon import Henon
 from dynlib.tokens.grid import Grid
-from workflow.experiments import Refused
+from dynlib.training import parallel
+from workflow.errors import Refused
 
 #: Doctests are looked for in every module, but several of this name cannot be imported as modules.
 collect_ignore_glob = ["*conftest.py"]

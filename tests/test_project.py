@@ -14,8 +14,8 @@ import pythons
 import yaml
 
 from workflow import bootstrap
-from workflow.pairs import stripped
-from workflow.readme import rewritten
+from workflow.book.readme import rewritten
+from workflow.runs.pairs import stripped
 
 ROOT = Path(__file__).resolve().parents[1]
 

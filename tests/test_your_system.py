@@ -8,8 +8,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from dynlib import record
-from workflow.experiments import read_cells
+from dynlib.report import record
+from workflow.runs.experiments import read_cells
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "your_system.py"
 
@@ -24,14 +24,14 @@ n_starts, horizon = 3, 30
 """
 
 VAN_DER_POL = """
-from dynlib.dynamics.catalogue import from_dysts
+from dynlib.dynamics.systems.catalogue import from_dysts
 from dynlib.dynamics.own import OwnFlow, prepared
 yours = OwnFlow(lambda x, v: (v, (1 - x * x) * v - x), ("x", "v"), (1.0, 0.0))
 your_tau, dysts_name = 0.2, "Thomas"
 """
 DAMPED = VAN_DER_POL.replace("(1 - x * x) * v - x", "-x - v")
 FIVE = """
-from dynlib.dynamics.catalogue import from_dysts
+from dynlib.dynamics.systems.catalogue import from_dysts
 from dynlib.dynamics.own import OwnFlow, prepared
 def lorenz96(a, b, c, d, e):
     return ((b - d) * e - a + 8, (c - e) * a - b + 8, (d - a) * b - c + 8,
@@ -40,7 +40,7 @@ yours = OwnFlow(lorenz96, "abcde", (8.0, 8.1, 8.0, 8.0, 8.0))
 your_tau, dysts_name = 0.05, "Thomas"
 """
 LOGISTIC = """
-from dynlib.dynamics.catalogue import from_dysts
+from dynlib.dynamics.systems.catalogue import from_dysts
 from dynlib.dynamics.own import OwnMap, prepared
 yours = OwnMap(lambda x: (RATE * x * (1 - x),), ("x",), (0.4,))
 your_tau, dysts_name = 1.0, "Thomas"
@@ -48,7 +48,7 @@ your_tau, dysts_name = 1.0, "Thomas"
 
 
 FOLD = """
-from dynlib.dynamics.catalogue import from_dysts
+from dynlib.dynamics.systems.catalogue import from_dysts
 from dynlib.dynamics.own import OwnMap, prepared
 yours = OwnMap(lambda x, y: (3.9 * x * (1 - x), x), ("x", "y"), (0.4, 0.4))
 your_tau, dysts_name = 1.0, "Thomas"

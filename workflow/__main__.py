@@ -11,8 +11,9 @@ import os
 import sys
 from pathlib import Path
 
-from workflow.experiments import Refused, load
-from workflow.parameters import shown
+from workflow.errors import Refused
+from workflow.runs.experiments import load
+from workflow.runs.parameters import shown
 
 #: Commands that read notebooks: edits of an .ipynb are first taken over into its source.
 EDITED = ("run", "cluster", "sweep", "book", "status", "verify", "accept", "bundle", "parameters")
@@ -125,13 +126,13 @@ def main(arguments: list[str] | None = None) -> int:
         options = parser().parse_args(rest)
         preset = getattr(options, "preset", None) or "cpu"
         if options.command in EDITED:
-            from workflow.pairs import take_over
+            from workflow.runs.pairs import take_over
 
             runs = getattr(options, "runs", []) or [*filter(None, [getattr(options, "base", "")])]
             take_over(runs, stop=options.command != "status")
         match options.command:
             case "run":
-                from workflow.schedule import schedule
+                from workflow.runs.schedule import schedule
 
                 runs = load(preset, options.runs or None, own)
                 code = schedule(runs, force=options.force, cores=options.cores)
@@ -144,10 +145,10 @@ def main(arguments: list[str] | None = None) -> int:
                 runs = load(preset, options.runs or None)
                 return submit(runs, options.profile, dry_run=options.dry_run)
             case "sweep":
-                from workflow.sweep import base_run, points, read_grid, sweep
+                from workflow.cluster.sweep import base_run, points, read_grid, sweep
 
                 if options.accept:
-                    from workflow.sweep_reference import accept_seeds
+                    from workflow.cluster.sweep_reference import accept_seeds
 
                     grid = read_grid(options.grid)
                     print(accept_seeds(points(preset, base_run(options.base), grid)))
@@ -157,54 +158,54 @@ def main(arguments: list[str] | None = None) -> int:
                     profile=options.profile, dry_run=options.dry_run, cores=options.cores,
                 )  # fmt: skip
             case "book":
-                from workflow.book import make_book
+                from workflow.book.render import make_book
 
                 return make_book(preset, cores=options.cores, allow_stale=options.allow_stale)
             case "pdf":
-                from workflow.pdf import make_pdf
+                from workflow.book.pdf import make_pdf
 
                 print(f"the PDF is at {os.path.relpath(make_pdf(preset))}")
             case "links":
-                from workflow.book import check_links
+                from workflow.book.render import check_links
 
                 return check_links(preset)
             case "status":
-                from workflow.status import status
+                from workflow.runs.status import status
 
                 print(status(options.preset))
             case "verify":
-                from workflow.reference import verify
+                from workflow.runs.reference import verify
 
                 text, code = verify(preset, options.runs)
                 print(text)
                 return code
             case "accept":
-                from workflow.reference import accept
+                from workflow.runs.reference import accept
 
                 print(accept(preset, options.runs))
             case "carry":
-                from workflow.carry import carry
+                from workflow.carry.carry import carry
 
                 text, code = carry(options.preset, options.runs, options.cores)
                 print(text)
                 return code
             case "bundle":
-                from workflow.bundle import bundle
+                from workflow.cluster.bundle import bundle
 
                 print(bundle(preset, options.runs))
             case "unbundle":
-                from workflow.bundle import unbundle
+                from workflow.cluster.bundle import unbundle
 
                 print(unbundle(options.file))
             case "stamp":
-                from workflow.stamps import marks
+                from workflow.runs.stamps import marks
 
                 (run,) = load(preset, [options.run], own)
                 print(json.dumps(marks(run)))
             case "parameters":
                 print(show_parameters(preset, options.runs))
             case "pairs":
-                from workflow.pairs import write_pairs
+                from workflow.runs.pairs import write_pairs
 
                 said = False
                 for line in write_pairs(options.notebooks, half=options.half, strip=options.strip):
@@ -213,7 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
                 if not said:
                     print("all pairs are up to date")
             case "readme":
-                from workflow.readme import write_readme
+                from workflow.book.readme import write_readme
 
                 print(write_readme())
         return 0

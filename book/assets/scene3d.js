@@ -1,4 +1,4 @@
-/* Scenes of dynlib/scene.py, drawn by the plotly.min.js beside this file. It is 4.8 MB, so it
+/* Scenes of dynlib/report/scene.py, drawn by the plotly.min.js beside this file. It is 4.8 MB, so it
    is loaded when a reader first opens a scene and never with the page. */
 (() => {
   "use strict";

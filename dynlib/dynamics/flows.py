@@ -104,7 +104,7 @@ class TimeMap:
 
     Examples
     --------
-    >>> from dynlib.dynamics.systems import Lorenz
+    >>> from dynlib.dynamics.systems.lorenz import Lorenz
     >>> TimeMap(Lorenz(), 0.03).step(np.ones((1, 3))).round(4)
     array([[1.1072, 1.7983, 0.9651]])
 

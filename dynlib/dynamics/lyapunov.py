@@ -56,7 +56,7 @@ def tangent_exponents(
 
     Examples
     --------
-    >>> from dynlib.dynamics.systems import Henon
+    >>> from dynlib.dynamics.systems.henon import Henon
     >>> exponents = tangent_exponents(Henon(), np.full((1, 2), 0.1), 1000)
     >>> bool(np.isclose(exponents.sum(), np.log(0.3)))    # ln |det J|, exactly
     True

@@ -38,7 +38,7 @@ def integrate(
 
     Examples
     --------
-    >>> from dynlib.dynamics.systems import Lorenz
+    >>> from dynlib.dynamics.systems.lorenz import Lorenz
     >>> integrate(Lorenz(), np.zeros((2, 3)), np.array([0.0, 1.0])).shape
     (2, 2, 3)
 

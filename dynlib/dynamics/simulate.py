@@ -46,7 +46,7 @@ def simulate(system: Map, initial: np.ndarray, n_steps: int, *, transient: int =
 
     Examples
     --------
-    >>> from dynlib.dynamics.systems import Henon
+    >>> from dynlib.dynamics.systems.henon import Henon
     >>> simulate(Henon(), np.zeros((1, 2)), 3)[0, :, 0]
     array([ 0. ,  1. , -0.4])
     """

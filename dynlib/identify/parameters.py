@@ -50,7 +50,7 @@ def fit_parameters(
 
     Examples
     --------
-    >>> from dynlib.dynamics.lotka_volterra import LotkaVolterra
+    >>> from dynlib.dynamics.systems.lotka_volterra import LotkaVolterra
     >>> times, start = np.arange(9) / 2, np.array([[1.0, 2.0]])
     >>> path = integrate(LotkaVolterra(1.0, 0.5, 0.25, 0.5), start, times)
     >>> fit_parameters(LotkaVolterra, path, times, np.full(4, 0.5)).round(6)

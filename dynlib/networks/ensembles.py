@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from dynlib import artefacts, checkpoint
-from dynlib.device import resolve_device
 from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained
 from dynlib.networks.training import train
+from dynlib.training import artefacts, checkpoint
+from dynlib.training.device import resolve_device
 
 
 def train_all(

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynlib import artefacts, checkpoint
-from dynlib.device import resolve_device
 from dynlib.networks.leads import LEADS, PENALTY, penalty
-from dynlib.progress import Meter
+from dynlib.training import artefacts, checkpoint
+from dynlib.training.device import resolve_device
+from dynlib.training.progress import Meter
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from dynlib import checkpoint
-from dynlib.device import resolve_device
 from dynlib.networks.levenberg import LevenbergMarquardt
 from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained
-from dynlib.progress import Meter
+from dynlib.training import checkpoint
+from dynlib.training.device import resolve_device
+from dynlib.training.progress import Meter
 
 
 def train(

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from dynlib import artefacts, checkpoint
-from dynlib.device import resolve_device
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.recipes import Trained, TrainingConfig
 from dynlib.tokens.training import train
+from dynlib.training import artefacts, checkpoint
+from dynlib.training.device import resolve_device
 
 
 def train_seeds(
@@ -29,7 +29,7 @@ def train_seeds(
     """Train the same model from several seeds, in worker processes, each kept as an artefact.
 
     The key of an artefact covers the data themselves, both configurations, the device and
-    the code (:func:`dynlib.checkpoint.artefact_folder`): what is there already is loaded,
+    the code (:func:`dynlib.training.checkpoint.artefact_folder`): what is there already is loaded,
     what was interrupted goes on, and nothing else is ever reused.
 
     Parameters

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from dynlib import checkpoint
-from dynlib.device import resolve_device
-from dynlib.progress import Meter
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, log_probabilities
 from dynlib.tokens.loss import NextTokenLoss
 from dynlib.tokens.recipes import Trained, TrainingConfig, make_optimizers
 from dynlib.tokens.windows import random_windows, windows
+from dynlib.training import checkpoint
+from dynlib.training.device import resolve_device
+from dynlib.training.progress import Meter
 
 
 def train(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from workflow import book as rendering
-from workflow import staging
+from workflow.book import render as rendering
+from workflow.book import staging
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,19 +14,19 @@ import pytest
 import yaml
 from playwright.sync_api import sync_playwright
 
-from dynlib import plots
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.pairs import integrate
 from dynlib.dynamics.simulate import simulate
-from dynlib.dynamics.systems import Lorenz
+from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.identify.polynomial import PolynomialMap
 from dynlib.identify.sindy import SparseField, fit_sindy
 from dynlib.measure.rollout import spread, valid_time
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import rollout
 from dynlib.networks.training import train
-from dynlib.playground import Playground
-from dynlib.rollout_report import LABELS
+from dynlib.report import style
+from dynlib.report.forecasts import LABELS
+from dynlib.report.playground import Playground
 from dynlib.tokens.grid import Grid
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -357,9 +357,9 @@ def test_a_playground_fits_and_is_drawn_in_the_readers_colours(visit, name, widt
     status(page)
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     assert page.locator(".playground-fallback").count() == 0
-    ink = [int(plots.INK[i : i + 2], 16) for i in (1, 3, 5)]
+    ink = [int(style.INK[i : i + 2], 16) for i in (1, 3, 5)]
     if mode == "dark":
-        ink = [int(plots.DARK[plots.INK][i : i + 2], 16) for i in (1, 3, 5)]
+        ink = [int(style.DARK[style.INK][i : i + 2], 16) for i in (1, 3, 5)]
     drawn = page.evaluate(
         """ink => [...document.querySelectorAll(".playground canvas[role=img]")].map((canvas) => {
             const pen = canvas.getContext("2d");
@@ -380,9 +380,9 @@ def test_a_playground_fits_and_is_drawn_in_the_readers_colours(visit, name, widt
 def test_the_neutral_colours_are_those_of_the_figures():
     text = (ROOT / "book" / "assets" / "playground" / "plot.js").read_text(encoding="utf-8")
     found = dict(re.findall(r'(ink|muted|grid): (\["#\w+", "#\w+"\])', text))
-    expected = {"ink": plots.INK, "muted": plots.MUTED, "grid": plots.GRID}
+    expected = {"ink": style.INK, "muted": style.MUTED, "grid": style.GRID}
     assert {name: json.loads(pair) for name, pair in found.items()} == {
-        name: [colour, plots.DARK[colour]] for name, colour in expected.items()
+        name: [colour, style.DARK[colour]] for name, colour in expected.items()
     }
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workflow.claims import read_claims
-from workflow.experiments import declared_runs, read_cells
-from workflow.readme import BEGIN, END
+from workflow.book.readme import BEGIN, END
+from workflow.ledger.claims import read_claims
+from workflow.runs.experiments import declared_runs, read_cells
 
 ROOT = Path(__file__).resolve().parents[2]
 

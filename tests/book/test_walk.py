@@ -12,7 +12,7 @@ import yaml
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from workflow.pdf import joined
+from workflow.book.pdf import joined
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = "div.admonition.claim:not([hidden])"

@@ -84,7 +84,7 @@ n: int = 4  # [1..100] how many
 
 # %%
 from dynlib import record
-from dynlib.dynamics.systems import Henon
+from dynlib.dynamics.systems.henon import Henon
 
 record.metric("determinant", abs(Henon().b))
 record.metric("n", n)

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # started as a script
 
-from workflow.witnesses import TIMED  # noqa: E402
+from workflow.carry.witnesses import TIMED  # noqa: E402
 
 TARGETS = {
     "runner": re.compile(r"-m workflow (book|run)\b"),

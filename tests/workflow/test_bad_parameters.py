@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from workflow.__main__ import main
-from workflow.experiments import PRESETS, Refused, load
+from workflow.errors import Refused
+from workflow.runs.experiments import PRESETS, load
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = {(preset, run.name): run for preset in PRESETS for run in load(preset)}

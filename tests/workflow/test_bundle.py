@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from workflow import bundle as subject
-from workflow.integrity import checksum
+from workflow.cluster import bundle as subject
+from workflow.runs.integrity import checksum
 
 RESULTS, NOTEBOOK = "results/plain.json", "notebooks/plain.ipynb"
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from conftest import ROOT, Clone, make_clone
 
-from workflow.provenance import carried
+from workflow.book.provenance import carried
 
 TOY = """
 \"\"\"A module to change.\"\"\"
@@ -329,7 +329,7 @@ def test_a_reference_that_the_named_commit_did_not_make_is_refused(project):
 
 
 def test_every_run_has_a_witness_that_its_notebook_accepts():
-    from workflow.experiments import load
+    from workflow.runs.experiments import load
 
     for preset in ("cpu", "paper"):
         for run in load(preset):

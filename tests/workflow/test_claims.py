@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from workflow.claims import Claim, holds, read_claims, verdict
-from workflow.experiments import Refused, declared_runs
+from workflow.errors import Refused
+from workflow.ledger.claims import Claim, holds, read_claims, verdict
+from workflow.runs.experiments import declared_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from workflow.carry.witnesses import TIMED
 from workflow.cluster import engine
-from workflow.execute import locked
-from workflow.experiments import Refused, declared_runs, load
-from workflow.status import read_results
-from workflow.witnesses import TIMED
+from workflow.errors import Refused
+from workflow.runs.execute import locked
+from workflow.runs.experiments import declared_runs, load
+from workflow.runs.status import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = engine.HERE / "profiles"
@@ -104,7 +105,7 @@ def test_what_cannot_be_scheduled_is_refused(monkeypatch, tmp_path):
 
 def test_who_waited_for_a_run_knows_it(tmp_path, monkeypatch):
     (run,) = load("smoke", ["hankel_operator"])
-    monkeypatch.setattr("workflow.experiments.ROOT", tmp_path)
+    monkeypatch.setattr("workflow.runs.experiments.ROOT", tmp_path)
     with contextlib.ExitStack() as other:
         assert other.enter_context(locked(run)) is False
         monkeypatch.setattr(time, "sleep", lambda _: other.close())

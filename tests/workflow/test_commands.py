@@ -11,10 +11,10 @@ import sys
 import pytest
 from PIL import Image
 
-from workflow import book, readme
 from workflow.__main__ import main
-from workflow.experiments import load
-from workflow.thumbnail import SIZE, thumbnail
+from workflow.book import readme, render
+from workflow.book.thumbnail import SIZE, thumbnail
+from workflow.runs.experiments import load
 
 
 def test_parameters_are_shown_with_what_is_allowed(capsys):
@@ -64,8 +64,8 @@ def test_in_an_ascii_locale_the_readme_is_written_in_utf8(tmp_path):
 
 @pytest.mark.parametrize("command", ["pdf", "links"])
 def test_without_a_book_a_command_is_refused(capsys, command, tmp_path, monkeypatch):
-    monkeypatch.setattr("workflow.pdf.ROOT", tmp_path)
-    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr("workflow.book.pdf.ROOT", tmp_path)
+    monkeypatch.setattr(render, "ROOT", tmp_path)
     assert main([command, "--preset", "smoke"]) == 2
     assert "make book PRESET=smoke first" in capsys.readouterr().err
 
@@ -122,7 +122,7 @@ def test_the_readme_is_written_once(capsys, tmp_path, monkeypatch):
 def staged(tmp_path, monkeypatch):
     """A staged book whose links Sphinx does not ask: what it would say is given."""
     (tmp_path / "build" / "smoke" / "book").mkdir(parents=True)
-    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(render, "ROOT", tmp_path)
 
     def say(links):
         def jupyter_book(preset, staged, output, *options, log):
@@ -135,7 +135,7 @@ def staged(tmp_path, monkeypatch):
                 )
             return 0
 
-        monkeypatch.setattr(book, "jupyter_book", jupyter_book)
+        monkeypatch.setattr(render, "jupyter_book", jupyter_book)
 
     return say
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from workflow.claims import read_claims
+from workflow.ledger.claims import read_claims
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

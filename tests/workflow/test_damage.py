@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow.integrity import check_results, checksum, parse, read_sound
+from workflow.runs.integrity import check_results, checksum, parse, read_sound
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.difference import Code, Region, compare
+from workflow.carry.difference import Code, Region, compare
 
 NOTEBOOK = "from dynlib.room import f\nf(1)\n"
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from workflow import execute, schedule
-from workflow.experiments import ROOT, Refused, load
+from workflow.errors import Refused
+from workflow.files import ROOT
+from workflow.runs import execute, schedule
+from workflow.runs.experiments import load
 
 
 def git(folder: Path, *arguments: str) -> None:

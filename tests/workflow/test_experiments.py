@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflow.experiments import (
-    PRESETS,
-    Parameter,
-    Refused,
-    declared_runs,
-    load,
-    parse_parameters,
-)
+from workflow.errors import Refused
+from workflow.runs.experiments import PRESETS, Parameter, declared_runs, load, parse_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 

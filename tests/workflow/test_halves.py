@@ -9,11 +9,12 @@ import jupytext
 import nbformat
 import pytest
 
-from workflow.experiments import read_cells, read_notebook, read_text
-from workflow.pairs import plain as cells_of
-from workflow.pairs import rewritten, settled
-from workflow.stamps import code_checksum
-from workflow.status import executed_stamps
+from workflow.files import read_text
+from workflow.runs.experiments import read_cells, read_notebook
+from workflow.runs.pairs import plain as cells_of
+from workflow.runs.pairs import rewritten, settled
+from workflow.runs.stamps import code_checksum
+from workflow.runs.status import executed_stamps
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = {"output_type": "stream", "name": "stdout", "text": ["dear output\n"]}
@@ -245,7 +246,7 @@ def test_files_of_windows_editors_are_read_alike(run_plain, name, kind):
 
 
 def test_declarations_and_claims_with_a_bom_are_read(clone, tmp_path):
-    from workflow.claims import read_claims
+    from workflow.ledger.claims import read_claims
 
     path = clone.root / "experiments.yml"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))

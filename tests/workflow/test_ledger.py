@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from workflow.claims import VERDICTS, Claim, kind
-from workflow.ledger import as_csv, as_json, counts, ledger
+from workflow.ledger.claims import VERDICTS, Claim, kind
+from workflow.ledger.ledger import as_csv, as_json, counts, ledger
 
 
 def claim(name: str, **fields) -> Claim:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from workflow import pdf
-from workflow.experiments import Refused
+from workflow.book import pdf
+from workflow.errors import Refused
 
 PAGE = """<html><head><title>x</title>
 <script>window.MathJax = {{startup: {{promise: Promise.resolve()}}}}</script>

@@ -4,7 +4,15 @@ import copy
 import json
 from pathlib import Path
 
-from workflow.provenance import costs, duration, machines, origins, provenance, trained, versions
+from workflow.book.provenance import (
+    costs,
+    duration,
+    machines,
+    origins,
+    provenance,
+    trained,
+    versions,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE = json.loads((ROOT / "results" / "cpu" / "henon_tokens.json").read_text(encoding="utf-8"))

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from workflow import carry, reference
-from workflow.experiments import ROOT, Refused
-from workflow.expressions import is_true
+from workflow.carry.carry import carry
+from workflow.errors import Refused
+from workflow.files import ROOT
+from workflow.runs import reference
+from workflow.runs.expressions import is_true
 
 
 def results(**values: float | None) -> dict:

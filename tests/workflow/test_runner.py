@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.integrity import checksum
+from workflow.runs.integrity import checksum
 
 
 def results(clone, run="tiny", preset="smoke"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workflow.expressions import is_true
+from workflow.runs.expressions import is_true
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
@@ -55,7 +55,7 @@ def faults(source: str) -> list[str]:
 
 
 #: A witness executes a notebook of this repository, cell by cell, as a kernel would.
-KERNEL = {"workflow/witness.py": {"exec", "eval", "compile"}}
+KERNEL = {"workflow/carry/witness.py": {"exec", "eval", "compile"}}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))

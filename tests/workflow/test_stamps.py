@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynlib import sources
-from workflow.experiments import Refused, load
-from workflow.stamps import DISTRIBUTIONS, inputs, locked, normalise, split, stamp
+from dynlib.training import sources
+from workflow.errors import Refused
+from workflow.runs.experiments import load
+from workflow.runs.stamps import DISTRIBUTIONS, inputs, locked, normalise, split, stamp
 
 
 def test_comments_docstrings_and_layout_do_not_count():
@@ -26,9 +27,12 @@ def test_constants_count(a, b):
 
 def test_the_closure_follows_imports_at_any_depth():
     found = sources.closure(["dynlib.tokens.training"])
-    assert {"dynlib.tokens.gpt", "dynlib.checkpoint", "dynlib.sources", "dynlib.tokens"} <= set(
-        found
-    )
+    assert {
+        "dynlib.tokens.gpt",
+        "dynlib.training.checkpoint",
+        "dynlib.training.sources",
+        "dynlib.tokens",
+    } <= set(found)
     assert "dynlib.tokens.grid" not in found
     assert "torch" in sources.distributions(["dynlib.tokens.training"])
 
@@ -44,8 +48,8 @@ def test_rooms_import_only_from_rooms_above():
             below = shared[shared.index(room) + 1 :] if room in shared else []
             closed = {*below, *methods} - {room}  # nor sideways into another method's room
             assert not [n for n in names if n.split(".")[1:2] and n.split(".")[1] in closed], path
-            assert "dynlib.record" not in names, path
-            assert "dynlib.plots" not in names, path
+            assert "dynlib.report.record" not in names, path
+            assert "dynlib.report.style" not in names, path
 
 
 def test_a_stamp_is_a_function_of_its_inputs():

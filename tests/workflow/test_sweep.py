@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from workflow import sweep_reference
-from workflow.experiments import Refused
-from workflow.integrity import read_reference
-from workflow.sweep import as_page, base_run, groups, points, read_grid, title
+from workflow.cluster import sweep_reference
+from workflow.cluster.sweep import as_page, base_run, groups, points, read_grid, title
+from workflow.errors import Refused
+from workflow.runs.integrity import read_reference
 
 
 def table(clone, name, ending):

@@ -21,10 +21,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from workflow.execute import write_whole
-from workflow.experiments import ROOT, Refused, Run
-from workflow.schedule import DONE, FAILED, INTERRUPTED, command, said, to_do
-from workflow.status import state
+from workflow.errors import Refused
+from workflow.files import ROOT, write_whole
+from workflow.runs.experiments import Run
+from workflow.runs.schedule import DONE, FAILED, INTERRUPTED, command, said, to_do
+from workflow.runs.status import state
 
 HERE = Path(__file__).resolve().parent
 PATIENCE = 7 * 24 * 3600  # seconds that a job waits for a run that another job makes

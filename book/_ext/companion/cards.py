@@ -6,7 +6,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from companion.results import PRESET, Results
-from workflow.provenance import carried, costs, provenance
+from workflow.book.provenance import carried, costs, provenance
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from companion.results import PRESET, Results, number
-from workflow.claims import VERDICTS, Claim, read_claims
-from workflow.ledger import Entry, counts, judge, ledger
+from workflow.ledger.claims import VERDICTS, Claim, read_claims
+from workflow.ledger.ledger import Entry, counts, judge, ledger
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
-from workflow.staging import on_dark
+from workflow.runs.outputs import on_dark
 
 
 def fix_links(app, page, template, context, doctree) -> None:

@@ -80,7 +80,7 @@
     linear: (z) => z,
   };
 
-  /* Every kind of model that dynlib.playground exports, as a function of the state. */
+  /* Every kind of model that dynlib.report.playground exports, as a function of the state. */
   const kinds = {
     layers({ layers }) {
       const each = layers.map((layer) => [

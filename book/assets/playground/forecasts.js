@@ -1,5 +1,5 @@
 /* A start on the attractor, chosen by the reader, and how forecasts from it leave the truth. The
-   models are those of a run, exported by dynlib.playground. */
+   models are those of a run, exported by dynlib.report.playground. */
 (() => {
   "use strict";
   const { Plot, element, enliven, ground, keepDrawn, leaves, map, neutral, rollout, slider } =

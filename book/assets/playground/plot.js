@@ -4,7 +4,7 @@
   const root = document.documentElement;
   const ground = () => (root.dataset.theme === "dark" ? 1 : 0);
 
-  /* The neutral colours of dynlib.plots, on a light ground and on a dark one. */
+  /* The neutral colours of dynlib.report.style, on a light ground and on a dark one. */
   const neutral = {
     ink: ["#1f2328", "#e6edf3"],
     muted: ["#59636e", "#9ea7b0"],

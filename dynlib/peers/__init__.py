@@ -1,0 +1,1 @@
+"""Slow twins and released forms, to compare with."""

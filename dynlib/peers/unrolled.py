@@ -1,0 +1,187 @@
+r"""A one-step network as the map from a state to its whole rollout, with derivatives."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from dynlib.networks.levenberg import LevenbergMarquardt, Stacked
+from dynlib.networks.recipes import Trained
+from dynlib.training import artefacts
+from dynlib.training.progress import Meter
+
+
+class Unrolled:
+    r"""The rollout of a one-step network, as a model that Levenberg–Marquardt can train.
+
+    With :math:`x_k = f_\theta(x_{k-1}, e)` the derivatives by the weights follow from those of
+    one step,
+
+    .. math:: \frac{dx_k}{d\theta} = \frac{\partial f}{\partial \theta}(x_{k-1})
+              + \frac{\partial f}{\partial x}(x_{k-1})\, \frac{dx_{k-1}}{d\theta}.
+
+    Parameters
+    ----------
+    model : Stacked
+        The one-step network; its first d inputs are the state, the others stay as they are.
+    steps : int
+        Number K of steps.
+    gain, shift : torch.Tensor
+        What makes an output the next input, :math:`x \mapsto a x + b`, shape (d,) each: the
+        units of inputs and of outputs may differ.
+
+    Raises
+    ------
+    ValueError
+        If `steps` is smaller than 1.
+    """
+
+    def __init__(self, model: Stacked, steps: int, gain: Tensor, shift: Tensor) -> None:
+        if steps < 1:
+            raise ValueError(f"a rollout has at least one step, got {steps}")
+        self.model, self.steps = model, steps
+        self.gain, self.shift = gain[:, None], shift[:, None]
+        self.d = len(gain)
+        self._one: Tensor | None = None
+
+    def evaluate(self, theta: Tensor, columns: Tensor) -> Tensor:
+        """States after 1, 2, …, K steps, (copies, K d, batch), from inputs (copies, n, batch)."""
+        path = []
+        for _ in range(self.steps):
+            states = self.model.evaluate(theta, columns)[:, : self.d]
+            path.append(states)
+            columns = self._fed_back(states, columns)
+        return torch.cat(path, dim=1)
+
+    def jacobian(
+        self, theta: Tensor, columns: Tensor, out: Tensor, fresh: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """The same, and its derivatives by the weights in `out`, (copies, P, K d, batch)."""
+        d, path, shape = self.d, [], (*theta.shape, self.d, columns.shape[-1])
+        renewed = self._one is None or self._one.shape != shape
+        if renewed:
+            self._one = theta.new_empty(shape)
+        for k in range(self.steps):
+            states, by_weights = self.model.jacobian(theta, columns, self._one, renewed)
+            renewed = False
+            here = out[:, :, k * d : (k + 1) * d]
+            here.copy_(by_weights)
+            if k:
+                before = out[:, :, (k - 1) * d : k * d]
+                by_state = self._by_state(theta, columns)
+                for i in range(d):
+                    # the sum over the state's coordinates, written out: d is small
+                    for j in range(d):
+                        here[:, :, i].addcmul_(before[:, :, j], by_state[:, None, i, j])
+            path.append(states)
+            columns = self._fed_back(states, columns)
+        return torch.cat(path, dim=1), out
+
+    def _fed_back(self, states: Tensor, columns: Tensor) -> Tensor:
+        return torch.cat([states * self.gain + self.shift, columns[:, self.d :]], dim=1)
+
+    def _by_state(self, theta: Tensor, columns: Tensor) -> Tensor:
+        """Derivatives of one step by the state before, (copies, d, d, batch), in output units."""
+        with torch.enable_grad():
+            columns = columns.detach().requires_grad_()
+            outputs = self.model.evaluate(theta.detach(), columns)
+            rows = [
+                torch.autograd.grad(outputs[:, i].sum(), columns, retain_graph=True)[0]
+                for i in range(self.d)
+            ]
+        return torch.stack([row[:, : self.d] * self.gain for row in rows], dim=1)
+
+
+def refine(
+    trained: Trained, trajectories: np.ndarray, constants: np.ndarray, steps: int
+) -> Trained:
+    r"""Go on training a one-step network on the rollouts of whole trajectories.
+
+    .. math:: \min_\theta \frac1{N K} \sum_{i=1}^N \sum_{k=1}^K
+              \lVert x_{i,k}(\theta) - x_{i,k} \rVert_2^2
+
+    in standardised units, by Levenberg–Marquardt steps on all trajectories at once. The result
+    is kept as an artefact.
+
+    Parameters
+    ----------
+    trained : dynlib.networks.recipes.Trained
+        A network trained on pairs.
+    trajectories : numpy.ndarray
+        Shape (N, K + 1, d).
+    constants : numpy.ndarray
+        Inputs beside the state, which stay as they are, shape (N, c).
+    steps : int
+        Steps of training.
+
+    Returns
+    -------
+    dynlib.networks.recipes.Trained
+        The same with the weights after every step, and their seconds, behind those of before;
+        its history still ends with the pairs.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match or there is no step.
+    """
+    trajectories, constants = (np.asarray(a, np.float64) for a in (trajectories, constants))
+    if trajectories.ndim != 3 or constants.ndim != 2 or len(constants) != len(trajectories):
+        raise ValueError(
+            "trajectories must have shape (N, K + 1, d) and constants (N, c), got "
+            f"{trajectories.shape} and {constants.shape}"
+        )
+    d, inputs = trajectories.shape[-1], len(trained.units[0][0])
+    if (d, d + constants.shape[1]) != (len(trained.units[1][0]), inputs):
+        raise ValueError(
+            f"the network has {inputs} inputs and {len(trained.units[1][0])} outputs, got "
+            f"{d} coordinates and {constants.shape[1]} constants"
+        )
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    parameters = {
+        "data": artefacts.digest(trajectories, constants, trained.weights[-1].numpy()),
+        "architecture": dataclasses.asdict(trained.architecture),
+        "units": [[array.tolist() for array in unit] for unit in trained.units],
+        "steps": steps,
+    }
+
+    def compute(_: Path) -> artefacts.Computed:
+        with threadpool_limits(torch.get_num_threads()), torch.no_grad():
+            return _descend(trained, trajectories, constants, steps)
+
+    tensors, state = artefacts.kept("refined", parameters, [f"{__name__}.refine"], compute)
+    return dataclasses.replace(
+        trained,
+        weights=torch.cat([trained.weights, tensors["path"].to(trained.weights.dtype)]),
+        seconds=np.concatenate([trained.seconds, trained.seconds[-1] + state["seconds"]]),
+    )
+
+
+def _descend(trained, trajectories, constants, steps) -> artefacts.Computed:
+    (mean, scale), (out_mean, out_scale) = trained.units
+    d, network = trajectories.shape[-1], trained.architecture.build()
+    inner = np.concatenate([trajectories[:, 0], constants], axis=1)
+    columns = torch.as_tensor((inner - mean) / scale).T
+    columns = torch.nn.functional.pad(columns, (0, 0, 0, network.n - len(columns))).contiguous()
+    targets = torch.as_tensor((trajectories[:, 1:] - out_mean) / out_scale)
+    targets = targets.flatten(1).T.contiguous()
+    gain, shift = out_scale / scale[:d], (out_mean - mean[:d]) / scale[:d]
+    unrolled = Unrolled(
+        network, trajectories.shape[1] - 1, torch.as_tensor(gain), torch.as_tensor(shift)
+    )
+    optimizer = LevenbergMarquardt(unrolled, trained.weights[-1:].to(torch.float64))
+    start, path, seconds = time.monotonic(), [], []
+    meter = Meter("training on rollouts", steps)
+    for step in range(steps):
+        loss = optimizer.step(columns[None], targets[None])
+        path.append(optimizer.theta[0].clone())
+        seconds.append(time.monotonic() - start)
+        meter.update(step + 1, f"loss {loss.mean():.2e}")
+    return {"path": torch.stack(path)}, {"seconds": seconds}

@@ -1,0 +1,1 @@
+"""What notebooks record and show."""

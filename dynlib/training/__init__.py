@@ -1,0 +1,1 @@
+"""What trains, keeps and shares out models."""

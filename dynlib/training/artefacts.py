@@ -1,0 +1,125 @@
+"""Results of a long computation, kept under a key of everything that can change them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from dynlib.training import checkpoint, parallel
+
+Computed = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """Checksum of arrays, their shapes and their types.
+
+    Examples
+    --------
+    >>> digest(np.zeros(2)) == digest(np.zeros((1, 2)))
+    False
+    """
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
+    return found.hexdigest()
+
+
+def kept(
+    kind: str, parameters: dict[str, Any], code: list[str], compute: Callable[[Path], Computed]
+) -> Computed:
+    """What was computed before under the same key, or what `compute` returns, which is kept.
+
+    Two processes that want the same artefact wait for each other.
+
+    Parameters
+    ----------
+    kind, parameters, code
+        As for :func:`dynlib.training.checkpoint.artefact_folder`.
+    compute : callable
+        Is given a folder for checkpoints of its own, which are deleted when it has come to its
+        end; returns tensors by name, and a state that JSON can hold.
+    """
+    folder = checkpoint.artefact_folder(kind, parameters, code)
+    with checkpoint.exclusive(folder):
+        if (folder / "model").exists():
+            try:
+                return checkpoint.load(folder / "model")
+            except checkpoint.DamagedCheckpoint:
+                pass  # computed again, and replaced when that is whole
+        tensors, state = compute(folder / "checkpoints")
+        checkpoint.save(folder / "model", tensors, state)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        return checkpoint.load(folder / "model")
+
+
+def each_trained(
+    train: Callable[..., Any], jobs: Sequence[dict[str, Any]], device: str
+) -> list[Any]:
+    """What a training returns for every job, those that are not finished in worker processes.
+
+    Parameters
+    ----------
+    train : callable
+        Importable from a module. It is given a job as keyword arguments, ``folder`` among them: an
+        artefact folder in which it finds what it has finished before, or keeps it.
+    jobs : sequence of dict
+        The costliest first.
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    """
+    missing = [
+        {"train": train, "job": job} for job in jobs if not (job["folder"] / "model").exists()
+    ]
+    parallel.map_processes(_train_alone, missing, parallel.default_workers(device))
+    return [train(**job) for job in jobs]
+
+
+def _train_alone(train: Callable[..., Any], job: dict[str, Any]) -> None:
+    """Train and return nothing: the model comes back through its artefact.
+
+    Another run may want the same artefact at the same time; it waits here, and then loads.
+    """
+    with checkpoint.exclusive(job["folder"]):
+        train(**job)
+
+
+def handed_folder(run: str, name: str, variable: str = "DYNLIB_HANDED") -> Path:
+    """Where a run leaves an artefact for the runs that need it.
+
+    Below ``$DYNLIB_HANDED`` (set by the runner, a folder a preset), else below ``build/handed`` of
+    this clone.
+    """
+    default = Path(__file__).resolve().parents[2] / "build" / "handed"
+    return Path(os.environ.get(variable, default)) / run / name
+
+
+def hand_over(run: str, name: str, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Leave tensors and a state that JSON can hold, by name, for the runs that need this one."""
+    checkpoint.save(handed_folder(run, name, "DYNLIB_HAND_OVER"), tensors, state)
+
+
+def handed(run: str, name: str) -> Computed:
+    """What another run has handed over.
+
+    Raises
+    ------
+    ValueError
+        If it has left nothing of this name, or what it left is damaged; the message says how to
+        make it.
+    """
+    folder = handed_folder(run, name)
+    try:
+        return checkpoint.load(folder)
+    except checkpoint.DamagedCheckpoint as error:
+        words = "is damaged" if folder.exists() else "is not there"
+        raise ValueError(
+            f"{folder}, which {run} hands over, {words}; run {run} first: "
+            f"python -m workflow run {run} --force (with the preset of this run)"
+        ) from error

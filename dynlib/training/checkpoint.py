@@ -1,0 +1,194 @@
+"""Checkpoints that survive a kill: tensors as safetensors, the rest as JSON, checked and atomic.
+
+A checkpoint is a folder with ``tensors.safetensors`` and ``state.json``; the latter holds the
+checksum of the former and of itself. It is written under a temporary name, flushed to disk
+and renamed, so that a folder with the final name is whole or has been damaged since, which
+:func:`load` notices. No pickle is written or read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from dynlib.training import sources
+
+
+class DamagedCheckpoint(ValueError):
+    """A checkpoint that is incomplete or does not match its checksums."""
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def save(folder: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+    """Write a checkpoint, replacing one of the same name only when the new one is whole.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Its final place.
+    tensors : dict of str to torch.Tensor
+        Tensors on any device.
+    state : dict
+        Anything that JSON can hold.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     save(Path(root, "a"), {"w": torch.ones(2)}, {"step": 3})
+    ...     tensors, state = load(Path(root, "a"))
+    >>> tensors["w"].tolist(), state
+    ([1.0, 1.0], {'step': 3})
+    """
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    save_file(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+        part / "tensors.safetensors",
+    )
+    record = {
+        "tensors_sha256": _digest(part / "tensors.safetensors"),
+        "state_sha256": _checksum(state),
+        "state": state,
+    }
+    (part / "state.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    for path in (part / "tensors.safetensors", part / "state.json", part):
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+def load(folder: Path, device: str | torch.device = "cpu") -> tuple[dict[str, torch.Tensor], dict]:
+    """Read a checkpoint back.
+
+    Returns
+    -------
+    tensors : dict of str to torch.Tensor
+        On `device`.
+    state : dict
+        As given to :func:`save`.
+
+    Raises
+    ------
+    DamagedCheckpoint
+        If a file is missing, unreadable or changed since it was written; it is safe to
+        delete the folder and train again.
+    """
+    try:
+        record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        if record["tensors_sha256"] != _digest(folder / "tensors.safetensors"):
+            raise DamagedCheckpoint(
+                f"{folder}/tensors.safetensors does not match its checksum; delete {folder}"
+            )
+        if record["state_sha256"] != _checksum(record["state"]):
+            raise DamagedCheckpoint(
+                f"{folder}/state.json does not match its checksum; delete {folder}"
+            )
+        return load_file(folder / "tensors.safetensors", device=str(device)), record["state"]
+    except DamagedCheckpoint:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise DamagedCheckpoint(f"{folder} is no whole checkpoint ({error}); delete it") from error
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold an artefact folder alone; a second process waits until the first is done or dead."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the system drops it when the process dies
+        yield
+
+
+def save_step(folder: Path, step: int, tensors: dict[str, torch.Tensor], state: dict) -> None:
+    """Write the checkpoint of a step below `folder` and keep the two newest."""
+    save(folder / f"step-{step:09d}", tensors, state | {"step": step})
+    for old in sorted(folder.glob("step-?????????"))[:-2]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def latest_step(folder: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
+    """The newest whole checkpoint below `folder`, None where there is none."""
+    for candidate in sorted(folder.glob("step-?????????"), reverse=True):
+        try:
+            return load(candidate)
+        except DamagedCheckpoint:
+            shutil.rmtree(candidate, ignore_errors=True)
+    return None
+
+
+def flatten(nested: Any, prefix: str, tensors: dict[str, torch.Tensor]) -> Any:
+    """Move the tensors of nested dicts and lists into `tensors`; return the JSON skeleton."""
+    if isinstance(nested, torch.Tensor):
+        tensors[prefix] = nested
+        return {"__tensor__": prefix}
+    if isinstance(nested, dict):
+        pairs = [[k, flatten(v, f"{prefix}.{k}", tensors)] for k, v in nested.items()]
+        return {"__pairs__": pairs}  # a list of pairs, because optimiser states have int keys
+    if isinstance(nested, (list, tuple)):
+        return [flatten(v, f"{prefix}.{i}", tensors) for i, v in enumerate(nested)]
+    return nested
+
+
+def unflatten(skeleton: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Undo :func:`flatten`."""
+    if isinstance(skeleton, dict) and "__tensor__" in skeleton:
+        return tensors[skeleton["__tensor__"]]
+    if isinstance(skeleton, dict):
+        return {k: unflatten(v, tensors) for k, v in skeleton["__pairs__"]}
+    if isinstance(skeleton, list):
+        return [unflatten(v, tensors) for v in skeleton]
+    return skeleton
+
+
+def artefact_folder(kind: str, parameters: dict[str, Any], code: list[str]) -> Path:
+    """Where a trained artefact belongs, by a key of what determines it and nothing else.
+
+    The key covers the parameters (of data and training), the code that computes it
+    (:func:`dynlib.training.sources.fingerprint`) and torch's version. Nothing with another key is
+    ever reused.
+
+    Parameters
+    ----------
+    kind : str
+        A readable first half of the name.
+    parameters : dict
+        Anything that JSON can hold.
+    code : list of str
+        The functions that compute it, such as ``"dynlib.tokens.training.train"``.
+
+    Returns
+    -------
+    pathlib.Path
+        A folder below ``$DYNLIB_ARTEFACTS`` (set by the runner), else below
+        ``build/artefacts`` of this clone. It is not created.
+    """
+    default = Path(__file__).resolve().parents[2] / "build" / "artefacts"
+    root = Path(os.environ.get("DYNLIB_ARTEFACTS", default))
+    torch_version = torch.__version__.split("+")[0]
+    key = json.dumps(
+        [parameters, sources.fingerprint(code), torch_version], sort_keys=True
+    ).encode()
+    return root / f"{kind}-{hashlib.sha256(key).hexdigest()[:20]}"

@@ -1,0 +1,300 @@
+"""A reader's own system: Jacobians against exact ones, and what is refused before anything runs."""
+
+import importlib
+import importlib.util
+import math
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from dynlib.dynamics.flows import TimeMap
+from dynlib.dynamics.own import OwnFlow, OwnMap, prepared
+from dynlib.dynamics.simulate import simulate
+from dynlib.dynamics.systems.catalogue import from_dysts
+from dynlib.dynamics.systems.henon import Henon
+from dynlib.dynamics.systems.lorenz import Lorenz
+
+
+def lorenz(x, y, z):
+    return 10 * (y - x), x * (28 - z) - y, x * y - 2.67 * z
+
+
+def henon(x, y):
+    return 1 - 1.4 * x * x + y, 0.3 * x
+
+
+def test_a_flow_is_the_flow_written_by_hand():
+    own = OwnFlow(lorenz, ("x", "y", "z"), (1, 1, 1), scale=(8, 9, 8))
+    states = np.random.default_rng(0).uniform(-20, 20, (4, 50, 3))
+    np.testing.assert_array_equal(own.velocity(states), Lorenz().velocity(states))
+    np.testing.assert_allclose(own.jacobian(states), Lorenz().jacobian(states), atol=1e-8)
+    np.testing.assert_allclose(
+        TimeMap(own, 0.03).orbits(states[0], 20), TimeMap(Lorenz(), 0.03).orbits(states[0], 20)
+    )
+
+
+def test_a_map_is_the_map_written_by_hand():
+    own = OwnMap(henon, ("x", "y"), (0.1, 0.1))
+    states = np.random.default_rng(1).uniform(-1, 1, (50, 2))
+    np.testing.assert_array_equal(own.step(states), Henon().step(states))
+    np.testing.assert_allclose(own.jacobian(states), Henon().jacobian(states), atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_the_jacobian_knows_the_scale_of_the_coordinates(size):
+    """A step of the wrong size would miss the cube's slope or drown it in rounding."""
+    own = OwnMap(lambda x: ((x / size) ** 3 * size,), ("x",), (0.5 * size,), scale=(size,))
+    states = np.linspace(0.3, 2, 9)[:, None] * size
+    np.testing.assert_allclose(
+        own.jacobian(states)[:, 0, 0], 3 * (states[:, 0] / size) ** 2, rtol=1e-8
+    )
+
+
+def test_the_function_may_branch():
+    def tent(x):
+        if x < 0.5:
+            return (1.9 * x,)
+        return (1.9 * (1 - x),)
+
+    own = OwnMap(tent, ("x",), (0.3,))
+    np.testing.assert_allclose(own.step(np.array([[0.2], [0.9]])), [[0.38], [0.19]])
+
+
+SHIFT = 0.0
+
+
+def test_constants_are_those_of_the_moment(monkeypatch):
+    """numba reads globals and closures once: a changed one was ignored, or known to half of it."""
+    rate, ends = 1.0, np.array([2.0, 0.0])
+
+    def decay(x):
+        return (-rate * x + ends[1] + SHIFT,)
+
+    state, exact = np.ones((1, 1)), np.exp(-1.0)
+    before = OwnFlow(decay, ("x",), (1.0,))
+    found = TimeMap(before, 1.0, 50).step(state)[0, 0]
+    assert found == pytest.approx(exact, rel=1e-7)
+    assert OwnFlow(decay, ("x",), (1.0,)) == before  # which is compiled once
+
+    rate, ends[1] = 2.0, 4.0
+    monkeypatch.setitem(globals(), "SHIFT", 2.0)
+    after = OwnFlow(decay, ("x",), (1.0,))
+    found = TimeMap(after, 1.0, 50).step(state)[0, 0]
+    assert found == pytest.approx(3 - 2 * np.exp(-2.0), rel=1e-6)
+    assert after.velocity(state)[0, 0] == 4.0
+    assert after.jacobian(state)[0, 0, 0] == pytest.approx(-2.0)
+    assert after.equations()(1.0) == (4.0,)
+    # the first is what it was
+    assert TimeMap(before, 1.0, 50).step(state)[0, 0] == pytest.approx(exact, rel=1e-7)
+    assert before.velocity(state)[0, 0] == -1.0
+    assert before.equations()(1.0) == (-1.0,)
+
+
+def test_initial_states_lie_about_the_start():
+    own = OwnFlow(lorenz, ("x", "y", "z"), (1, 2, 3), scatter=0.5)
+    states = own.initial_states(400, np.random.default_rng(0))
+    assert (np.abs(states - [1, 2, 3]) <= 0.5).all()
+    assert (np.ptp(states, axis=0) > 0.9).all()
+
+
+def test_preparing_measures_the_scale_and_the_substeps():
+    ready = prepared(OwnFlow(lorenz, ("x", "y", "z"), (1, 1, 1)), 0.03)
+    assert ready.substeps == 5
+    assert all(5 < scale < 12 for scale in ready.flow.scale)
+    longer = prepared(OwnFlow(lorenz, ("x", "y", "z"), (1, 1, 1)), 0.3)
+    assert longer.substeps > 5
+    own = OwnMap(henon, ("x", "y"), (0.1, 0.1))
+    assert prepared(own).scale[1] == pytest.approx(0.3 * prepared(own).scale[0], rel=0.05)
+    assert prepared(Henon()) == Henon()
+
+
+t = 0.0  # read by a function below, which is refused for it
+
+
+def wrong(function, names, start, **options):
+    return lambda: OwnFlow(function, names, start, **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (wrong(lambda x, y: (y,), "xy", (0, 1)), "a tuple of 2 numbers.*got 1 numbers"),
+        (wrong(lambda x: [x], "x", (1,)), "a tuple of 1 numbers.*got list"),
+        (wrong(lambda x: (x,), "xy", (1, 1)), "must take the 2 coordinates x, y"),
+        (wrong(lambda x: (x,), "x", (1, 2)), "as many as there are coordinates"),
+        (wrong(lambda x: (1 / x,), "x", (0,)), "ZeroDivisionError.*where it is defined"),
+        (wrong(lambda x: (math.inf * x,), "x", (1,)), "choose a start where it is finite"),
+        (wrong(lambda x: (x,), "x", (math.nan,)), "start must be finite"),
+        (wrong(lambda x: (x,), "x", (1,), scatter=-1.0), "scatter above 0"),
+        (wrong(lambda x: (x,), "x", (1,), scatter=0.0), "scatter above 0.*scatter=0.0.*try scat"),
+        (wrong(lambda x: (x,), "x", (1e20,)), "scatter=0.1 is lost.*choose a larger one"),
+        (wrong(lambda x, t=0.0: (math.cos(t) - x,), "x", (1,)), "parameter t=0.0.*c and s for cos"),
+        (wrong(lambda x: (math.cos(1.2 * t) - x,), "x", (1,)), "reads t=0.0 from outside.*c and s"),
+        (wrong(lambda x, Time=3: (x,), "x", (1,)), "parameter Time=3.*leave time out"),
+        (wrong(lambda x, a=1.4: (a * x,), "x", (1,)), "parameter a=1.4.*write a constant into"),
+        (wrong(lambda v, x: (x, v), "xv", (1, 1)), "takes v, x, but names are x, v"),
+    ],
+)
+def test_a_function_that_does_not_fit_is_refused_at_once(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_a_drive_is_two_coordinates_as_the_refusal_says():
+    """The remedy itself: an oscillator driven by cos(1.2 t), against its solution."""
+
+    def driven(x, v, c, s):
+        pull = 1 - c * c - s * s
+        return v, c - x - 0.5 * v, c * pull - 1.2 * s, s * pull + 1.2 * c
+
+    ready = prepared(OwnFlow(driven, ("x", "v", "c", "s"), (1, 0, 1, 0)), 0.1)
+    late = ready.orbits(np.array([[0.9, 0.1, 1.05, -0.05]]), 1500)[0, 1000:]
+    np.testing.assert_allclose(late[:, 2] ** 2 + late[:, 3] ** 2, 1, atol=1e-6)
+    response = 1 / (1 - 1.2**2 + 0.5j * 1.2)
+    exact = (response * (late[:, 2] + 1j * late[:, 3])).real
+    np.testing.assert_allclose(late[:, 0], exact, atol=1e-4)
+
+
+@pytest.mark.parametrize("function", [lambda x: (min(2 * x, 2 - 2 * x),), lambda x: (2 * x % 1,)])
+def test_a_map_whose_orbits_rounding_ends_is_refused(function):
+    with pytest.raises(ValueError, match=r"orbits stop at \(0\.0,\).*write 1\.999999 instead of 2"):
+        prepared(OwnMap(function, ("x",), (0.3,)))
+    near = prepared(OwnMap(lambda x: (1.999999 * min(x, 1 - x),), ("x",), (0.3,)))
+    assert np.ptp(simulate(near, near.initial_states(2, np.random.default_rng(0)), 3000)) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("function", "start", "tau", "words"),
+    [
+        (lambda a: (a * a,), (1,), 0.1, r"leave every bounded set.*tau=0.1.*a shorter tau"),
+        (lambda a, b: (b, 0.0), (0, 1), 0.1, "coordinate b stays constant; leave it out"),
+        (lambda a, b: (2.0 + b, -math.sin(a)), (0, 0), 0.1, r"coordinate a goes.*cos\(a\)"),
+        (lambda a, b: (300 * b, -300 * a), (1, 0), 9.0, "a shorter tau"),
+        (lambda a: (-a * math.comb(3, 1),), (1,), 0.1, "numba cannot compile"),
+    ],
+)
+def test_a_system_that_cannot_be_tokenised_is_refused_by_its_trial(function, start, tau, words):
+    own = OwnFlow(function, ("a", "b")[: len(start)], start)
+    with pytest.raises(ValueError, match=words):
+        prepared(own, tau)
+
+
+def test_a_slow_decay_is_not_taken_for_an_angle_alone():
+    own = OwnFlow(lambda a: (-0.005 * a,), ("a",), (1.0,))
+    with pytest.raises(ValueError, match=r"more time a step \(tau\) if it settles slowly"):
+        prepared(own, 0.1)
+    assert prepared(own, 1.0).tau == 1.0  # as it says
+
+
+def test_a_map_that_escapes_is_refused_without_a_word_on_tau():
+    with pytest.raises(ValueError, match="leave every bounded set") as error:
+        prepared(OwnMap(lambda x: (2 * x,), ("x",), (1,)))
+    assert "tau" not in str(error.value)
+
+
+@pytest.fixture
+def fake_dysts(monkeypatch):
+    """The part of dysts that the adaptor reads, with one system of every kind."""
+    module = ModuleType("dysts.flows")
+
+    class Lorenz:
+        dimension, period, nonautonomous, unbounded_indices = 3, 1.5, False, ()
+        ic = np.array([1.0, 2.0, 20.0])
+        param_list = (np.array(2.67), 28, 10)
+
+        @staticmethod
+        def _rhs(x, y, z, t, beta, rho, sigma):
+            return sigma * (y - x), x * (rho - z) - y, x * y - beta * z
+
+    class Driven(Lorenz):
+        nonautonomous = True
+        _rhs = Lorenz.__dict__["_rhs"]
+
+    class Arrays(Lorenz):
+        param_list = (np.ones(3), 28, 10)
+        _rhs = Lorenz.__dict__["_rhs"]
+
+    class Angle(Lorenz):
+        unbounded_indices = (2,)
+        _rhs = Lorenz.__dict__["_rhs"]
+
+    class Timed(Lorenz):
+        @staticmethod
+        def _rhs(x, y, z, t, beta, rho, sigma):
+            return sigma * (y - x) + t, x * (rho - z) - y, x * y - beta * z
+
+    class Bare(Lorenz):
+        """Inherits its right-hand side, as those do that write another one on arrays."""
+
+    class Delayed:
+        param_list = ()
+
+        @staticmethod
+        def _rhs(x, xt, t):
+            return x
+
+    for each in (Lorenz, Driven, Arrays, Angle, Timed, Bare, Delayed):
+        each.__module__ = "dysts.flows"
+        setattr(module, each.__name__, each)
+    monkeypatch.setitem(sys.modules, "dysts", ModuleType("dysts"))
+    monkeypatch.setitem(sys.modules, "dysts.flows", module)
+
+
+def test_a_flow_of_dysts_is_adapted(fake_dysts):
+    flow, tau = from_dysts("Lorenz", per_period=50)
+    assert tau == pytest.approx(0.03)
+    assert flow.names == ("x", "y", "z")
+    assert flow.start == (1.0, 2.0, 20.0)
+    states = np.random.default_rng(0).uniform(-20, 20, (50, 3))
+    np.testing.assert_allclose(flow.velocity(states), Lorenz().velocity(states))
+    start = states[:4]
+    np.testing.assert_allclose(
+        prepared(flow, tau).orbits(start, 10), TimeMap(Lorenz(), 0.03).orbits(start, 10)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Lorentz", "did you mean Lorenz"),
+        ("Driven", "depends on time or on an unbounded angle"),
+        ("Angle", "depends on time or on an unbounded angle"),
+        ("Timed", "depends on time or on an unbounded angle"),
+        ("Arrays", "parameters are arrays"),
+        ("Bare", "no plain right-hand side"),
+        ("Delayed", "delay"),
+    ],
+)
+def test_what_cannot_be_adapted_is_said(fake_dysts, name, words):
+    with pytest.raises(ValueError, match=words):
+        from_dysts(name)
+
+
+def test_without_dysts_the_remedy_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dysts", None)
+    monkeypatch.setitem(sys.modules, "dysts.flows", None)
+    with pytest.raises(ImportError, match="pip install dysts"):
+        from_dysts("Thomas")
+
+
+if importlib.util.find_spec("dysts"):  # optional by design: it is no part of the lock
+
+    def test_the_real_dysts_agrees():
+        system = importlib.import_module("dysts.flows").Halvorsen()
+        flow, tau = from_dysts("Halvorsen")
+        states = np.random.default_rng(0).normal(size=(20, 3))
+        np.testing.assert_allclose(flow.velocity(states), [system.rhs(x, 0.0) for x in states])
+        np.testing.assert_allclose(
+            flow.jacobian(states), [system.jac(x, 0.0) for x in states], atol=1e-8
+        )
+        assert prepared(flow, tau).tau == pytest.approx(system.period / 40)
+
+
+@pytest.mark.parametrize("method", ["step", "jacobian"])
+def test_coordinates_are_not_taken_for_states(method):
+    """Five states of four coordinates are not ten of two."""
+    system = OwnMap(lambda x, y: (y, 0.5 * x), ("x", "y"), start=(0.1, 0.2))
+    with pytest.raises(ValueError, match=r"states must have shape \(\.\.\., 2\), got \(5, 4\)"):
+        getattr(system, method)(np.ones((5, 4)))

@@ -1,0 +1,65 @@
+"""The results contract: names, units of repetition, intervals, files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dynlib.report import record
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch, tmp_path):
+    record.clear()
+    monkeypatch.setenv("DYNLIB_RECORD", str(tmp_path / "record.json"))
+    yield tmp_path / "record.json"
+    record.clear()
+
+
+def test_a_metric_is_its_median_and_range(empty):
+    record.metric("w1_ratio", [1.0, 3.0, 1.5], over="seeds", tolerance=0.3)
+    record.metric("vocabulary", 344, tolerance=0.0)
+    record.metric("half", np.float32(0.5))
+    record.metric("missing", None)
+    record.context(device="cpu", seeds=[0, 1, 2])
+    content = json.loads(empty.read_text(encoding="utf-8"))
+    ratio = content["metrics"]["w1_ratio"]
+    assert (ratio["value"], ratio["low"], ratio["high"], ratio["n"]) == (1.5, 1.0, 3.0, 3)
+    assert ratio["level"] == 0.75
+    assert ratio["tolerance"] == pytest.approx(2 / 1.5)  # twice the half-range over the seeds
+    assert content["metrics"]["vocabulary"]["value"] == 344
+    assert content["metrics"]["vocabulary"]["low"] is None
+    assert content["metrics"]["half"]["value"] == 0.5
+    assert content["metrics"]["missing"]["value"] is None
+    assert content["context"]["seeds"] == [0, 1, 2]
+
+
+def test_a_zero_has_an_absolute_tolerance():
+    assert record.metric("share", [0.0, 0.0, 0.5], over="seeds")["tolerance"] == 0.5
+
+
+def test_tables_show_text_and_markdown():
+    table = record.Table(["a", "b"], [["x", "1"]])
+    assert repr(table).splitlines() == ["a  b", "x  1"]
+    assert table._repr_markdown_().splitlines()[1] == "| :--- | ---: |"
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "over", "words"),
+    [
+        ("W1", 1.0, None, "lower case"),
+        ("a", [1.0, 2.0], None, "over"),
+        ("a", [1.0, float("nan")], "seeds", "finite"),
+        ("a", float("inf"), None, "finite"),
+        ("a", [], "seeds", "samples"),
+    ],
+)
+def test_bad_metrics_are_named(name, samples, over, words):
+    with pytest.raises(ValueError, match=words):
+        record.metric(name, samples, over=over)
+
+
+def test_a_name_is_recorded_once():
+    record.metric("a", 1.0)
+    with pytest.raises(ValueError, match="once"):
+        record.metric("a", 2.0)

@@ -1,0 +1,436 @@
+"""Generators, memory and the records of a token run against direct computation."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from dynlib.measure.distribution import Reference
+from dynlib.measure.transport import token_distance
+from dynlib.report import record
+from dynlib.report import tokens as report
+from dynlib.tokens.generation import Generators
+from dynlib.tokens.gpt import (
+    GPTConfig,
+    TokenGPT,
+    generate,
+    log_probabilities,
+    next_probabilities,
+)
+from dynlib.tokens.grid import Grid
+from dynlib.tokens.markov import NGram
+from dynlib.tokens.memory import best_order, chain_scores, context_curves
+from dynlib.tokens.parroting import parrot, recall
+from dynlib.tokens.recipes import Trained
+from dynlib.tokens.windows import windows
+
+CONTEXT = 8
+SEEDS = [7, 3]
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch):
+    monkeypatch.delenv("DYNLIB_RECORD", raising=False)
+    record.clear()
+    yield
+    record.clear()
+
+
+def untrained(vocabulary, seed, context=CONTEXT):
+    torch.manual_seed(seed)
+    model = TokenGPT(GPTConfig(vocabulary, layers=1, heads=2, width=16, context=context))
+    for weight in model.parameters():  # far from the uniform start, so that argmax is stable
+        torch.nn.init.normal_(weight, std=0.3)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def models(henon_grid):
+    return [untrained(henon_grid.vocabulary, seed) for seed in SEEDS]
+
+
+@pytest.fixture(scope="module")
+def counts(henon_tokens, henon_grid):
+    return NGram(henon_tokens[:8], 4, henon_grid.vocabulary)
+
+
+@pytest.fixture(scope="module")
+def generators(models, counts, henon_tokens, henon_grid):
+    chains = {"markov": counts.shorter(1), "ngram4": counts}
+    return Generators(models, chains, henon_tokens[:8], henon_grid.centres, SEEDS)
+
+
+@pytest.fixture
+def prompts(henon_tokens):
+    return henon_tokens[8:, 200:220]
+
+
+def test_networks_are_each_model_with_its_own_seed(generators, models, prompts):
+    """All temperatures are drawn in one batch: that of generate with a temperature a prompt."""
+    done = generators.networks(prompts, 30, (1.0, 0.0, 0.5))
+    warmth, repeated = np.repeat([1.0, 0.0, 0.5], 4), np.concatenate([prompts] * 3)
+    assert [len(each) for each in done] == [2, 2, 2]
+    for i, (model, seed) in enumerate(zip(models, SEEDS, strict=True)):
+        expected = generate(model, repeated, 30, temperature=warmth, seed=seed)
+        np.testing.assert_array_equal(np.concatenate([each[i] for each in done]), expected)
+    assert (done[0][0] != done[0][1]).any()
+
+
+def test_greedy_is_temperature_zero(generators, models, prompts):
+    alone, [drawn, greedy] = (generators.networks(prompts, 25, t) for t in ([1.0], [1.0, 0.0]))
+    for model, tokens in zip(models, greedy, strict=True):
+        np.testing.assert_array_equal(tokens, generate(model, prompts, 25, temperature=0))
+    np.testing.assert_array_equal(drawn, alone[0])  # and takes nothing from the draws beside it
+
+
+def test_all_methods_in_their_order(generators, prompts, henon_grid):
+    temperatures = {"model": 1.0, "greedy": 0.0, "half": 0.5}
+    samples = generators.all(prompts, 40, temperatures)
+    number = {
+        "model": 2,
+        "greedy": 2,
+        "half": 2,
+        "markov": 2,
+        "ngram4": 2,
+        "parrot": 1,
+        "recall": 1,
+    }
+    assert list(samples) == list(number)
+    for method, each in samples.items():
+        assert len(each) == number[method]
+        for tokens in each:
+            assert tokens.shape == (4, 40)
+            assert 0 <= tokens.min() <= tokens.max() < henon_grid.vocabulary
+    written = generators.networks(prompts, 40, [1.0, 0.0, 0.5])
+    for method, each in zip(temperatures, written, strict=True):
+        np.testing.assert_array_equal(samples[method], each)
+
+
+def test_counting_and_copying_are_those_of_the_chains_and_copyists(
+    generators, counts, prompts, henon_tokens, henon_grid
+):
+    drawn, likeliest = generators.counting(prompts, 20), generators.counting(prompts, 20, 0.0)
+    for name, order in (("markov", 1), ("ngram4", 4)):
+        chain = NGram(henon_tokens[:8], order, henon_grid.vocabulary)
+        many = np.tile(prompts, (len(SEEDS), 1))
+        at_once = chain.generate(many, 20, seed=SEEDS[0])
+        np.testing.assert_array_equal(np.concatenate(drawn[name]), at_once)
+        assert (drawn[name][0] != drawn[name][1]).any()
+        assert len(likeliest[name]) == 1
+        np.testing.assert_array_equal(
+            likeliest[name][0], chain.generate(prompts, 20, temperature=0)
+        )
+    copied = generators.copying(prompts, 20)
+    np.testing.assert_array_equal(copied["parrot"][0], parrot(prompts, 20, henon_grid.centres))
+    np.testing.assert_array_equal(copied["recall"][0], recall(henon_tokens[:8], prompts, 20))
+
+
+@pytest.mark.slow
+def test_processes_change_nothing(models, generators, prompts):
+    two = Generators(models, {}, generators.training, generators.centres, SEEDS, workers=2)
+    np.testing.assert_array_equal(
+        two.networks(prompts, 12, (1.0, 0.0)), generators.networks(prompts, 12, (1.0, 0.0))
+    )
+
+
+def test_every_model_needs_its_seed(models, generators):
+    for seeds in ([0], [0, 1, 2]):
+        with pytest.raises(ValueError, match=f"2 models and {len(seeds)} seeds"):
+            Generators(models, {}, generators.training, generators.centres, seeds)
+
+
+def naive_scores(data, vocabulary, order, sentences, targets):
+    """Loss and accuracy of a chain built for this order, token by token, from all its table."""
+    chain = NGram(data, order, vocabulary)
+    losses, correct = [], []
+    for row in sentences:
+        for t in range(len(row) - targets, len(row)):
+            p = chain.probabilities(row[None, t - order : t])[0]
+            losses.append(-np.log(p[row[t]]))
+            correct.append(np.round(p, 12).argmax() == row[t])  # ties: the smallest token
+    return np.mean(losses), np.mean(correct)
+
+
+def test_chain_scores_are_those_of_every_target(counts, henon_tokens, henon_grid):
+    sentences = henon_tokens[9:, 300:330]
+    found = chain_scores(counts, [1, 3, 4], sentences, targets=11)
+    assert list(found) == [1, 3, 4]
+    for order, scores in found.items():
+        expected = naive_scores(henon_tokens[:8], henon_grid.vocabulary, order, sentences, 11)
+        np.testing.assert_allclose(scores, expected, rtol=1e-10)
+
+
+def noisy_sums(rng, rows, length, order):
+    """Each token is the sum of the `order` before it, modulo 5, or chance one time in four."""
+    tokens = rng.integers(0, 5, (rows, length))
+    for t in range(order, length):
+        kept = rng.random(rows) > 0.25
+        tokens[kept, t] = tokens[kept, t - order : t].sum(axis=1) % 5
+    return tokens
+
+
+@pytest.mark.parametrize("cut", [np.s_[:, -14:], np.s_[0]])
+def test_sentences_too_short_for_all_targets_are_refused(counts, henon_tokens, cut):
+    """They were scored on fewer targets with every order, and so not on the same ones."""
+    with pytest.raises(ValueError, match=r"T of 15 or more.*longer sentences or fewer targets"):
+        chain_scores(counts, [1, 4], henon_tokens[:, -15:][cut], targets=11)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_best_order_is_the_memory_of_the_process(order):
+    rng = np.random.default_rng(order)
+    chain = NGram(noisy_sums(rng, 4, 300, order), 5, 5)
+    assert best_order(chain, noisy_sums(rng, 6, 200, order), 20, 60) == order
+
+
+def test_best_order_looks_at_the_windows_it_is_given(henon_tokens, henon_grid):
+    chain = NGram(henon_tokens[:8], 4, henon_grid.vocabulary)
+    held_out = henon_tokens[9:, :400]
+    sentences = windows(held_out, 4 + 10, 30, first=50)
+    losses = [
+        naive_scores(henon_tokens[:8], henon_grid.vocabulary, k, sentences, 10)[0]
+        for k in (1, 2, 3, 4)
+    ]
+    assert best_order(chain, held_out, 10, 30, first=50) == 1 + np.argmin(losses)
+
+
+@torch.no_grad()
+def direct_loss(model, contexts, targets):
+    """Cross-entropy of the token after each context, in one pass of the network."""
+    logits = model(torch.as_tensor(contexts))[:, -1]
+    return float(F.cross_entropy(logits.double(), torch.as_tensor(targets)))
+
+
+def test_context_curves_are_direct_losses_on_the_same_targets(
+    models, counts, henon_tokens, henon_grid
+):
+    test, n = henon_tokens[8:], 20
+    lengths, networks, by_counting = context_curves(models, counts, test, n, first=100)
+    assert lengths == [1, 2, 3, 4, 6, 8]
+    assert networks.shape == (2, 6)
+    assert by_counting.shape == (4,)
+    sentences = windows(test, CONTEXT + CONTEXT // 2, n, first=100)
+    columns = [8, 9, 10, 11]  # all that have a whole context before them
+    for model, curve in zip(models, networks, strict=True):
+        for length, loss in zip(lengths, curve, strict=True):
+            expected = [
+                direct_loss(model, sentences[:, c - length : c], sentences[:, c]) for c in columns
+            ]
+            assert loss == pytest.approx(np.mean(expected), rel=1e-5)
+    for k, loss in enumerate(by_counting, start=1):
+        chain = NGram(henon_tokens[:8], k, henon_grid.vocabulary)
+        expected = [
+            -np.log(
+                chain.probabilities(sentences[:, c - k : c])[range(len(sentences)), sentences[:, c]]
+            )
+            for c in columns
+        ]
+        assert loss == pytest.approx(np.mean(expected), rel=1e-10)
+
+
+@pytest.mark.parametrize(("context", "expected"), [(2, [1, 2]), (5, [1, 2, 3, 4])])
+def test_context_curves_of_short_contexts(counts, henon_tokens, henon_grid, context, expected):
+    model = untrained(henon_grid.vocabulary, 0, context)
+    lengths, networks, by_counting = context_curves([model], counts, henon_tokens, 12)
+    assert lengths == expected
+    assert networks.shape == (1, len(expected))
+    assert by_counting.shape == (min(4, context),)
+    assert np.isfinite(networks).all()
+
+
+@pytest.mark.parametrize("context", [8, 5])
+def test_prediction_records_direct_losses(counts, henon_tokens, henon_grid, context):
+    models = [untrained(henon_grid.vocabulary, seed, context) for seed in SEEDS]
+    test, n, half = henon_tokens[8:], 24, context - context // 2
+    report.prediction(models, counts, 2, test, n, 100)
+    found = record.metrics()
+    names = {"cross_entropy", "top1_accuracy", "best_ngram_order"}
+    for name in ("markov", "best_ngram", "ngram1", "ngram2", "ngram3", "ngram4"):
+        names |= {f"{name}_cross_entropy", f"{name}_top1_accuracy"}
+    assert set(found) == names
+    sentences = windows(test, max(context, 4 + half) + 1, n, first=100)
+    columns = range(sentences.shape[1] - half, sentences.shape[1])
+    start = sentences.shape[1] - 1 - context  # the network sees nothing older
+    for i, model in enumerate(models):
+        losses = [direct_loss(model, sentences[:, start:c], sentences[:, c]) for c in columns]
+        assert found["cross_entropy"]["samples"][i] == pytest.approx(np.mean(losses), rel=1e-5)
+        with torch.no_grad():
+            hits = [
+                model(torch.as_tensor(sentences[:, start:c]))[:, -1].argmax(-1).numpy()
+                == sentences[:, c]
+                for c in columns
+            ]
+        assert found["top1_accuracy"]["samples"][i] == pytest.approx(np.mean(hits))
+    assert found["cross_entropy"]["over"] == "seeds"
+    assert found["best_ngram_order"]["value"] == 2
+    for name, order in (("markov", 1), ("best_ngram", 2), ("ngram1", 1), ("ngram4", 4)):
+        loss, accuracy = naive_scores(
+            henon_tokens[:8], henon_grid.vocabulary, order, sentences, half
+        )
+        assert found[f"{name}_cross_entropy"]["value"] == pytest.approx(loss, rel=1e-10)
+        assert found[f"{name}_top1_accuracy"]["value"] == pytest.approx(accuracy)
+
+
+SMALL_GRID = Grid(np.zeros(2), np.array([4.0, 8.0]), 4, np.arange(16))
+
+
+READINGS = ("w1", "w2sq", "w1_cells", "w2sq_cells")
+
+
+def references(batches):
+    return tuple(Reference(batches, SMALL_GRID.centres, c) for c in ("euclidean", "squared"))
+
+
+def test_sampling_of_identical_samples_is_zero():
+    tokens = np.random.default_rng(0).integers(0, 16, (50, 20))
+    table = report.sampling(
+        lambda n, length: tokens[:n, :length], SMALL_GRID, [(50, 20), (10, 5)], 3, [(10, 5)],
+        references(np.stack([tokens[:6, :7]] * 4)),
+    )  # fmt: skip
+    found = record.metrics()
+    names = {f"sampling_{design}_{r}" for design in ("10x5", "6x7") for r in READINGS}
+    assert set(found) == {"sampling_50x20_w1", *names}
+    for name, entry in found.items():
+        assert entry["n"] == (2 if "6x7" in name else 3)
+        np.testing.assert_allclose(entry["samples"], 0, atol=1e-12)
+    assert [len(row) for row in table.rows] == [5, 5, 5]
+    assert table.rows[0][2:] == ["", "", ""]
+    assert all(table.rows[1])
+    assert all(table.rows[2])
+
+
+def test_sampling_measures_in_every_reading():
+    """All of one side in cell (0, 0), all of the other in (3, 2): centres (3, 4) apart."""
+    sides = itertools.cycle([0, 3 * 4 + 2])
+    asked = []
+
+    def fresh(n, length):
+        asked.append((n, length))
+        return np.full((n, length), next(sides))
+
+    known = references(np.stack([np.full((2, 3), next(sides)) for _ in range(6)]))
+    report.sampling(fresh, SMALL_GRID, [(7, 9)], 2, [(7, 9)], known)
+    assert asked == [(7, 9)] * 4  # every pair is of new samples
+    # A cell is 1 wide and 2 high.
+    expected = dict(zip(READINGS, (5, 25, np.sqrt(13), 13), strict=True))
+    found = record.metrics()
+    assert set(found) == {f"sampling_{d}_{r}" for d in ("7x9", "2x3") for r in READINGS}
+    for reading, value in expected.items():
+        np.testing.assert_allclose(found[f"sampling_7x9_{reading}"]["samples"], [value, value])
+        np.testing.assert_allclose(found[f"sampling_2x3_{reading}"]["value"], value)
+
+
+def test_batches_of_prompts_are_compared_each_with_its_own_pair(henon_tokens, henon_grid):
+    batches = henon_tokens[:8, :600].reshape(4, 2, 600)
+    euclidean = Reference(batches, henon_grid.centres)
+    samples = [henon_tokens[:3, 900:1100], henon_tokens[4:7, 900:1100]]
+    matched = np.stack([henon_tokens[:3, 300:500], henon_tokens[4:7, 300:500]])
+    report.rollouts(
+        {"model": samples, "greedy": samples[:1]}, euclidean, euclidean, matched, henon_tokens, []
+    )
+    found, scale = record.metrics(), np.median(euclidean.true_true)
+    for p in (0, 1):
+        own = token_distance(samples[p], batches[2 * p], henon_grid.centres) / scale
+        assert found["w1_ratio"]["samples"][p] == pytest.approx(own)
+        own = token_distance(samples[p], matched[p], henon_grid.centres) / scale
+        assert found["w1_ratio_matched"]["samples"][p] == pytest.approx(own)
+    assert found["w1_ratio"]["over"] == "batches"
+    assert found["greedy_w1_ratio"]["value"] == pytest.approx(euclidean.ratio(samples[0]))
+    assert found["w1_states"]["value"] == 600
+
+
+def test_rollouts_record_every_measure_of_every_method(henon_tokens, henon_grid):
+    batches = henon_tokens[:8, :600].reshape(4, 2, 600)
+    euclidean, squared = (
+        Reference(batches, henon_grid.centres, c) for c in ("euclidean", "squared")
+    )
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, henon_grid.vocabulary, (3, 200)) for _ in range(2)]
+    cycle = [np.tile(henon_tokens[:3, :5], (1, 40))]
+    samples = {"model": noise, "parrot": cycle}
+    learned, matched = henon_tokens[8:], henon_tokens[:3, 700:900]
+    table = report.rollouts(samples, euclidean, squared, matched, learned, with_squared=["model"])
+    found = record.metrics()
+    common = {"w1_model_true", "w1_ratio", "w1_ratio_matched"}
+    common |= {"unseen_transitions", "unseen_cells", "periodic_fraction"}
+    names = common | {"w2sq_model_true", "w2sq_ratio"} | {f"parrot_{name}" for name in common}
+    names |= {"w1_true_true", "w2sq_true_true", "w1_states", "true_unseen_transitions"}
+    assert set(found) == names
+    assert found["w1_ratio"]["samples"] == pytest.approx([euclidean.ratio(s) for s in noise])
+    assert found["w2sq_ratio"]["samples"] == pytest.approx([squared.ratio(s) for s in noise])
+    assert found["w1_states"]["value"] == 600
+    assert found["w1_true_true"]["samples"] == pytest.approx(euclidean.true_true)
+    assert found["periodic_fraction"]["samples"] == [0, 0]
+    assert found["parrot_periodic_fraction"]["value"] == 1
+    seen = set(itertools.chain(*(itertools.pairwise(row) for row in learned.tolist())))
+    for batch, share in zip(batches, found["true_unseen_transitions"]["samples"], strict=True):
+        steps = [pair for row in batch.tolist() for pair in itertools.pairwise(row)]
+        assert share == pytest.approx(np.mean([pair not in seen for pair in steps]))
+    assert len(table.rows) == 3
+    assert table.rows[1][4] == ""  # no squared cost for the parrot
+    rows = report.cycles(samples).rows
+    assert rows[0][2] == "none"
+    assert rows[1][2] == "5 (3)"
+
+
+def test_training_records_speed_and_losses():
+    history = np.array([[5.0, 3.0, 2.5], [10.0, 2.0, 1.5]])
+    model = untrained(11, 0)
+    trained = [Trained(model, 1000, 4.0, history, 1.5), Trained(model, 1000, 2.0, history, 1.25)]
+    table = report.training(trained, SEEDS)
+    found = record.metrics()
+    assert found["parameters"]["value"] == sum(w.numel() for w in model.parameters())
+    assert found["context"]["value"] == CONTEXT
+    assert found["n_seeds"]["value"] == 2
+    assert found["train_tokens_per_s"]["samples"] == [250, 500]
+    assert found["validation_cross_entropy"]["samples"] == [1.5, 1.25]
+    assert table.rows == [
+        ["7", "1,000", "4", "2.000", "1.500"],
+        ["3", "1,000", "2", "2.000", "1.500"],
+    ]
+    record.clear()
+    report.training([Trained(model, 1000, 4.0, history, None)], [0])
+    assert "validation_cross_entropy" not in record.metrics()
+
+
+@pytest.mark.parametrize("offset", [2.0**14, 2.0**20, 2.0**27])
+def test_the_parrot_does_not_depend_on_where_the_cells_lie(offset):
+    rng = np.random.default_rng(0)
+    centres = rng.integers(-(2**20), 2**20, (200, 3)) / 2**20  # exact when shifted
+    prompts = rng.integers(0, 200, (10, 8))
+    far = parrot(prompts, 10, centres + offset)
+    np.testing.assert_array_equal(far, parrot(prompts, 10, centres))
+
+
+CHAIN = NGram(np.array([[0, 1, 2, 0, 1, 2]]), order=1, vocabulary=3)
+SMALL = GPTConfig(vocabulary=3, layers=1, heads=1, width=8, context=4)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: parrot(np.arange(3), 2, np.eye(3)), r"got shape \(3,\).*prompt\[None\]"),
+        (lambda: parrot(np.array([[0, 1, 2]]), 2, np.ones(3)), r"\(V, d\), got \(3,\)"),
+        (lambda: recall(np.arange(9), np.array([[1]]), 2), r"\(M, T\), got \(9,\)"),
+        (lambda: recall(np.zeros((2, 3, 9), int), np.array([[1]]), 2), r"got \(2, 3, 9\)"),
+        (lambda: CHAIN.likelihood(np.zeros((4, 1), int), np.zeros((4, 1), int)), r"got \(4, 1\)"),
+        (lambda: CHAIN.likeliest(np.zeros(4, int)), r"got shape \(4,\)"),
+        (lambda: CHAIN.log_probabilities(np.zeros(4, int)), r"got \(4,\); .*window\[None\]"),
+        (lambda: CHAIN.log_probabilities(np.zeros((2, 3, 4), int)), r"got \(2, 3, 4\)"),
+        (lambda: log_probabilities(TokenGPT(SMALL), np.zeros(4, int)), r"got \(4,\); .*\[None\]"),
+        (lambda: next_probabilities(TokenGPT(SMALL), np.zeros(4, int)), r"got \(4,\); .*\[None\]"),
+    ],
+)
+def test_wrong_axes_are_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_a_model_has_cells_of_its_own():
+    cells = np.array([[0, 0], [0, 1], [1, 0]])
+    config = GPTConfig(vocabulary=3, layers=1, heads=1, width=8, context=4, embedding="factorised")
+    model = TokenGPT(config, cells)
+    cells[:] = 1
+    assert model.cells.tolist() == [[0, 0], [0, 1], [1, 0]]

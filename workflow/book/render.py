@@ -1,0 +1,203 @@
+"""Render the staged book, anew only where something has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from workflow.book.staging import references, stage
+from workflow.errors import Refused
+from workflow.files import ROOT, hold, write_whole
+from workflow.ledger.claims import read_claims
+from workflow.ledger.ledger import as_csv, as_json, ledger
+from workflow.runs.execute import for_python
+from workflow.runs.experiments import load
+from workflow.runs.schedule import schedule
+from workflow.runs.status import state
+
+#: Modules of the workflow that say what a page says.
+MACHINERY = ("book", "claims", "expressions", "ledger", "provenance", "staging", "thumbnail")
+
+
+def write_ledger(preset: str, staged: Path) -> None:
+    """The ledger as ledger.json and ledger.csv, beside its page and in ``build/<preset>``."""
+
+    def metrics(which: str, run: str, name: str) -> dict[str, Any]:
+        path = staged / "results" / which / f"{run}.json"
+        if not path.exists():
+            raise LookupError(f"there are no {which} results of {run}")
+        return json.loads(path.read_text(encoding="utf-8"))["metrics"][name]
+
+    entries = ledger(read_claims(staged / "claims.yml"), metrics, preset)
+    for name, text in (("ledger.json", as_json(entries, preset)), ("ledger.csv", as_csv(entries))):
+        write_whole(staged / name, text)
+        write_whole(ROOT / "build" / preset / name, text)
+
+
+def checksums(staged: Path) -> dict[str, str]:
+    """Checksum of every file that the rendered book depends on, by its path; and the Python."""
+    library = [*(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
+    machinery = [ROOT / "workflow" / f"{name}.py" for name in MACHINERY]
+    return {"python": sys.version} | {
+        str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted([*staged.rglob("*"), *library, *machinery])
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def jupyter_book(
+    preset: str,
+    staged: Path,
+    output: Path,
+    *options: str,
+    log: Path,
+    lock: TextIO | None = None,
+    allow_stale: bool = False,
+) -> int:
+    """Call Jupyter Book on a staged tree, its words to a file.
+
+    The process that renders dies with this one, and holds `lock` until it has.
+    """
+    command = [
+        sys.executable, "-c",
+        f"from workflow.runs.execute import die_with; die_with({os.getpid()}); "
+        "from jupyter_book.cli.main import main; main()",
+        "build", str(staged),
+        "--config", str(staged / "_config.yml"), "--path-output", str(output),
+        "-q", *options,
+    ]  # fmt: skip
+    environment = os.environ | for_python()
+    environment["COMPANION_PRESET"] = preset
+    environment["COMPANION_ALLOW_STALE"] = str(int(allow_stale))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as file:
+        return subprocess.call(
+            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT,
+            pass_fds=[lock.fileno()] if lock else [],
+        )  # fmt: skip
+
+
+def check_links(preset: str) -> int:
+    """Ask every link of the staged book, print those that lead nowhere; exit code 1 if any."""
+    folder = ROOT / "build" / preset
+    staged, output = folder / "book", folder / "links"
+    if not staged.exists():
+        raise Refused(f"there is no staged {preset} book; make book PRESET={preset} first")
+    log = folder / "logs" / "links.log"
+    shutil.rmtree(output, ignore_errors=True)
+    jupyter_book(preset, staged, output, "--builder", "linkcheck", log=log)
+    found = output / "_build" / "linkcheck" / "output.json"
+    if not found.exists():
+        print(f"no link was asked; log: {log.relative_to(ROOT)}")
+        return 1
+    links = [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
+    broken = [each for each in links if each["status"] in ("broken", "timeout")]
+    for each in broken:
+        print(f"{each['filename']}: {each['uri']} ({each['info'][:100]})")
+    print(f"{len(links) - len(broken)} of {len(links)} links lead somewhere")
+    return int(bool(broken))
+
+
+def forget_changed(output: Path, staged: Path, before: dict[str, str], now: dict[str, str]) -> bool:
+    """Delete of an earlier rendering what no longer holds; whether anything was kept.
+
+    A page that Sphinx has read and that is the same is not read again. Where anything but a
+    page has changed (results, claims, library, configuration), nothing is kept.
+    """
+    changed = {path for path in before.keys() | now if before.get(path) != now.get(path)}
+    pages = {path for path in changed if path.endswith((".md", ".ipynb"))}
+    if not before or changed - pages:
+        shutil.rmtree(output, ignore_errors=True)
+        return False
+    for path in pages:
+        page = (ROOT / path).relative_to(staged)
+        (output / "_build" / ".doctrees" / page).with_suffix(".doctree").unlink(missing_ok=True)
+    return True
+
+
+def render(
+    preset: str, staged: Path, now: dict[str, str], lock: TextIO, *, allow_stale: bool = False
+) -> int:
+    """Render the staged tree with warnings as errors; the old book stays until the new is whole.
+
+    `now` are its checksums from before, so that what changes meanwhile counts as changed later.
+    """
+    output = ROOT / "build" / preset / "render"
+    read = output / "checksums.json"  # of what the kept pages were read from
+    before = (
+        json.loads(read.read_text(encoding="utf-8")) if read.exists() and not allow_stale else {}
+    )
+    read.unlink(missing_ok=True)
+    options = ["-W", "-n", "--keep-going"]
+    if not forget_changed(output, staged, before, now):
+        options.append("--all")
+    log = ROOT / "build" / preset / "logs" / "book.log"
+    code = jupyter_book(
+        preset, staged, output, *options, log=log, lock=lock, allow_stale=allow_stale
+    )
+    if code:
+        text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace", encoding="utf-8"))
+        lines = text.splitlines()
+        wrong = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-3:]
+        print("\n".join(wrong[:20]))
+        print(f"the book was not built; log: {log.relative_to(ROOT)}")
+        return 1
+    final = ROOT / "build" / preset / "html"
+    shutil.rmtree(final, ignore_errors=True)
+    (output / "_build" / "html").rename(final)
+    if not allow_stale:
+        write_whole(read, json.dumps(now))
+    return 0
+
+
+def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = False) -> int:
+    """Run what is not fresh, stage and render; do nothing where nothing changed.
+
+    Returns
+    -------
+    int
+        An exit code, as for the command line.
+    """
+    start = time.monotonic()
+    runs = load(preset)
+    references()  # a damaged one stops the book here, not after half an hour
+    folder = ROOT / "build" / preset
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "book.lock").open("a", encoding="utf-8") as lock:
+        if hold(lock, 20, 0.1) is None:
+            raise Refused(
+                f"the {preset} book is being built by another process; wait for it or stop it"
+            )
+        code = 0 if allow_stale else schedule(runs, cores=cores)
+        stale = {}
+        for run in runs:
+            condition, reason = state(run)
+            if condition != "fresh":
+                stale[run.name] = f"{condition} {reason}".strip()
+        if stale and not allow_stale:
+            names = ", ".join(stale)
+            print(f"no book: {names} not done; what is finished is kept (ALLOW_STALE=1 renders it)")
+            return code or 1
+        staged = stage(preset, runs, stale)
+        write_ledger(preset, staged)
+        now = checksums(staged)
+        text = json.dumps([now, bool(stale)])
+        book_key, mark = hashlib.sha256(text.encode()).hexdigest(), folder / "html.key"
+        index = folder / "html" / "index.html"
+        if index.exists() and mark.exists() and mark.read_text(encoding="utf-8") == book_key:
+            print(f"nothing to do: {index.relative_to(ROOT)} is up to date")
+            return 0
+        mark.unlink(missing_ok=True)
+        if render(preset, staged, now, lock, allow_stale=bool(stale)):
+            return 1
+        write_whole(mark, book_key)
+    print(f"the book is at {index.relative_to(ROOT)} ({time.monotonic() - start:.0f} s)")
+    return 0

@@ -1,0 +1,114 @@
+"""Stage the book: its pages, the executed notebooks, results and figures, in one tree.
+
+The staged tree ``build/<preset>/book`` holds the pages of ``book/``, one notebook a run under
+``runs/`` (markdown from the source, outputs from the execution, so that an edit of prose
+needs no new run), the results, and the figures of the runs for other pages to show.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import re
+import shutil
+from pathlib import Path
+
+from workflow.book.thumbnail import thumbnail
+from workflow.files import ROOT, write_whole
+from workflow.runs.experiments import Run
+from workflow.runs.integrity import read_reference
+from workflow.runs.outputs import figures, merged, models
+from workflow.runs.status import readable
+
+BANNERS = {
+    "smoke": (
+        "```{warning}\nThis book was built at the `smoke` preset, which only proves the plumbing: "
+        "quote none of its numbers.\n```\n"
+    ),
+}
+
+#: The figure of the first page, from which the book's thumbnail is made.
+HOME = "fig-henon_tokens-density.svg"
+
+NO_FIGURE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="360" height="40">'
+    '<text x="10" y="25" fill="#808080" font-family="sans-serif">This figure has not been made.'
+    "</text></svg>"
+)
+
+
+def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
+    """Write the staged tree and return its folder."""
+    import nbformat
+
+    target = ROOT / "build" / preset / "book"
+    part = target.with_name("book.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(ROOT / "book", part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "_config.yml", part / "_config.yml")
+    (part / "runs").mkdir(exist_ok=True)
+    notebooks = {run.name: run.notebook for run in runs}
+    (part / "runs" / "notebooks.json").write_text(json.dumps(notebooks), encoding="utf-8")
+    for run in runs:
+        if not readable(run):
+            why = stale.get(run.name, "missing")
+            text = f"# {run.title}\n\nThis run has not been made: {why}."
+            empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+            nbformat.write(empty, part / "runs" / f"{run.name}.ipynb")
+            continue
+        notebook = merged(run, stale=run.name in stale)
+        first = notebook.cells[0]
+        title, _, rest = first.source.partition("\n")
+        banner = BANNERS.get(preset, "")
+        if run.name in stale:
+            banner += f"```{{warning}}\nThis page is out of date: {stale[run.name]}.\n```\n"
+        card = f"```{{run-card}} {run.name}\n```\n"
+        first.source = f"{title}\n\n{banner}{card}\n{rest}"
+        nbformat.write(notebook, part / "runs" / f"{run.name}.ipynb")
+        for name, content in figures(notebook).items():
+            place = part / "figures" / name
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(content)
+        if exported := models(notebook):
+            (part / "assets" / "playground" / f"{run.name}.json").write_text(
+                exported, encoding="utf-8"
+            )
+        results = part / "results" / preset
+        results.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run.results, results)
+    for reference in references():
+        place = part / "results" / reference.parent.name / reference.name
+        if reference.parent.name != preset and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(reference, place)
+    for picture in sorted((ROOT / "results" / "paper").glob("*.svg")):  # of the printed setting
+        if not picture.stem.endswith(".dark"):
+            shutil.copy(picture, part / "figures" / f"paper-{picture.name}")
+    if stale:
+        pages = "".join(page.read_text(encoding="utf-8") for page in part.rglob("*.md"))
+        for name in set(re.findall(r"/figures/([\w.-]+\.svg)", pages)):
+            if not (part / "figures" / name).exists():
+                write_whole(part / "figures" / name, NO_FIGURE)
+    density = part / "figures" / HOME
+    if density.exists():
+        (part / "assets" / "thumbnail.png").write_bytes(
+            thumbnail(density.read_text(encoding="utf-8"))
+        )
+    for name in ("index.md", "ledger.md") if preset in BANNERS else ():
+        title, _, rest = (part / name).read_text(encoding="utf-8").partition("\n")
+        (part / name).write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}", encoding="utf-8")
+    for path in part.rglob("*"):  # what has not changed is no newer than it was
+        before = target / path.relative_to(part)
+        if path.is_file() and before.is_file() and filecmp.cmp(path, before, shallow=False):
+            shutil.copystat(before, path)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    return target
+
+
+def references() -> list[Path]:
+    """The committed references, all of them whole."""
+    found = sorted((ROOT / "results").glob("*/*.json"))
+    for path in found:
+        read_reference(path)
+    return found

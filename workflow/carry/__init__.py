@@ -1,0 +1,1 @@
+"""References carried over a change of code, on proof."""

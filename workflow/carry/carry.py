@@ -1,0 +1,340 @@
+"""References that survive a change of code: proof, on a short run, that no number has changed.
+
+A result whose stamp does not match the code any more is *carried* if its witness, the same run with
+a few parameters that make it short, records the same metrics with the code that made the result and
+with the present code, to the last bit, and if every piece of code that differs was executed on the
+way. Then the result gets the present stamp, and its provenance says so. Otherwise it is refused,
+with the metric that moved or the line that was not executed, and has to be run in full.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynlib.training.parallel import usable_cores
+from workflow.carry.difference import Region, compare
+from workflow.carry.trees import Tree, check_out, stamp_at
+from workflow.carry.witness import cells
+from workflow.carry.witnesses import TIMED, Job, moved
+from workflow.errors import Refused
+from workflow.files import ROOT, commit, is_dirty, no_commit, write_whole
+from workflow.runs.execute import locked, machine
+from workflow.runs.experiments import Run, load
+from workflow.runs.integrity import checksum, read_sound, sealed, shown
+from workflow.runs.stamps import inputs, marks, stamp, view_inputs
+
+#: Presets whose runs are carried; a smoke run is as short as its witness would be.
+CARRIED = ("cpu", "paper")
+LONGEST_CHAIN = 10
+
+
+@dataclass
+class Result:
+    """A results file that may need a new stamp: a reference, a sweep's, or one of a build."""
+
+    path: Path
+    runs: list[Run]  # several for a sweep
+    content: dict[str, Any]
+    refusal: str = ""
+
+    @property
+    def run(self) -> Run:
+        """The run, for a sweep its first point."""
+        return self.runs[0]
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return shown(self.path)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Its provenance."""
+        return self.content["provenance"]
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it stands for several runs."""
+        return self.path.parent.name == "sweeps"
+
+    @property
+    def shows(self) -> bool:
+        """Whether it has a page, which is to be shown another way now."""
+        return self.path == self.run.results and self.facts.get("view") != view_inputs(self.run)
+
+    def stamps(self) -> list[str]:
+        """The stamps that it should carry."""
+        return [stamp(run) for run in self.runs]
+
+    def valid(self) -> bool:
+        """Whether it carries the stamps of the present code."""
+        if self.is_sweep:
+            return bool(self.facts["inputs"]["stamps"] == self.stamps())
+        return bool(self.facts["stamp"] == stamp(self.run))
+
+
+def results(preset: str | None, names: list[str]) -> Iterator[Result]:
+    """Every committed reference and every run in ``build/`` of these presets and runs."""
+    for each in [preset] if preset else CARRIED:
+        for run in load(each, names or None):
+            for path in (run.reference, run.results):
+                content = read_sound(path)
+                if content is not None:
+                    yield Result(path, [run], content)
+            path = ROOT / "results" / "sweeps" / f"{run.name}_seeds.json"
+            content = read_sound(path)
+            if content is not None and content["preset"] == each:
+                seeds = content["parameters"]["seed"]
+                runs = [load(each, [run.name], {"seed": seed})[0] for seed in seeds]
+                yield Result(path, runs, content)
+
+
+@dataclass
+class Proof:
+    """Two executions of a result's witness, and what differs between the code of the two."""
+
+    commit: str
+    removed: list[Region]
+    added: list[Region]
+    before: Job
+    after: Job
+
+
+def plan(result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job]) -> Proof:
+    """What has to be executed to carry a result.
+
+    Parameters
+    ----------
+    result : Result
+        A result that is not valid.
+    trees : pathlib.Path
+        Where the trees of older commits are laid out.
+    jobs : dict
+        Executions by key, which results share; those of this one are added.
+
+    Raises
+    ------
+    Refused
+        With the reason, if no witness could prove anything.
+    """
+    facts, run = result.facts, result.run
+    chain = facts.get("carried", [])
+    if facts["dirty"]:
+        raise Refused("it was made from uncommitted changes, which nobody can look up")
+    if len(chain) >= LONGEST_CHAIN:
+        raise Refused(f"it was carried {len(chain)} times, {LONGEST_CHAIN} at most")
+    _check_same(result)
+    made_by = chain[-1]["to"]["commit"] if chain else facts["commit"]
+    if not made_by:
+        raise Refused("it does not say which commit made it")
+    origin, present = check_out(made_by, trees), Tree("", ROOT)
+    seeds = result.content["parameters"]["seed"] if result.is_sweep else [None]
+    then = [stamp_at(origin, run.preset.split("+")[0], run.name, seed) for seed in seeds]
+    if then != (facts["inputs"]["stamps"] if result.is_sweep else [facts["stamp"]]):
+        raise Refused(f"commit {made_by[:10]}, which it names, has another stamp")
+    removed, added = compare(origin.code(run, present.shown(run)), present.code(run))
+    for region in added:
+        if region.threshold:
+            raise Refused(
+                f"{region}: a number in the test of a branch changed; no short run can show which "
+                "way the full one goes"
+            )
+    now = run.witness_parameters
+    before = {name: now.get(name, value) for name, value in result.content["parameters"].items()}
+    return Proof(
+        made_by,
+        removed,
+        added,
+        _job(result, origin, before, removed, jobs),
+        _job(result, present, now, added, jobs),
+    )
+
+
+def _check_same(result: Result) -> None:
+    """Refuse a result of other parameters or of another lock."""
+    run, old = result.run, result.content["parameters"]
+    moved = [
+        f"{name} ({old[name]!r}, now {value!r})"
+        for name, value in run.parameters.items()
+        if name in old and value != old[name] and not (result.is_sweep and name == "seed")
+    ]
+    moved += [
+        f"{name} (new, {value!r}, which is not the default of the notebook)"
+        for name, value in run.parameters.items()
+        if name not in old and value != run.declared[name].default
+    ]
+    if moved:
+        raise Refused(f"parameters changed: {', '.join(moved)}")
+    locked_then, locked_now = result.facts["versions"], inputs(run)["versions"]
+    pins = [
+        f"{name} ({locked_then[name]}, now {version})"
+        for name, version in locked_now.items()
+        if name in locked_then and locked_then[name].split("+")[0] != version
+    ]
+    if pins:
+        raise Refused(f"the lock changed: {', '.join(pins)}")
+
+
+def _job(
+    result: Result,
+    tree: Tree,
+    parameters: dict[str, Any],
+    regions: list[Region],
+    jobs: dict[tuple[Any, ...], Job],
+) -> Job:
+    """An execution of a result's witness, the same for all results that need the same."""
+    run = result.run
+    needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
+    needs = [Job(tree, each, each.witness_parameters) for each in needed]
+    job = Job(tree, run, parameters, [jobs.setdefault(each.key, each) for each in needs])
+    job = jobs.setdefault(job.key, job)
+    job.follow(regions)
+    job.view = job.view or result.shows
+    return job
+
+
+def judge(result: Result, proof: Proof) -> None:
+    """Refuse a result whose two witnesses do not prove that nothing changed.
+
+    Raises
+    ------
+    Refused
+        With the metric that moved, or the first line that was not executed.
+    """
+    for job in (proof.before, proof.after):
+        if job.error:
+            raise Refused(job.error)
+    if words := moved(proof.before.report["metrics"], proof.after.report["metrics"]):
+        raise Refused(words)
+    for regions, job, word in (
+        (proof.removed, proof.before, "removed or changed"),
+        (proof.added, proof.after, "new or changed"),
+    ):
+        compiled = {(path, line) for path, line in job.report["compiled"]}
+        for region in regions:
+            if not region.executed(job.report["spans"].get(region.path, []), compiled):
+                hint = ""
+                if result.facts.get("device") == "cuda":
+                    hint = "; if only a GPU takes this branch, carry it on one"
+                raise Refused(f"{region} is {word}, and the witness does not execute it{hint}")
+
+
+def restamp(result: Result, proof: Proof) -> None:
+    """Give a result the present stamps, and note in its provenance how that was proved."""
+    run, facts = result.run, result.facts
+    metrics = {k: v for k, v in proof.after.report["metrics"].items() if not TIMED.search(k)}
+    text = json.dumps(metrics, sort_keys=True)
+    now, new_stamp = inputs(run), stamp(run)
+    if result.is_sweep:
+        now = {"stamps": result.stamps()}
+        new_stamp = hashlib.sha256("".join(now["stamps"]).encode()).hexdigest()[:12]
+    else:
+        result.content["parameters"] = run.parameters
+    link = {
+        "from": {"commit": proof.commit, "stamp": facts["stamp"]},
+        "to": {"commit": commit(), "stamp": new_stamp},
+        "machine": machine(),
+        "evidence": {
+            "witness": dict(run.witness or ()),
+            "metrics": len(metrics),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "regions": [len(proof.removed), len(proof.added)],
+            "seconds": [job.report["seconds"] for job in (proof.before, proof.after)],
+        },
+    }
+    same_view = not result.shows or _same_view(result, proof)
+    facts |= {"stamp": new_stamp, "inputs": now, "carried": [*facts.get("carried", []), link]}
+    if result.path != run.results:
+        facts["checksum"] = checksum(json.loads(json.dumps(result.content)))
+        write_whole(result.path, json.dumps(result.content, indent=1) + "\n")
+        return
+    with locked(run):
+        if same_view:
+            facts["view"] = view_inputs(run)
+        _restamp_notebook(run, same_view)
+        content = sealed(result.content, run.executed)
+        write_whole(result.path, json.dumps(content, indent=1) + "\n")
+
+
+def _same_view(result: Result, proof: Proof) -> bool:
+    """Whether the page can stay: both witnesses show the same, in as many cells as it has."""
+    before, after = proof.before.report, proof.after.report
+    text = result.run.source.read_text(encoding="utf-8-sig")
+    notebook = json.loads(result.run.executed.read_text(encoding="utf-8"))
+    code = [
+        cell
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+        and "injected-parameters" not in cell["metadata"].get("tags", [])
+    ]
+    same_cells = len(code) == sum(is_code for *_, is_code in cells(text))
+    return same_cells and before["shown"] == after["shown"] != []
+
+
+def _restamp_notebook(run: Run, same_view: bool) -> None:
+    notebook = json.loads(run.executed.read_text(encoding="utf-8"))
+    new = marks(run)
+    if not same_view:  # the page is executed again, the numbers stand
+        new["view"] = notebook["metadata"]["companion"].get("view", "")
+    notebook["metadata"]["companion"] = new
+    write_whole(run.executed, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+
+
+def carry(preset: str | None, names: list[str], cores: int | None = None) -> tuple[str, int]:
+    """Carry every result whose stamp no longer matches; text, and exit code 0 if all are valid.
+
+    Raises
+    ------
+    Refused
+        If the tree has uncommitted changes: a provenance could not name what was proved.
+    """
+    if preset not in (None, *CARRIED):
+        raise Refused(f"only runs of {' and '.join(CARRIED)} are carried; run smoke again instead")
+    if why := no_commit():
+        raise Refused(f"what is carried is carried from commit to commit: {why}")
+    if is_dirty():
+        raise Refused("there are uncommitted changes; commit them first, so that they have a name")
+    everything = list(results(preset, names))
+    stale = [each for each in everything if not each.valid()]
+    jobs: dict[tuple[Any, ...], Job] = {}
+    proofs: dict[Path, Proof] = {}
+    parent = ROOT / "build" / "carry"
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as scratch:
+        for each in stale:
+            try:
+                proofs[each.path] = plan(each, Path(scratch), jobs)
+            except Refused as error:
+                each.refusal = str(error)
+        print(f"{len(stale)} results to carry, {len(jobs)} witnesses to run", flush=True)
+        with ThreadPoolExecutor(cores or usable_cores()) as pool:
+            for later in (False, True):  # first what hands over, then what is handed it
+                now = [job for job in jobs.values() if bool(job.needs) == later]
+                list(pool.map(lambda job: job.execute(Path(scratch)), now))
+        refused: set[tuple[str, str]] = set()
+        for each in stale:
+            try:
+                if each.refusal:
+                    raise Refused(each.refusal)
+                if lost := {(each.run.preset, name) for name in each.run.needs} & refused:
+                    raise Refused(f"it needs {min(lost)[1]}, which is refused")
+                judge(each, proofs[each.path])
+                restamp(each, proofs[each.path])
+            except Refused as error:
+                each.refusal = str(error)
+                refused.add((each.run.preset, each.run.name))
+    lines = [f"{len(everything) - len(stale)} of {len(everything)} results are valid as they are"]
+    for each in stale:
+        if each.refusal:
+            again = f"make run RUN={each.run.name} PRESET={each.run.preset.split('+')[0]}"
+            lines.append(f"{each.label}: refused: {each.refusal}\n  in full: {again}")
+        else:
+            lines.append(f"{each.label}: carried from {proofs[each.path].commit[:10]}")
+    return "\n".join(lines), int(any(each.refusal for each in stale))

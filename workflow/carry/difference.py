@@ -1,0 +1,321 @@
+"""What differs between two states of a run's code, and whether an execution has been through it.
+
+Code is compared definition by definition, statement by statement, in the form that stamps have
+(:func:`dynlib.training.sources.canonical`): a comment, an annotation or a message of an exception
+is no difference. A definition is found again by its name, in whatever module it is now, or by its
+body. What differs is narrowed to *regions*: a statement, or the arm of a conditional expression,
+the body of a lambda, the later part of an ``and`` or ``or``: what may be skipped while the rest is
+executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+from dynlib.training import sources
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+#: Fields of a statement that hold other statements.
+BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
+@dataclass(frozen=True)
+class Region:
+    """A piece of source that may be executed or not, in one tree."""
+
+    path: str
+    node: Any
+    definition: str  # the function or class that it belongs to, empty outside
+    functions: tuple[int, ...] = ()  # first lines of the functions around it
+    branch: bool = False  # whether it may be skipped when the innermost function is called
+    threshold: bool = False  # whether it is the test of a branch in which a number differs
+
+    @property
+    def lines(self) -> tuple[int, int]:
+        """First and last line."""
+        return self.node.lineno, self.node.end_lineno or self.node.lineno
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.lines[0]}"
+        return f"{place} ({self.definition})" if self.definition else place
+
+    def executed(self, spans: list[list[int]], compiled: set[tuple[str, int]]) -> bool:
+        """Whether one of these instructions is inside it, or numba compiled its function."""
+        if any((self.path, line) in compiled for line in self.functions):
+            return not self.branch
+        low = (self.node.lineno, self.node.col_offset)
+        high = (self.node.end_lineno, self.node.end_col_offset)
+        return any(
+            low <= (first, left) and (last, right) <= high for first, left, last, right in spans
+        )
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement without those inside it."""
+
+    key: str
+    parts: tuple[ast.AST, ...]  # what of it is evaluated
+    where: Region  # its place; the node is set for each part
+    exempt: bool  # in a block that ends in ``raise``: it changes no number, it ends the run
+    is_test: bool  # of a branch or a loop that goes on without an error
+    is_guard: bool  # of a branch that ends the run: its parts may be skipped, they decide nothing
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A function with all that is inside it, or what a file runs outside its functions."""
+
+    name: str
+    path: str
+    statements: tuple[Statement, ...]
+    reached: bool = True
+
+    @property
+    def keys(self) -> list[str]:
+        """The forms of its statements."""
+        return [each.key for each in self.statements]
+
+
+class Code:
+    """All code that a run can reach in one tree: the notebook's, and that of dynlib.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The tree.
+    notebook : (str, ast.Module)
+        The notebook's path in the tree, and its code of one kind.
+    modules : iterable of str
+        dynlib modules.
+    """
+
+    def __init__(
+        self, root: Path, notebook: tuple[str, ast.Module], modules: Iterable[str]
+    ) -> None:
+        package = root / "dynlib"
+        trees = {name: sources.tree_of(name, package) for name in modules}
+        reached = sources.Reach(trees, {"__main__": [notebook[1]]}).reached
+        within = {id(node) for node in reached}
+        self.functions: list[Unit] = []
+        self.notebook = self._collect(*notebook, None)
+        self.outside: list[Statement] = []
+        for name, tree in trees.items():
+            path = sources.module_file(name, package).relative_to(root)  # type: ignore[union-attr]
+            unit = self._collect(path.as_posix(), tree, within)
+            self.outside += unit.statements
+
+    def _collect(self, path: str, tree: ast.Module, reached: set[int] | None) -> Unit:
+        """Note the functions of a file; return what it runs outside them."""
+        words = sources.worded(tree)
+        outside: list[Statement] = []
+
+        def visit(node: Any, name: str) -> None:
+            rest = []
+            for each in node.body:
+                inner = f"{name}{each.name}" if isinstance(each, sources.DEFINITIONS) else ""
+                if isinstance(each, FUNCTIONS):
+                    listed = tuple(flatten([each], Region(path, each, inner), words))
+                    within = reached is None or id(each) in reached
+                    self.functions.append(Unit(inner, path, listed, within))
+                elif isinstance(each, ast.ClassDef):
+                    visit(each, f"{inner}.")
+                if not isinstance(each, FUNCTIONS):
+                    rest.append(each)
+            of = name.rstrip(".")
+            place = Region(path, node, of)
+            outside.extend(flatten(rest, place, words, depth=of, of_class=bool(of), outer=True))
+
+        visit(tree, "")
+        return Unit("", path, tuple(outside))
+
+
+def flatten(
+    body: list[Any],
+    place: Region,
+    words: frozenset[str],
+    *,
+    depth: str = "",
+    exempt: bool = False,
+    of_class: bool = False,
+    outer: bool = False,
+) -> Iterator[Statement]:
+    """The statements of a body and of all bodies in it, in order."""
+    exempt = exempt or _raises(body)
+    for number, each in enumerate(body):
+        first = number == 0 and (of_class or depth.endswith("Def.body") or not depth)
+        if isinstance(each, ast.stmt) and not sources.matters(each, words, first=first):
+            continue
+        if isinstance(each, ast.AnnAssign) and not of_class:
+            if each.value is None:
+                continue
+            each = ast.copy_location(ast.Assign([each.target], each.value), each)
+        form, parts = _header(each)
+        is_test = isinstance(each, (ast.If, ast.While)) and not _raises(each.body)
+        is_guard = isinstance(each, ast.If) and _raises(each.body) and not each.orelse
+        yield Statement(json.dumps([depth, form]), tuple(parts), place, exempt, is_test, is_guard)
+        inside = place
+        if isinstance(each, FUNCTIONS):
+            lines = (each.lineno, *(mark.lineno for mark in each.decorator_list))
+            inside = replace(place, functions=place.functions + lines, branch=False)
+        elif isinstance(each, (ast.If, ast.While, ast.Try, ast.Match)):
+            inside = replace(place, branch=True)
+        elif isinstance(each, ast.ClassDef) and outer:
+            continue  # its body is visited by itself
+        for name in BODIES:
+            yield from flatten(
+                getattr(each, name, None) or [], inside, words,
+                depth=f"{depth}/{type(each).__name__}.{name}", exempt=exempt,
+                of_class=isinstance(each, ast.ClassDef),
+            )  # fmt: skip
+
+
+def _raises(body: list[Any]) -> bool:
+    return bool(body) and isinstance(body[-1], ast.Raise)
+
+
+def _header(node: Any) -> tuple[Any, list[ast.AST]]:
+    """A statement's own form, without inner statements, and the expressions that it evaluates."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        names = sorted([alias.name, alias.asname or ""] for alias in node.names)
+        return ["Import", getattr(node, "module", None), names], [node]
+    if isinstance(node, FUNCTIONS):
+        marks = list(node.decorator_list)
+        special = node.name if node.name.startswith("__") else ""
+        form: Any = ["def", special, sources.canonical(node.args), sources.canonical(marks)]
+        defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+        evaluated = [each for each in defaults if not _is_constant(each)]  # others take no step
+        return form, [*marks, *evaluated]
+    fields = {k: [] if k in BODIES else v for k, v in ast.iter_fields(node)}
+    form = sources.canonical(ast.copy_location(type(node)(**fields), node))
+    if not any(name in node._fields for name in BODIES):
+        return form, [node]
+    listed = [e for v in fields.values() for e in (v if isinstance(v, list) else [v])]
+    listed = [each.context_expr if isinstance(each, ast.withitem) else each for each in listed]
+    return form, [each for each in listed if isinstance(each, ast.expr)]
+
+
+def _is_constant(node: ast.AST) -> bool:
+    return not any(isinstance(n, (ast.Name, ast.Call, ast.Lambda)) for n in ast.walk(node))
+
+
+def compare(old: Code, new: Code) -> tuple[list[Region], list[Region]]:
+    """The regions of each side that have no equal on the other.
+
+    Returns
+    -------
+    removed, added : list of Region
+        Of the old code and of the new. Both empty: nothing that the run can reach has changed.
+    """
+    pairs, lone_old, lone_new = _matched(old.functions, new.functions)
+    removed = [r for u in lone_old if u.reached for each in u.statements for r in _regions(each)]
+    added = [r for u in lone_new if u.reached for each in u.statements for r in _regions(each)]
+    for before, after in [*pairs, (old.notebook, new.notebook)]:
+        matcher = SequenceMatcher(None, before.keys, after.keys, autojunk=False)
+        for kind, i, j, k, m in matcher.get_opcodes():
+            gone, come = before.statements[i:j], after.statements[k:m]
+            if kind != "equal":
+                twins = len(gone) == len(come)
+                for n, each in enumerate(gone if before.reached else ()):
+                    removed += _regions(each, come[n] if twins else None)
+                for n, each in enumerate(come if after.reached else ()):
+                    added += _regions(each, gone[n] if twins else None)
+    # A statement outside functions is the same in whatever file it stands now.
+    keys_old, keys_new = (Counter(each.key for each in side.outside) for side in (old, new))
+    for side, found, surplus in (
+        (old, removed, keys_old - keys_new),
+        (new, added, keys_new - keys_old),
+    ):
+        for each in side.outside:
+            if surplus[each.key] > 0:
+                surplus[each.key] -= 1
+                found += _regions(each)
+    return _sorted(removed), _sorted(added)
+
+
+def _sorted(regions: list[Region]) -> list[Region]:
+    return sorted(regions, key=lambda r: (r.path, *r.lines))
+
+
+def _matched(
+    old: list[Unit], new: list[Unit]
+) -> tuple[list[tuple[Unit, Unit]], list[Unit], list[Unit]]:
+    """Pairs of functions that are the same one, and those without a partner."""
+    pairs, left = [], list(old)
+    rules: list[Callable[[Unit, Unit], bool]] = [
+        lambda a, b: (a.name, a.path) == (b.name, b.path),
+        lambda a, b: a.name == b.name and a.keys == b.keys,
+        lambda a, b: a.name == b.name,
+        lambda a, b: a.keys == b.keys,
+    ]
+    for same in rules:
+        unmatched = []
+        for unit in new:
+            partner = next((each for each in left if same(each, unit)), None)
+            if partner is None:
+                unmatched.append(unit)
+            else:
+                left.remove(partner)
+                pairs.append((partner, unit))
+        new = unmatched
+    return pairs, left, new
+
+
+def _regions(statement: Statement, twin: Statement | None = None) -> Iterator[Region]:
+    """The regions of a statement that differ from those of its twin; all of them without one."""
+    if statement.exempt:
+        return
+    paired = twin is not None and len(twin.parts) == len(statement.parts)
+    for number, part in enumerate(statement.parts):
+        other = twin.parts[number] if twin is not None and paired else None
+        threshold = statement.is_test and other is not None and _numbers(part) != _numbers(other)
+        nodes = _narrowed(part, other)
+        for node in nodes[:1] and [part] if statement.is_guard else nodes:
+            branch = statement.where.branch or node is not part
+            yield replace(statement.where, node=node, branch=branch, threshold=threshold)
+
+
+def _narrowed(new: ast.AST, old: ast.AST | None) -> list[ast.AST]:
+    """The regions within a piece of code that differ from another one's."""
+    arms, others = list(_arms(new)), [] if old is None else list(_arms(old))
+    if old is None or len(arms) != len(others):
+        return [new, *(each for arm in arms for each in _narrowed(arm, None))]
+    if sources.canonical(new) == sources.canonical(old):
+        return []
+    changed = [each for a, b in zip(arms, others, strict=True) for each in _narrowed(a, b)]
+    same = changed and _without(new, arms) == _without(old, others)
+    return changed if same else [new, *changed]
+
+
+def _arms(node: ast.AST) -> Iterator[ast.expr]:
+    """The outermost parts of a piece of code that may be skipped while the rest is executed."""
+    if isinstance(node, ast.IfExp):
+        yield from (node.body, node.orelse)
+        yield from _arms(node.test)
+    elif isinstance(node, ast.BoolOp):
+        yield from node.values[1:]
+        yield from _arms(node.values[0])
+    elif isinstance(node, ast.Lambda):
+        yield node.body
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _arms(child)
+
+
+def _without(node: ast.AST, arms: list[ast.expr]) -> str:
+    text = json.dumps(sources.canonical(node))
+    for arm in arms:
+        text = text.replace(json.dumps(sources.canonical(arm)), "", 1)
+    return text
+
+
+def _numbers(node: ast.AST) -> list[str]:
+    constants = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant))
+    return sorted(repr(value) for value in constants if isinstance(value, (int, float)))

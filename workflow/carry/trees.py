@@ -1,0 +1,124 @@
+"""The code of a run at some commit, or as it is now."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynlib.training import sources
+from workflow.carry.difference import Code
+from workflow.carry.witness import cells
+from workflow.errors import Refused
+from workflow.files import ROOT
+from workflow.runs.experiments import Run
+from workflow.runs.stamps import split, used_imports
+
+
+@dataclass
+class Tree:
+    """The code at a commit, in a folder of its own, or the present code."""
+
+    commit: str
+    folder: Path
+
+    @property
+    def words(self) -> str:
+        """What it is called."""
+        return f"commit {self.commit[:10]}" if self.commit else "the present code"
+
+    def code(self, run: Run, now_shown: frozenset[str] = frozenset()) -> Code:
+        """The code of a run that computes, as it is in this tree.
+
+        Statements whose forms are in `now_shown` belong to cells that only show by now.
+        """
+        path = f"notebooks/{run.notebook}.py"
+        computing, _ = self.notebook(path)
+        body = [each for each in computing.body if _form(each) not in now_shown]
+        imports = [each for each in body if not _form(each)]
+        body = [each for each in body if _form(each)]
+        computing = ast.Module([*used_imports(imports, body), *body], [])
+        package = self.folder / "dynlib"
+        modules, _ = sources.imports(computing, package)
+        without = self.modules("VIEW") | self.modules("NEUTRAL")
+        found = sources.closure(modules, without=without, package=package)
+        return Code(self.folder, (path, computing), found)
+
+    def notebook(self, path: str) -> tuple[ast.Module, ast.Module]:
+        """A notebook's code that computes and its code that shows, with the file's own lines."""
+        text = (self.folder / path).read_text(encoding="utf-8-sig")
+        lines = text.splitlines()
+        return split(
+            ("code", tuple(tags), "\n" * first + "\n".join(lines[first:last]))
+            for first, last, tags, is_code in cells(text)
+            if is_code
+        )
+
+    def shown(self, run: Run) -> frozenset[str]:
+        """The forms of the statements of a run's notebook that only show."""
+        showing = self.notebook(f"notebooks/{run.notebook}.py")[1]
+        return frozenset(_form(each) for each in showing.body) - {""}
+
+    def modules(self, kind: str) -> frozenset[str]:
+        """The modules of this tree that only draw (``VIEW``), or take no part (``NEUTRAL``)."""
+        for place in ("dynlib/training/sources.py", "dynlib/sources.py"):
+            path = self.folder / place
+            for node in ast.parse(path.read_text(encoding="utf-8")).body if path.exists() else ():
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == kind:
+                    return frozenset(ast.literal_eval(node.value.args[0]))  # type: ignore[attr-defined]
+        return frozenset(getattr(sources, kind))
+
+
+def _form(statement: ast.stmt) -> str:
+    """A statement as text, empty for an import."""
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return ""
+    return json.dumps(sources.canonical(statement))
+
+
+def check_out(commit: str, root: Path) -> Tree:
+    """The tree of a commit, below a folder.
+
+    Raises
+    ------
+    Refused
+        If the commit is not in this clone.
+    """
+    if not re.fullmatch(r"[0-9a-f]{40,64}", commit):
+        raise Refused(f"it was made by {commit!r:.60}, which does not name a commit")
+    folder = root / commit
+    if not folder.exists():
+        wanted = ["dynlib", "notebooks", "workflow", "experiments.yml", "requirements.lock"]
+        packed = subprocess.run(
+            ["git", "archive", "--format=zip", commit, *wanted], cwd=ROOT, capture_output=True
+        )
+        if packed.returncode:
+            raise Refused(
+                f"commit {commit[:10]}, which made it, is not in this clone; fetch its history "
+                "(git fetch --unshallow)"
+            )
+        with zipfile.ZipFile(io.BytesIO(packed.stdout)) as archive:
+            archive.extractall(folder)
+    return Tree(commit, folder)
+
+
+def stamp_at(tree: Tree, preset: str, name: str, seed: int | None = None) -> str:
+    """The stamp of a run, or of one with another seed, that the code of a tree computes itself."""
+    own = [] if seed is None else [str(seed)]
+    command = ["-m", "workflow", "stamp", name, "--preset", preset]
+    command += ["-p", "seed", *own] if own else []
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tree.folder, capture_output=True, encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": str(tree.folder)}, errors="replace",
+    )  # fmt: skip
+    if done.returncode == 0:
+        return str(json.loads(done.stdout)["stamp"])
+    last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+    raise Refused(f"{tree.words} cannot tell its own stamp: {last}")

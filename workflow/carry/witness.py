@@ -1,0 +1,227 @@
+"""One short execution of a notebook in a tree of its own, watched: what it recorded and ran.
+
+Started as ``python workflow/carry/witness.py SPEC.json`` by :mod:`workflow.carry.carry`, with any
+tree of this repository, old or new. It uses the standard library alone, so that everything that
+the notebook imports comes from that tree. The notebook's code cells run in one process, without
+Jupyter: metrics do not need it.
+
+What is traced are the definitions that the specification names, by opcode: Python says of every
+instruction which characters of the source it belongs to, so one can tell which arm of a
+conditional expression was evaluated. Functions that numba compiles are noted when they are
+compiled.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+import threading
+import time
+import types
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+Span = tuple[int, int, int, int]  # first line, first column, last line, last column
+
+
+class Trace:
+    """Instructions that were executed in code that overlaps given lines of given files."""
+
+    def __init__(self, lines: dict[str, list[list[int]]]) -> None:
+        self.lines = lines
+        self.wanted: dict[types.CodeType, bool] = {}
+        self.executed: dict[types.CodeType, set[int]] = {}
+        self.compiled: set[tuple[str, int]] = set()
+        self.hooked = False
+
+    def start(self) -> None:
+        """Trace from now on, in every thread."""
+        if self.lines:
+            threading.settrace(self._call)
+            sys.settrace(self._call)
+
+    def stop(self) -> None:
+        """Trace no more."""
+        sys.settrace(None)
+        threading.settrace(None)
+
+    def _wants(self, code: types.CodeType) -> bool:
+        ranges = self.lines.get(code.co_filename)
+        if not ranges:
+            return False
+        own = [line for _, _, line in code.co_lines() if line]
+        low, high = min(own, default=0), max(own, default=0)
+        return any(first <= high and low <= last for first, last in ranges)
+
+    def _call(self, frame: types.FrameType, event: str, arg: Any) -> Any:
+        if not self.hooked:
+            self._note_compiled()
+        code = frame.f_code
+        wanted = self.wanted.get(code)
+        if wanted is None:
+            wanted = self.wanted[code] = self._wants(code)
+        if not wanted:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        seen = self.executed.setdefault(code, set())
+
+        def local(frame: types.FrameType, event: str, arg: Any) -> Any:
+            if event == "opcode":
+                seen.add(frame.f_lasti)
+            return local
+
+        return local
+
+    def _note_compiled(self) -> None:
+        """Note every function that numba compiles, as soon as numba is there."""
+        dispatcher = getattr(sys.modules.get("numba.core.dispatcher"), "Dispatcher", None)
+        if dispatcher is None:
+            return
+        self.hooked, compile_ = True, dispatcher.compile
+
+        def noted(own: Any, signature: Any) -> Any:
+            code = own.py_func.__code__
+            self.compiled.add((code.co_filename, code.co_firstlineno))
+            return compile_(own, signature)
+
+        dispatcher.compile = noted
+
+    def spans(self) -> dict[str, list[Span]]:
+        """The stretches of source that were executed, by file."""
+        found: dict[str, set[Span]] = {}
+        for code, offsets in self.executed.items():
+            places = list(code.co_positions())
+            for offset in offsets:
+                line, end_line, column, end_column = places[offset // 2]
+                if line is not None and column is not None:
+                    span = (line, column, end_line or line, end_column or column)
+                    found.setdefault(code.co_filename, set()).add(span)
+        return {path: sorted(each) for path, each in found.items()}
+
+
+def cells(text: str) -> list[tuple[int, int, set[str], bool]]:
+    """First and last line, tags, and whether it is code, of every cell of a percent notebook."""
+    starts = [n for n, line in enumerate(text.splitlines(), 1) if line.startswith("# %%")]
+    ends = [n - 1 for n in starts[1:]] + [len(text.splitlines())]
+    lines = text.splitlines()
+    found = []
+    for first, last in zip(starts, ends, strict=True):
+        head = lines[first - 1]
+        tags = re.search(r"tags=\[([^\]]*)\]", head)
+        named = set(re.findall(r'"([^"]+)"', tags[1])) if tags else set()
+        found.append((first, last, named, "[markdown]" not in head and "[raw]" not in head))
+    return found
+
+
+class Shown:
+    """Checksums of what the cells tagged ``view`` display, cell by cell."""
+
+    def __init__(self) -> None:
+        self.cells: list[str] = []
+        self.current = hashlib.sha256()
+
+    def add(self, *pieces: str | bytes) -> None:
+        """Something is displayed."""
+        for piece in pieces:
+            self.current.update(piece.encode() if isinstance(piece, str) else piece)
+
+    def end_cell(self) -> None:
+        """The cell is at its end."""
+        self.cells.append(self.current.hexdigest())
+        self.current = hashlib.sha256()
+
+    def value(self, value: Any) -> None:
+        """The last value of a cell is displayed, richly where it can be."""
+        if value is None:
+            return
+        for name in ("_repr_mimebundle_", "_repr_html_", "_repr_markdown_"):
+            if hasattr(value, name):
+                self.add(repr(getattr(value, name)()))
+                return
+        self.add(re.sub(r" at 0x[0-9a-f]+", "", repr(value)))
+
+    def figures(self) -> None:
+        """``plt.show()``: every open figure, as SVG."""
+        import matplotlib.pyplot as plt
+
+        for number in plt.get_fignums():
+            file = io.BytesIO()
+            with plt.rc_context({"svg.hashsalt": "the same in both"}):
+                plt.figure(number).savefig(file, format="svg", metadata={"Date": None})
+            self.add(file.getvalue())
+        plt.close("all")
+
+
+def run(spec: dict[str, Any]) -> dict[str, Any]:
+    """Execute a notebook as the specification says, and report.
+
+    The specification has ``tree`` (a folder with dynlib and notebooks), ``notebook`` (a path in
+    it), ``parameters``, ``view`` (whether cells tagged so are executed too) and ``trace`` (ranges
+    of lines by file).
+    """
+    tree, path = Path(spec["tree"]), Path(spec["tree"], spec["notebook"])
+    text = path.read_text(encoding="utf-8-sig")
+    trace = Trace({str(tree / name): lines for name, lines in spec["trace"].items()})
+    shown = Shown()
+    namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
+    whole = ast.parse(text)
+    start = time.monotonic()
+    if spec["view"]:
+        import matplotlib.pyplot as plt
+
+        plt.show = lambda *_, **__: shown.figures()
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        trace.start()
+        try:
+            for first, last, tags, is_code in cells(text):
+                if not is_code or "setup" in tags or ("view" in tags and not spec["view"]):
+                    continue
+                body = [s for s in whole.body if first <= s.lineno <= last]
+                final = body[-1] if body and isinstance(body[-1], ast.Expr) else None
+                module = ast.Module(body=body[:-1] if final else body, type_ignores=[])
+                exec(compile(module, str(path), "exec"), namespace)
+                value = None
+                if final:
+                    value = eval(compile(ast.Expression(final.value), str(path), "eval"), namespace)
+                if "view" in tags:
+                    shown.value(value)
+                    shown.figures()
+                    shown.end_cell()
+                if "parameters" in tags:
+                    namespace.update(spec["parameters"])
+        finally:
+            trace.stop()
+    record = json.loads(Path(os.environ["DYNLIB_RECORD"]).read_text(encoding="utf-8"))
+    return {
+        "metrics": record["metrics"],
+        "shown": shown.cells,
+        "spans": {str(Path(p).relative_to(tree)): s for p, s in trace.spans().items()},
+        "compiled": sorted(
+            [str(Path(p).relative_to(tree)), line]
+            for p, line in trace.compiled
+            if Path(p).is_relative_to(tree)
+        ),
+        "seconds": round(time.monotonic() - start, 2),
+    }
+
+
+def main(file: str) -> None:
+    """Carry out the specification in a file, and write the report beside it."""
+    spec = json.loads(Path(file).read_text(encoding="utf-8"))
+    sys.path[:] = [
+        spec["tree"],
+        *(each for each in sys.path if Path(each) != Path(__file__).parent),
+    ]
+    report = Path(file).with_suffix(".report.json")
+    report.write_text(json.dumps(run(spec)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

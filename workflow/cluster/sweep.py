@@ -1,0 +1,244 @@
+"""Sweeps: a run at every point of a grid of its parameters, gathered into one table.
+
+A point is a run with parameters of its own, as ``python -m workflow run NAME -p K V`` makes
+it, in the same folder: so what is finished is not repeated, whoever made it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+import json
+from typing import Any
+
+from dynlib.measure.intervals import summarise
+from workflow.errors import Refused
+from workflow.files import ROOT, write_whole
+from workflow.runs.experiments import Run, declared_runs, load
+from workflow.runs.schedule import schedule, to_do
+from workflow.runs.status import read_results, state
+
+#: The parameter over whose values a page gives intervals.
+SEED = "seed"
+
+
+def base_run(name: str) -> str:
+    """The run that a sweep varies: a run's name, or that of a notebook with one run alone."""
+    everything = declared_runs()
+    if name in everything:
+        return name
+    sharing = [run for run, entry in everything.items() if entry["notebook"] == name]
+    if len(sharing) > 1:
+        raise Refused(f"the notebook {name} belongs to several runs: say {' or '.join(sharing)}")
+    if sharing:
+        return sharing[0]
+    load("smoke", [name])  # says what is near
+    raise AssertionError(name)
+
+
+def read_grid(text: str) -> dict[str, list[str]]:
+    """Values of each parameter, as text, from ``"n_cells=20,35 seed=0,1"``.
+
+    Raises
+    ------
+    Refused
+        If the text is not of that form, or a name or a value stands there twice.
+
+    Examples
+    --------
+    >>> read_grid("n_cells=20,35 seed=0,1,2")
+    {'n_cells': ['20', '35'], 'seed': ['0', '1', '2']}
+    """
+    grid: dict[str, list[str]] = {}
+    for word in text.split():
+        name, equals, values = word.partition("=")
+        listed = values.split(",")
+        if not (name and equals and all(listed)):
+            raise Refused(
+                f"the grid says {word!r}: it must be name=value,value,... without spaces, as in "
+                '"n_cells=20,35 seed=0,1,2"'
+            )
+        if name in grid:
+            raise Refused(f"the grid gives {name} twice: put all its values in one list")
+        grid[name] = listed
+    if not grid:
+        raise Refused('the grid is empty: give one, as in GRID="n_cells=20,35 seed=0,1,2"')
+    return grid
+
+
+def points(preset: str, name: str, grid: dict[str, list[str]]) -> list[Run]:
+    """A run for each combination of values; every one is checked here, before any starts."""
+    runs = []
+    for values in itertools.product(*grid.values()):
+        runs += load(preset, [name], dict(zip(grid, values, strict=True)))
+    for parameter, listed in grid.items():
+        read = [runs[0].declared[parameter].check(value) for value in listed]
+        if len(set(read)) < len(read):
+            raise Refused(f"the grid gives a value of {parameter} twice: {','.join(listed)}")
+    return runs
+
+
+def title(name: str, grid: dict[str, list[str]]) -> str:
+    """What a sweep's files are called."""
+    text = f"{name}+" + "+".join(f"{key}={','.join(values)}" for key, values in grid.items())
+    if len(text) > 80:
+        text = f"{text[:68]}-{hashlib.sha256(text.encode()).hexdigest()[:11]}"
+    return "".join(c if c.isalnum() or c in "_.,=+-" else "_" for c in text)
+
+
+def gathered(run: Run, swept: list[str]) -> dict[str, Any]:
+    """One point: its parameters, state, stamp, and metrics if it is fresh."""
+    condition, reason = state(run)
+    results = read_results(run.results) if condition == "fresh" else None
+    return {
+        "parameters": {name: run.parameters[name] for name in swept},
+        "state": f"{condition} {reason}".strip(),
+        "folder": str(run.folder.relative_to(ROOT)),
+        "stamp": results["provenance"]["stamp"] if results else None,
+        "metrics": {
+            name: {key: entry[key] for key in ("value", "low", "high", "level", "n", "unit")}
+            for name, entry in (results["metrics"] if results else {}).items()
+        },
+    }
+
+
+def groups(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Points that differ in nothing but the seed, with each metric over them.
+
+    A point alone keeps its own interval; over several, a metric is the median of its values
+    with the interval of :func:`dynlib.measure.intervals.summarise`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for point in table:
+        others = {k: v for k, v in point["parameters"].items() if k != SEED}
+        group = found.setdefault(json.dumps(others), {"parameters": others, "points": []})
+        if point["metrics"]:
+            group["points"].append(point)
+    keys = ("value", "low", "high", "level", "n")
+    for group in found.values():
+        done = group.pop("points")
+        group["n"] = len(done)
+        group["metrics"] = {}
+        for name in dict.fromkeys(name for point in done for name in point["metrics"]):
+            entries = [point["metrics"][name] for point in done if name in point["metrics"]]
+            values = [entry["value"] for entry in entries if entry["value"] is not None]
+            if len(done) == 1:
+                group["metrics"][name] = {key: entries[0][key] for key in keys}
+            elif values:
+                group["metrics"][name] = vars(summarise(values)).copy()
+            else:
+                group["metrics"][name] = dict.fromkeys(keys) | {"n": 0}
+    return list(found.values())
+
+
+def as_csv(table: list[dict[str, Any]]) -> str:
+    """A row a point: parameters, state, and each metric with its interval where it has one."""
+    metrics: dict[str, bool] = {}
+    for point in table:
+        for name, entry in point["metrics"].items():
+            metrics[name] = metrics.get(name, False) or entry["low"] is not None
+    columns = [
+        (name, key, name if key == "value" else f"{name}.{key}")
+        for name, interval in metrics.items()
+        for key in (("value", "low", "high") if interval else ("value",))
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    swept = [
+        f"parameters.{name}" for name in table[0]["parameters"]
+    ]  # a metric may be its namesake
+    writer.writerow([*swept, "state", *(head for *_, head in columns)])
+    for point in table:
+        cells = [point["metrics"].get(name, {}).get(key) for name, key, _ in columns]
+        writer.writerow([*point["parameters"].values(), point["state"], *cells])
+    return text.getvalue()
+
+
+def as_page(heading: str, table: list[dict[str, Any]], summary: list[dict[str, Any]]) -> str:
+    """A Markdown page: a row a metric, a column for each group of points."""
+    over = [str(point["parameters"][SEED]) for point in table if SEED in point["parameters"]]
+    missing = [point for point in table if point["state"] != "fresh"]
+    lines = [f"# Sweep of {heading}", ""]
+    if over:
+        seeds = ", ".join(dict.fromkeys(over))
+        lines += [
+            f"Medians over the runs with {SEED} {seeds}, with intervals in brackets "
+            "(smallest to largest up to five runs, bootstrap from six)."
+        ]
+    else:
+        lines += ["Values of each run, with its own intervals in brackets."]
+    for point in missing:
+        given = ", ".join(f"{k}={v}" for k, v in point["parameters"].items())
+        lines += ["", f"Not in the table: {given} ({point['state']})."]
+    heads = [
+        ", ".join(f"{k}={v}" for k, v in group["parameters"].items()) or "all" for group in summary
+    ]
+    heads = [
+        f"{head} (n={group['n']})" if over else head
+        for head, group in zip(heads, summary, strict=True)
+    ]
+    names = dict.fromkeys(name for group in summary for name in group["metrics"])
+    lines += ["", f"| metric | {' | '.join(heads)} |", "| :--- |" + " ---: |" * len(heads)]
+    for name in names:
+        cells = [cell(group["metrics"].get(name)) for group in summary]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(entry: dict[str, Any] | None) -> str:
+    """A value with its interval, as text."""
+    if entry is None or entry["value"] is None:
+        return ""
+    text = f"{entry['value']:.4g}"
+    if entry["low"] is not None:
+        text += f" [{entry['low']:.4g}, {entry['high']:.4g}]"
+    return text
+
+
+def sweep(
+    preset: str,
+    base: str,
+    grid_text: str,
+    *,
+    profile: str | None = None,
+    dry_run: bool = False,
+    cores: int | None = None,
+) -> int:
+    """Run every point that is not fresh, here or through a profile, and write the table.
+
+    Returns
+    -------
+    int
+        0 all done, 1 some failed, 2 some were refused, 130 interrupted. The table is written
+        whatever failed, of what is fresh.
+    """
+    name, grid = base_run(base), read_grid(grid_text)
+    runs = points(preset, name, grid)
+    if profile:
+        from workflow.cluster.engine import submit
+
+        code = submit(runs, profile, dry_run=dry_run)
+    elif dry_run:
+        to_do(runs)
+        code = 0
+    else:
+        code = schedule(runs, cores=cores)
+    if dry_run:
+        return code
+    table = [gathered(run, list(grid)) for run in runs]
+    summary = groups(table)
+    content = {"run": name, "preset": preset, "grid": grid, "points": table, "groups": summary}
+    place = ROOT / "build" / preset / "sweeps" / title(name, grid)
+    given = " ".join(f"{key}={','.join(values)}" for key, values in grid.items())
+    heading = f"{name} ({preset}): {given}"
+    for ending, text in (
+        ("json", json.dumps(content, indent=1, allow_nan=False) + "\n"),
+        ("csv", as_csv(table)),
+        ("md", as_page(heading, table, summary)),
+    ):
+        write_whole(place.with_name(f"{place.name}.{ending}"), text)
+    done = sum(point["state"] == "fresh" for point in table)
+    print(f"{done} of {len(table)} points: {place.relative_to(ROOT)}.csv, .json and .md")
+    return code

@@ -1,0 +1,116 @@
+"""The clone and its files: read as UTF-8, written whole, locked, and named by their commit."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import subprocess
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from workflow.errors import Refused
+
+ROOT = Path(__file__).resolve().parents[1]
+NO_REPOSITORY = (
+    f"{ROOT} is not a git repository, as in a container or an unpacked ZIP: work in a `git clone`"
+)
+
+
+def read_text(path: Path) -> str:
+    """Text of a file that users edit: UTF-8, with or without a BOM, with any line ends.
+
+    Raises
+    ------
+    Refused
+        If it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        raise Refused(
+            f"{place} is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x}); "
+            "save it in the encoding UTF-8"
+        ) from None
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file under a temporary name and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
+    part.replace(path)
+
+
+def hold(file: IO, tries: int, pause: float = 1.0) -> bool | None:
+    """Lock an open file: whether it was waited for, None where it stays another's.
+
+    What was killed needs a moment to die, and is given `tries` pauses.
+    """
+    for patience in range(tries, -1, -1):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return patience < tries
+        except BlockingIOError:
+            if patience:
+                time.sleep(pause)
+    return None
+
+
+def _git(*arguments: str) -> tuple[str, str]:
+    """Output of a git command in the clone, and why there is none."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace",
+            env=os.environ | {"LC_ALL": "C"},
+        )  # fmt: skip
+    except OSError:
+        return "", "git is not installed: install it (Debian: apt install git)"
+    if done.returncode == 0:
+        return done.stdout.strip(), ""
+    if "dubious ownership" in done.stderr:
+        return "", (
+            f"git refuses to read {ROOT}, which belongs to another user: allow it by "
+            f"`git config --global --add safe.directory {shlex.quote(str(ROOT))}`"
+        )
+    if "not a git repository" in done.stderr:
+        return "", NO_REPOSITORY
+    return "", (done.stderr.strip().splitlines() or ["git failed"])[-1]
+
+
+def no_commit() -> str:
+    """Why git cannot name the commit of this clone, and what helps; empty where it can."""
+    top, why = _git("rev-parse", "--show-toplevel")
+    if not why and Path(top).resolve() != ROOT:
+        return NO_REPOSITORY  # but it lies inside another one
+    return why or _git("rev-parse", "--verify", "HEAD")[1]
+
+
+def commit() -> str | None:
+    """The commit of this clone, None where git cannot name it (:func:`no_commit`)."""
+    return None if no_commit() else _git("rev-parse", "HEAD")[0]
+
+
+def is_dirty() -> bool:
+    """Whether anything that can change a result differs from the commit, or may do."""
+    paths = ["dynlib", "notebooks", "workflow", "experiments.yml", "requirements.lock"]
+    return bool(no_commit()) or any(_git("status", "--porcelain", "--", *paths))
+
+
+def unclean(facts: dict[str, Any]) -> str:
+    """Why the provenance of a run names no commit that made it, and what helps; empty if it does.
+
+    Parameters
+    ----------
+    facts : dict
+        The provenance in the results of a run.
+    """
+    if not facts["dirty"]:
+        return ""
+    if facts.get("commit"):
+        return "was run from a tree with uncommitted changes; commit them and run it again"
+    why = no_commit()
+    then = f"names no commit: {why}; then" if why else "named no commit;"
+    return f"was run where git {then} run it again"

@@ -1,0 +1,116 @@
+"""The ledger as data: every claim with its verdict and the numbers behind it, as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from workflow.ledger.claims import VERDICTS, Claim, Lookup, kind, verdict
+
+#: (preset, run, metric) -> the metric's entry in the results; LookupError where there is none.
+Metrics = Callable[[str, str, str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A metric that a claim is judged by; `recorded` says whether the run is there."""
+
+    run: str
+    metric: str
+    preset: str
+    recorded: bool
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A claim, its verdict in words, the kind of that verdict, and our numbers."""
+
+    claim: Claim
+    verdict: str
+    kind: str
+    ours: tuple[Found, ...]
+
+
+def lookup(metrics: Metrics, preset: str) -> Lookup:
+    """The numbers of one preset, as criteria ask for them."""
+
+    def find(run: str, name: str, part: str) -> float:
+        value = metrics(preset, run, name)[part]
+        if value is None:  # no verdict from an interval that does not exist
+            raise LookupError(f"{run}:{name} has no {part}")
+        return value
+
+    return find
+
+
+def judge(claim: Claim, metrics: Metrics, preset: str) -> str:
+    """The verdict on a claim in the book of `preset`."""
+    return verdict(claim, lookup(metrics, preset), lookup(metrics, "paper"))
+
+
+def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry]:
+    """All claims, judged in the book of `preset`."""
+    entries = []
+    for claim in claims:
+        where = preset if claim.scope == "method" else "paper"
+        ours = []
+        for run, name in dict.fromkeys(claim.metrics):
+            try:
+                entry = metrics(where, run, name)
+            except LookupError:
+                ours.append(Found(run, name, where, recorded=False))
+                continue
+            numbers = (entry["value"], entry["low"], entry["high"])
+            ours.append(Found(run, name, where, True, *numbers))
+        text = judge(claim, metrics, preset)
+        entries.append(Entry(claim, text, kind(text), tuple(ours)))
+    return entries
+
+
+def counts(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:
+    """How many claims of each paper got which kind of verdict."""
+    table: dict[str, dict[str, int]] = {}
+    for entry in entries:
+        table.setdefault(entry.claim.paper, dict.fromkeys(VERDICTS, 0))[entry.kind] += 1
+    return table
+
+
+def as_json(entries: list[Entry], preset: str) -> str:
+    """The ledger as JSON: preset, counts of verdicts a paper, claims."""
+    claims = [
+        asdict(each.claim)
+        | {
+            "reading": each.claim.reading,
+            "verdict": each.verdict,
+            "kind": each.kind,
+            "ours": [asdict(one) for one in each.ours],
+        }
+        for each in entries
+    ]
+    content = {"preset": preset, "counts": counts(entries), "claims": claims}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def as_csv(entries: list[Entry]) -> str:
+    """The ledger as CSV, a row a claim; our numbers in one column, as ``run:metric=value``."""
+    fields = [name for name in Claim.__dataclass_fields__ if name != "id"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "verdict", "kind", "reading", "ours", *fields])
+    for each in entries:
+        ours = "; ".join(
+            f"{one.run}:{one.metric}={one.value}"
+            + (f" ({one.low} to {one.high})" if one.low is not None else "")
+            for one in each.ours
+            if one.recorded
+        )
+        own = [getattr(each.claim, name) for name in fields]
+        writer.writerow([each.claim.id, each.verdict, each.kind, each.claim.reading, ours, *own])
+    return text.getvalue()

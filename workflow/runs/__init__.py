@@ -1,0 +1,1 @@
+"""From the declarations in experiments.yml to executed notebooks and references."""

@@ -1,0 +1,236 @@
+"""The declared runs, each with the complete parameters of a preset."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workflow.errors import Refused
+from workflow.files import ROOT, read_text
+from workflow.runs.declarations import check_declarations
+from workflow.runs.expressions import check, is_true
+from workflow.runs.parameters import Parameter, parse_parameters, shown
+
+PRESETS = ("smoke", "cpu", "paper")
+
+
+def read_notebook(path: Path) -> Any:
+    """A py:percent notebook, as jupytext reads it."""
+    import jupytext
+
+    return jupytext.reads(read_text(path), fmt={"extension": ".py"})
+
+
+def read_cells(path: Path) -> tuple[tuple[str, tuple[str, ...], str], ...]:
+    """Cells of a py:percent notebook as (kind, tags, source), markdown unwrapped by jupytext.
+
+    Raises
+    ------
+    Refused
+        If a code cell is no Python.
+    """
+    status = path.stat()
+    return _read_cells(path, (status.st_mtime_ns, status.st_size))
+
+
+@functools.cache
+def _read_cells(path: Path, version: tuple[int, int]) -> tuple[tuple[str, tuple, str], ...]:
+    cells = read_notebook(path).cells
+    for number, cell in enumerate(cells):
+        if cell.cell_type == "code":
+            try:
+                ast.parse(cell.source)
+            except SyntaxError as error:
+                line = (error.text or "").strip()
+                raise Refused(
+                    f"notebooks/{path.name}, cell {number}: {error.msg} in {line!r}"
+                ) from None
+    return tuple(
+        (cell.cell_type, tuple(cell.metadata.get("tags", ())), cell.source) for cell in cells
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A notebook with the complete parameters of one preset."""
+
+    name: str
+    notebook: str
+    preset: str
+    title: str
+    needs: tuple[str, ...]
+    cores: int
+    picture: str
+    overrides: tuple[tuple[str, Any], ...]
+    own: tuple[tuple[str, Any], ...] = ()
+    gpus: int = 0
+    witness: tuple[tuple[str, Any], ...] | None = None
+
+    @property
+    def label(self) -> str:
+        """The name, with the parameters of one's own."""
+        return " ".join([self.name, *(f"{name}={value}" for name, value in self.own)])
+
+    @property
+    def source(self) -> Path:
+        """The notebook's source."""
+        return ROOT / "notebooks" / f"{self.notebook}.py"
+
+    @functools.cached_property
+    def _cell(self) -> str:
+        if not self.source.exists():
+            missing = f"{self.name} needs notebooks/{self.notebook}.py, which is missing"
+            if self.source.with_suffix(".ipynb").exists():
+                way_out = f"python -m workflow pairs --from ipynb {self.notebook}"
+                missing += f"; to make it from the .ipynb beside it: {way_out}"
+            raise Refused(missing)
+        for kind, tags, source in read_cells(self.source):
+            if kind == "code" and "parameters" in tags:
+                return source
+        raise Refused(f"notebooks/{self.notebook}.py has no cell tagged 'parameters'")
+
+    @functools.cached_property
+    def declared(self) -> dict[str, Parameter]:
+        """Parameters that the notebook declares."""
+        return parse_parameters(self._cell, f"notebooks/{self.notebook}.py")
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter with its value, checked."""
+        return self._checked(self.overrides)
+
+    @functools.cached_property
+    def witness_parameters(self) -> dict[str, Any]:
+        """The same, but for those that make the run short (:mod:`workflow.carry.carry`)."""
+        if self.witness is None:
+            raise Refused(
+                f"{self.name} ({self.preset}) has no witness: declare `witness:` beside its "
+                "parameters in experiments.yml, with the few parameters that make it short"
+            )
+        return self._checked((*self.overrides, *self.witness))
+
+    def _checked(self, overrides: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        values = {name: each.default for name, each in self.declared.items()}
+        for name, value in overrides:
+            if name not in self.declared:
+                near = get_close_matches(str(name)[:80], self.declared, n=1)
+                hint = f"did you mean {near[0]}?" if near else "it has " + ", ".join(self.declared)
+                raise Refused(f"{self.name} has no parameter {shown(name)}; {hint}")
+            values[name] = self.declared[name].check(value)
+        for rule in re.findall(r"^# require: (.+)$", self._cell, re.M):
+            check(rule, values)
+            if not is_true(rule, values):
+                given = ", ".join(
+                    f"{n}={v}" for n, v in values.items() if re.search(rf"\b{n}\b", rule)
+                )
+                raise Refused(f"{self.name} requires {rule}; got {given}")
+        return values
+
+    @property
+    def folder(self) -> Path:
+        """Where the outputs go: the preset's own folder, or one apart for own parameters."""
+        return ROOT / "build" / self.preset
+
+    @property
+    def executed(self) -> Path:
+        """The executed notebook."""
+        return self.folder / "notebooks" / f"{self.name}.ipynb"
+
+    @property
+    def results(self) -> Path:
+        """The results file."""
+        return self.folder / "results" / f"{self.name}.json"
+
+    @property
+    def reference(self) -> Path:
+        """The committed reference results."""
+        return ROOT / "results" / self.preset / f"{self.name}.json"
+
+
+def declared_runs() -> dict[str, dict[str, Any]]:
+    """The content of experiments.yml."""
+    path = ROOT / "experiments.yml"
+    try:
+        return _declared(read_text(path))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        if isinstance(error, Refused):
+            raise
+        words = " ".join(str(error).split())
+        raise Refused(f"experiments.yml cannot be read: {words}") from None
+
+
+@functools.lru_cache(maxsize=1)
+def _declared(text: str) -> dict[str, dict[str, Any]]:
+    content = yaml.safe_load(text)
+    check_declarations(content, PRESETS)
+    return content
+
+
+def load(
+    preset: str, names: list[str] | None = None, own: dict[str, Any] | None = None
+) -> list[Run]:
+    """Runs of a preset, all or the named ones, in the order of experiments.yml.
+
+    Parameters
+    ----------
+    preset : str
+        One of :data:`PRESETS`.
+    names : list of str, optional
+        Runs wanted; all by default. What they need is not added.
+    own : dict, optional
+        Parameters that replace the preset's; such runs get the preset's name with a suffix
+        made of the parameters, and never touch the preset's outputs.
+
+    Raises
+    ------
+    Refused
+        For an unknown preset or run, or a parameter that its notebook refuses.
+    """
+    if preset not in PRESETS:
+        raise Refused(f"there is no preset {shown(preset)}; presets are {', '.join(PRESETS)}")
+    everything = declared_runs()
+    for name in names or []:
+        if name not in everything:
+            near = get_close_matches(name[:80], everything, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"runs are {', '.join(everything)}"
+            raise Refused(f"there is no run {shown(name)}; {hint}")
+    label = preset
+    if own:
+        text = ",".join(f"{key}={value}" for key, value in sorted(own.items()))
+        label += "+" + re.sub(r"[^\w.,=-]", "_", text)
+        if len(label) > 80:
+            label = f"{label[:68]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:11]}"
+    runs = []
+    for name, entry in everything.items():
+        if names and name not in names:
+            continue
+        settings = entry["presets"][preset]
+        values = {**settings["parameters"], **(own or {})}
+        run = Run(
+            name=name,
+            notebook=entry["notebook"],
+            preset=label,
+            title=entry["title"],
+            needs=tuple(entry["needs"]),
+            cores=settings["cores"],
+            picture=entry.get("picture", ""),
+            overrides=tuple(values.items()),
+            own=tuple((own or {}).items()),
+            gpus=settings.get("gpus", 0),
+            witness=tuple(settings["witness"].items()) if "witness" in settings else None,
+        )
+        runs.append(run)
+    for run in runs:  # refuses what is wrong, here and now
+        _ = run.parameters
+        if run.witness is not None and not own:
+            _ = run.witness_parameters
+    return runs

@@ -1,0 +1,109 @@
+"""What an executed notebook shows: its outputs, figures and exported models."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import re
+from typing import Any
+
+from dynlib.report.style import DARK
+from workflow.errors import Refused
+from workflow.runs.experiments import Run, read_notebook
+
+#: Type of the output in which a notebook exports its models; as in dynlib.report.playground,
+#: whose import takes seconds.
+MODELS = "application/vnd.companion.models+json"
+
+
+def merged(run: Run, *, stale: bool = False) -> Any:
+    """The source's cells, with the outputs of the executed notebook.
+
+    Of a stale run the cells are those that were executed: outputs never stand below code that
+    did not make them.
+    """
+    import nbformat
+
+    executed = nbformat.read(run.executed, as_version=4)
+    source = copy.deepcopy(executed) if stale else read_notebook(run.source)
+    source.cells = [
+        cell for cell in source.cells if "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    outputs = [
+        cell
+        for cell in executed.cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    code = [cell for cell in source.cells if cell.cell_type == "code"]
+    if len(outputs) != len(code):
+        raise Refused(f"{run.executed} has other cells than its source; run {run.name} again")
+    for cell, done in zip(code, outputs, strict=True):
+        cell.outputs = [typeset(each) for each in done.outputs if not recorded(each)]
+        cell.execution_count = done.execution_count
+    for number, cell in enumerate(source.cells):
+        cell["id"] = f"cell-{number:03d}"
+        cell.source = cell.source.replace("@run", run.name)
+        if cell.source.startswith("# "):  # one notebook may serve several runs
+            cell.source = re.sub("^# .*", f"# {run.title}: the run", cell.source)
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        for key, text in figure.items():
+            figure[key] = text.replace("@run", run.name)
+    source.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        }
+    )
+    source.nbformat, source.nbformat_minor = 4, 5
+    return source
+
+
+def recorded(output: Any) -> bool:
+    """Whether an output is the entry that ``record.metric`` returns, at the end of a cell."""
+    data = output.get("data", {})
+    return set(data) == {"text/plain"} and data["text/plain"].startswith("{'value': ")
+
+
+def typeset(output: Any) -> Any:
+    """A copy of an output; in a table numbers have a real minus, and no interval is broken."""
+
+    def words(match: re.Match[str]) -> str:
+        text = match[0]
+        if text.startswith("`"):  # code stays as it is
+            return text
+        text = re.sub(r"(?<![\w.-])-(?=\d)|(?<=\de)-(?=\d)", "\u2212", text)
+        return re.sub(r"\[([^][|]+), ([^][|]+)\]", "[\\1,\u00a0\\2]", text)
+
+    output = copy.deepcopy(output)
+    if table := output.get("data", {}).get("text/markdown"):
+        output["data"]["text/markdown"] = re.sub("`[^`]*`|[^`]+", words, table)
+    return output
+
+
+def figures(notebook: Any) -> dict[str, bytes]:
+    """Named figures of a notebook: file name -> content."""
+    found = {}
+    for cell in notebook.cells:
+        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        for output in cell.get("outputs", []) if name else []:
+            data = output.get("data", {})
+            if "image/svg+xml" in data:
+                found[f"{name}.svg"] = data["image/svg+xml"].encode()
+            elif "image/png" in data:
+                found[f"{name}.png"] = base64.b64decode(data["image/png"])
+    return found
+
+
+def models(notebook: Any) -> str | None:
+    """The models that a notebook exports for a page to compute with, as JSON text."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    found = [data[MODELS] for output in outputs if MODELS in (data := output.get("data", {}))]
+    return json.dumps(found[-1], allow_nan=False, separators=(",", ":")) if found else None
+
+
+def on_dark(svg: str) -> str:
+    """A figure in the house's style, its neutral colours swapped for a dark ground."""
+    for light, dark in DARK.items():
+        svg = svg.replace(light, dark)
+    return svg

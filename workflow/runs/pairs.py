@@ -1,0 +1,422 @@
+"""The two halves of a notebook: ``NAME.py``, the source, and ``NAME.ipynb``, for Jupyter.
+
+The pair is written from the source and carries a checksum of the cells that it was written from.
+Code, text, tags and figure captions that differ from this checksum are an edit. An edit in one
+half alone travels to the other; where both halves are edited, nothing is overwritten. Outputs,
+execution counts and other metadata do not count.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+
+from workflow.errors import Refused
+from workflow.files import ROOT, read_text, write_whole
+from workflow.runs.experiments import declared_runs, read_notebook
+from workflow.runs.parameters import shown
+
+#: Metadata of a cell that belong to the source; the rest is Jupyter's own.
+KEPT = ("tags", "mystnb")
+HEADER = """# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+"""
+
+Cells = list[tuple[str, str, dict[str, Any]]]
+
+
+def plain(notebook: Any) -> Cells:
+    """Kind, source and metadata of the cells that are not empty."""
+    return [
+        (
+            cell.cell_type,
+            re.sub("\r\n?", "\n", cell.source).strip("\n").rstrip(),
+            {key: cell.metadata[key] for key in KEPT if cell.metadata.get(key)},
+        )
+        for cell in notebook.cells
+        if cell.source.strip()  # Jupyter adds an empty cell at the end
+    ]
+
+
+def as_text(cells: Cells) -> str:
+    """The cells as py:percent text, without a header."""
+    make = nbformat.v4
+    kinds = {"code": make.new_code_cell, "markdown": make.new_markdown_cell}
+    notebook = make.new_notebook(
+        cells=[
+            make.new_markdown_cell("start"),  # before YAML, which would be taken for a header
+            *(
+                kinds.get(kind, make.new_raw_cell)(source, metadata=metadata)
+                for kind, source, metadata in cells
+            ),
+        ],
+        metadata={"jupytext": {"cell_metadata_filter": "tags,mystnb,-all"}},
+    )
+    text = jupytext.writes(notebook, fmt="py:percent")
+    return text.partition("# start\n")[2].lstrip("\n")
+
+
+def settled(cells: Cells) -> Cells:
+    """The cells as they come back from py:percent text, which drops, say, blank lines at an end."""
+    return plain(jupytext.reads(HEADER + as_text(cells), fmt="py:percent"))
+
+
+def checksum(cells: Cells) -> str:
+    """Checksum of settled cells."""
+    return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
+
+
+def stripped(source: Path) -> str:
+    """The notebook without outputs, with stable cell ids, as the pair's text."""
+    notebook = read_notebook(source)
+    agreed = checksum(settled(plain(notebook)))
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:03d}"
+    notebook.metadata.pop("jupytext", None)
+    notebook.metadata["companion"] = {"source_sha256": agreed}
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3", "language": "python", "name": "python3"
+    }  # fmt: skip
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    nbformat.validate(notebook)
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def read_pair(path: Path) -> Any:
+    """A notebook that Jupyter, or an editor, may have written.
+
+    Raises
+    ------
+    Refused
+        If it is not a notebook.
+    """
+    text = read_text(path)
+    try:
+        notebook = nbformat.convert(nbformat.reader.reads(text), 4)
+        plain(notebook)
+    except Exception as error:  # damage has many kinds; each is the user's to repair
+        cause = " ".join(str(error.__cause__ or error).split())
+        way_out = "repair it"
+        if path.with_suffix(".py").exists():
+            way_out += f", or write it anew from the .py: {command('py', path.stem)}"
+        raise Refused(
+            f"notebooks/{path.name} is not a notebook ({cause[:100]}); {way_out}"
+        ) from None
+    return notebook
+
+
+def command(half: str, name: str) -> str:
+    """The command that writes one half of a pair from the other."""
+    return f"python -m workflow pairs --from {half} {name}"
+
+
+def named(cells: Cells, numbers: Iterable[int]) -> str:
+    """Cells in words, by number (from 0, as in other messages) and first line."""
+    return ", ".join(f"cell {i} ({shown(cells[i][1].strip().splitlines()[0])})" for i in numbers)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both halves of a notebook that has both."""
+
+    name: str
+
+    @property
+    def source(self) -> Path:
+        """The text."""
+        return ROOT / "notebooks" / f"{self.name}.py"
+
+    @property
+    def path(self) -> Path:
+        """The notebook for Jupyter."""
+        return self.source.with_suffix(".ipynb")
+
+    @property
+    def record(self) -> Path:
+        """On what the halves last agreed, where the pair itself does not say so.
+
+        Jupyter holds a notebook's metadata while it is open. So after an edit is taken over, the
+        checksum in the pair stays as it was, and this file has the new one.
+        """
+        return ROOT / "build" / "pairs" / f"{self.name}.json"
+
+    @cached_property
+    def notebook(self) -> Any:
+        """The content of the .ipynb."""
+        return read_pair(self.path)
+
+    @cached_property
+    def text(self) -> Cells:
+        """The cells of the source."""
+        return settled(plain(read_notebook(self.source)))
+
+    @cached_property
+    def edited(self) -> Cells:
+        """The cells of the .ipynb."""
+        cells = plain(self.notebook)
+        return self.text if cells == plain(read_notebook(self.source)) else settled(cells)
+
+    @property
+    def written(self) -> str | None:
+        """The checksum in the .ipynb."""
+        companion = self.notebook.metadata.get("companion")
+        return companion.get("source_sha256") if isinstance(companion, dict) else None
+
+    @property
+    def extras(self) -> bool:
+        """Whether the .ipynb has outputs or pasted pictures, which the source cannot hold."""
+        return any(cell.get("outputs") or cell.get("attachments") for cell in self.notebook.cells)
+
+    @property
+    def bases(self) -> list[str]:
+        """Checksums of cells on which the halves have agreed, the latest first."""
+        found = [self.written]
+        try:
+            record = json.loads(self.record.read_text(encoding="utf-8"))
+            if record["written"] == self.written:
+                found.insert(0, record["agreed"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return [base for base in found if base]
+
+    def condition(self) -> str:
+        """``same``, or which half is edited: ``py``, ``ipynb`` or ``both``."""
+        if self.text == self.edited:
+            return "same"
+        for base in self.bases:
+            if checksum(self.edited) == base:
+                return "py"
+            if checksum(self.text) == base:
+                return "ipynb"
+        return "both"
+
+    def conflict(self) -> str:
+        """In words, what the halves hold and how to go on."""
+        blocks = difflib.SequenceMatcher(
+            None, _keys(self.text), _keys(self.edited), autojunk=False
+        ).get_opcodes()
+        blocks = [block for block in blocks if block[0] != "equal"]
+        here = [i for _, start, end, _, _ in blocks for i in range(start, end)]
+        there = [i for _, _, _, start, end in blocks for i in range(start, end)]
+        sides = [f"the .py has {named(self.text, here)}"] if here else []
+        sides += [f"the .ipynb has {named(self.edited, there)}"] if there else []
+        why = "were both edited" if self.bases else "differ, and nothing says which was edited"
+        return (
+            f"notebooks/{self.name}.py and notebooks/{self.name}.ipynb {why}; nothing is "
+            f"overwritten. They differ: {'; '.join(sides)}. Copy into one half what you need of "
+            "the other, then take this half (the other is kept in build/pairs):\n"
+            f"  {command('py', self.name)}\n  {command('ipynb', self.name)}"
+        )
+
+    def agree(self) -> None:
+        """Record that the halves agree, where the checksum in the pair is an older one."""
+        agreed = checksum(self.text)
+        if self.bases[:1] != [agreed]:
+            content = {"agreed": agreed, "written": self.written}
+            write_whole(self.record, json.dumps(content) + "\n")
+
+    def take_over(self) -> str:
+        """Write the source from the .ipynb, and say so."""
+        content, changed = rewritten(read_text(self.source), self.text, self.edited)
+        kept = keep(self.source)
+        write_whole(self.source, content)
+        Pair(self.name).agree()
+        return (
+            f"notebooks/{self.name}.py: taken over from the edited .ipynb: {changed} "
+            f"(the text before is in {kept})"
+        )
+
+
+def _keys(cells: Cells) -> list[str]:
+    return [json.dumps(cell, sort_keys=True) for cell in cells]
+
+
+def rewritten(text: str, old: Cells, new: Cells) -> tuple[str, str]:
+    """Source with the cells of an edited pair, and in words which have changed.
+
+    The header and the text of cells that are the same stay as they were.
+    """
+    header, *before = re.split(r"(?m)^(?=# %%)", text)
+    changed: list[int] = []
+    removed: list[int] = []
+    parts: list[str] = []
+    matcher = difflib.SequenceMatcher(None, _keys(old), _keys(new), autojunk=False)
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind == "equal":
+            parts += before[a:b]
+            continue
+        changed += range(c, d)
+        removed += range(a + d - c, b)
+        for i, j in zip(range(a, a + d - c), range(c, d), strict=True):
+            part = as_text([new[j]])
+            if i < b and i < len(before) and (old[i][0], old[i][2]) == (new[j][0], new[j][2]):
+                part = before[i].partition("\n")[0] + "\n" + part.partition("\n")[2]
+            parts.append(part)
+    spaces = [re.search(r"\n*\Z", part) for part in parts]
+    content = header + "".join(
+        part.rstrip("\n") + (space[0] if space and len(space[0]) > 1 else "\n\n")
+        for part, space in zip(parts, spaces, strict=True)
+    )
+    content = content.rstrip("\n") + "\n"
+    for start in (header, HEADER):  # a source whose cells are not what its markers say
+        if settled(plain(jupytext.reads(content, fmt={"extension": ".py"}))) == new:
+            break
+        content = start + as_text(new)
+    words = [named(new, changed)] if changed else []
+    words += [f"removed {named(old, removed)}"] if removed else []
+    return content, "; ".join(words) or "the order of cells"
+
+
+def keep(path: Path) -> str:
+    """Keep a copy of a file that is about to be overwritten, and say where."""
+    content = path.read_bytes()
+    short = hashlib.sha256(content).hexdigest()[:8]
+    copy = ROOT / "build" / "pairs" / f"{path.stem}-{short}{path.suffix}"
+    write_whole(copy, content)
+    return str(copy.relative_to(ROOT))
+
+
+def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
+    """Write the edits that readers made in the .ipynb of these runs into their sources.
+
+    Parameters
+    ----------
+    runs : sequence of str
+        Names of runs, or of notebooks; all declared runs by default. Those that they need are
+        included.
+    stop : bool
+        Refuse where both halves were edited; otherwise print it.
+
+    Raises
+    ------
+    Refused
+        If both halves of a pair were edited, or one cannot be read. No pair is then changed.
+    """
+    declared = declared_runs()
+    wanted = [name for name, run in declared.items() if {name, run["notebook"]} & {*runs}]
+    for name in wanted:
+        wanted += [each for each in declared[name]["needs"] if each not in wanted]
+    notebooks = sorted({declared[name]["notebook"] for name in (wanted if runs else declared)})
+    edited, problems = [], []
+    for pair in map(Pair, notebooks):
+        if not (pair.source.exists() and pair.path.exists()):
+            continue
+        try:
+            condition = pair.condition()
+        except Refused as error:
+            problems.append(str(error))
+            continue
+        if condition == "both":
+            problems.append(pair.conflict())
+        elif condition == "ipynb":
+            edited.append(pair)
+        elif condition == "same":
+            pair.agree()
+    if problems and stop:
+        raise Refused("\n".join(problems))
+    for line in [*(pair.take_over() for pair in edited), *problems]:
+        print(line, flush=True)
+
+
+def write_pairs(
+    names: Sequence[str] = (), *, half: str | None = None, strip: bool = False
+) -> Iterable[str]:
+    """Bring the halves of notebooks together, and say of each what was done.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Notebooks; all by default.
+    half : str, optional
+        ``py`` or ``ipynb``: the half from which the other is written, whatever that holds.
+    strip : bool
+        Drop outputs from an .ipynb whose code and text are those of the source.
+
+    Raises
+    ------
+    Refused
+        If a notebook does not exist; or at the end, if both halves of some pair were edited.
+    """
+    folder = ROOT / "notebooks"
+    there = {p.stem for p in folder.glob("*.*") if p.suffix in (".py", ".ipynb")}
+    wanted = [re.sub(r"^notebooks/|\.(py|ipynb)$", "", name) for name in names]
+    if half and not wanted:
+        raise Refused(f"--from {half} overwrites the other half: name the notebooks it is for")
+    for name in wanted:
+        if name not in there:
+            all_names = ", ".join(sorted(there))
+            raise Refused(f"there is no notebook {shown(name)}; notebooks are {all_names}")
+        if half and not (folder / f"{name}.{half}").exists():
+            raise Refused(f"notebooks/{name}.{half} does not exist, so nothing is written from it")
+    problems = []
+    for pair in map(Pair, sorted(wanted or there)):
+        try:
+            yield from _bring_together(pair, half, strip=strip)
+        except Refused as error:
+            problems.append(str(error))
+    if problems:
+        raise Refused("\n".join(problems))
+
+
+def _bring_together(pair: Pair, half: str | None, *, strip: bool) -> Iterable[str]:
+    """Write one half of a pair from the other, and say what was done."""
+    if not pair.source.exists():
+        if half != "ipynb":
+            yield f"notebooks/{pair.name}.ipynb has no .py: {command('ipynb', pair.name)}"
+            return
+        write_whole(pair.source, HEADER + as_text(settled(plain(pair.notebook))))
+        pair.agree()
+        yield f"notebooks/{pair.name}.py: written from the .ipynb"
+    content = stripped(pair.source).encode()
+    name = f"notebooks/{pair.name}.ipynb"
+    if not pair.path.exists():
+        write_whole(pair.path, content)
+        yield name
+        return
+    before = pair.path.read_bytes()
+    if before == content:
+        return
+    if half == "py":
+        kept = keep(pair.path)
+        write_whole(pair.path, content)
+        yield f"{name}: written from the .py (the notebook before is in {kept})"
+        return
+    condition = pair.condition()
+    if condition == "both" and half is None:
+        raise Refused(pair.conflict())
+    if condition in ("ipynb", "both") or (half == "ipynb" and condition != "same"):
+        yield pair.take_over()
+        pair, condition = Pair(pair.name), "same"
+        content = stripped(pair.source).encode()
+    if condition == "same" and pair.extras and not strip:
+        pair.agree()
+        yield (
+            f"{name}: left as it is, with its outputs; before a commit, drop them: "
+            f"python -m workflow pairs --strip {pair.name}"
+        )
+        return
+    kept = f" (the outputs before are in {keep(pair.path)})" if pair.extras else ""
+    write_whole(pair.path, content)
+    yield name + kept

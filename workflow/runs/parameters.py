@@ -1,0 +1,143 @@
+"""The parameters that a notebook declares, and the check of every value given for one.
+
+A notebook declares its parameters in the cell tagged ``parameters``, one a line::
+
+    n_cells: int = 50  # [2..1000] cells per axis
+
+name, type, default, what is allowed (an interval, or ``{a, b}`` for text) and help. What
+parameters must satisfy together stands in the same cell::
+
+    # require: width % heads == 0
+
+All of it is read without starting a kernel, and everything else is refused.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from workflow.errors import Refused
+
+TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
+LARGEST = 2**63 - 1  #: what numpy and torch can hold as a whole number
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it: on one line, and cut where it is long."""
+    if type(value) is int and abs(value) > LARGEST:
+        return f"a number of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a notebook, as its cell declares it."""
+
+    name: str
+    type: str
+    default: Any
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    help: str
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words."""
+        if self.type == "bool":
+            return "true or false"
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        kind = {"int": "a whole number", "float": "a number", "str": "text"}[self.type]
+        if self.low is not None and self.high is not None:
+            return f"{kind} from {self.low:g} to {self.high:g}"
+        return f"{kind} of {self.low:g} or more" if self.low is not None else kind
+
+    def check(self, value: Any) -> Any:
+        """The value in the declared type, or :class:`Refused`.
+
+        Text (from a command line) is read strictly: ``"hot"``, ``"1_0"`` and ``"1e3"`` are
+        no int, ``"yes"`` is no bool.
+        """
+        problem = Refused(f"parameter {self.name}={shown(value)}: it must be {self.allowed}")
+        if isinstance(value, str) and self.type != "str":
+            patterns = {"int": r"[+-]?\d+", "float": r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"}
+            if self.type == "bool":
+                if value not in ("true", "false"):
+                    raise problem
+                return value == "true"
+            if not re.fullmatch(patterns[self.type], value):
+                raise problem
+            if len(value) > 400:  # longer than any number of 64 bits; int() has a limit too
+                raise problem
+            value = int(value) if self.type == "int" else float(value)
+        if type(value) is int and abs(value) > LARGEST:
+            raise problem
+        if self.type == "float" and type(value) is int:
+            value = float(value)
+        if type(value) is not TYPES[self.type]:
+            raise problem
+        if self.choices and value not in self.choices:
+            raise problem
+        if self.type in ("int", "float"):
+            low, high = self.low, self.high
+            outside = (low is not None and value < low) or (high is not None and value > high)
+            if not math.isfinite(value) or outside:
+                raise problem
+        return value
+
+
+def parse_parameters(source: str, where: str) -> dict[str, Parameter]:
+    """Parameters declared by the source of a ``parameters`` cell.
+
+    Raises
+    ------
+    Refused
+        If a line is not of the form ``name: type = default  # [low..high] help``.
+    """
+    lines = source.splitlines()
+    found: dict[str, Parameter] = {}
+    for node in ast.parse(source).body:
+        line = lines[node.lineno - 1]
+        comment = line.partition("  # ")[2].strip()
+        try:
+            if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+                raise ValueError("no annotated assignment")
+            kind = ast.unparse(node.annotation)
+            if node.value is None:
+                raise ValueError("no default")
+            default = ast.literal_eval(node.value)
+            if kind not in TYPES:
+                raise ValueError(f"type {kind} is none of {', '.join(TYPES)}")
+            interval = re.match(r"\[([^\].]*(?:\.\d+)?)\.\.([^\]]*)\]\s*(.*)", comment)
+            listed = re.match(r"\{([^}]*)\}\s*(.*)", comment)
+            low = high = None
+            choices: tuple[str, ...] = ()
+            if kind in ("int", "float"):
+                if not interval:
+                    raise ValueError("no interval [low..high] in its comment")
+                low = float(interval[1]) if interval[1] else None
+                high = float(interval[2]) if interval[2] else None
+                help_text = interval[3]
+            elif kind == "str":
+                if not listed:
+                    raise ValueError("no choices {a, b} in its comment")
+                choices = tuple(item.strip() for item in listed[1].split(","))
+                help_text = listed[2]
+            else:
+                help_text = comment
+            if not help_text:
+                raise ValueError("no help in its comment")
+            name = node.target.id
+            parameter = Parameter(name, kind, default, low, high, choices, help_text)
+            found[name] = Parameter(
+                name, kind, parameter.check(default), low, high, choices, help_text
+            )
+        except (ValueError, TypeError) as error:
+            raise Refused(f"{where}: the parameters cell says {line.strip()!r}: {error}") from None
+    return found

@@ -1,0 +1,108 @@
+"""The committed reference: compare a fresh run with it, or make a fresh run the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workflow.errors import Refused
+from workflow.files import ROOT, unclean, write_whole
+from workflow.runs.experiments import load
+from workflow.runs.integrity import Damaged, damaged_artefacts, read_reference, shown
+from workflow.runs.outputs import figures, merged, on_dark
+from workflow.runs.status import read_results, state
+
+
+def compare(fresh: dict[str, Any], reference: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Metric by metric, whether a run agrees with the reference.
+
+    Two values agree if they differ by no more than the reference's tolerance, which is
+    relative, or absolute where the reference is 0.
+
+    Returns
+    -------
+    list of (name, verdict, detail)
+        The verdict is ``agrees``, ``differs``, ``new`` or ``gone``.
+    """
+    rows = []
+    for name in sorted({*fresh["metrics"], *reference["metrics"]}):
+        if name not in reference["metrics"]:
+            rows.append((name, "new", "not in the reference"))
+            continue
+        if name not in fresh["metrics"]:
+            rows.append((name, "gone", "only in the reference"))
+            continue
+        ours, theirs = fresh["metrics"][name], reference["metrics"][name]
+        a, b, tolerance = ours["value"], theirs["value"], theirs["tolerance"]
+        same = a == b or (None not in (a, b) and abs(a - b) <= tolerance * (abs(b) or 1.0))
+        detail = f"{a:.6g} against {b:.6g}" if None not in (a, b) else f"{a} against {b}"
+        rows.append(
+            (name, "agrees" if same else "differs", f"{detail} (±{tolerance:.3g} relative)")
+        )
+    return rows
+
+
+def verify(preset: str, names: list[str]) -> tuple[str, int]:
+    """Compare fresh runs with the committed reference; text, and exit code 0 if all agree."""
+    lines, code = [], 0
+    for run in load(preset, names or None):
+        fresh, reference = read_results(run.results), None
+        condition, reason = state(run)
+        again = f"`make run RUN={run.name} PRESET={preset}`"
+        try:
+            reference = read_reference(run.reference)
+            if reference is None:
+                lines.append(f"{run.name}: there is no reference for {preset}; accept a run first")
+        except Damaged as error:
+            lines.append(f"{run.name}: {error}")
+        if condition == "missing":
+            lines.append(f"{run.name}: not run yet; {again}")
+        elif condition != "fresh":
+            lines.append(f"{run.name}: the run is {condition} ({reason}); run it again: {again}")
+        if condition != "fresh" or fresh is None or reference is None:
+            code = 1
+            continue
+        rows = compare(fresh, reference)
+        odd = [row for row in rows if row[1] != "agrees"]
+        lines.append(f"{run.name}: {len(rows) - len(odd)} of {len(rows)} metrics agree")
+        lines += [f"  {name}: {verdict}, {detail}" for name, verdict, detail in odd]
+        code = code or int(bool(odd))
+    for folder in damaged_artefacts(ROOT / "build" / "artefacts"):
+        lines.append(
+            f"{shown(folder)} does not match its checksums; the run that needs it trains again, "
+            f"or say: rm -r {shown(folder)}"
+        )
+        code = 1
+    return "\n".join(lines), code
+
+
+def accept(preset: str, names: list[str]) -> str:
+    """Make fresh results the reference.
+
+    Raises
+    ------
+    Refused
+        If a run is not fresh, or was made from a tree with uncommitted changes.
+    """
+    lines = []
+    for run in load(preset, names or None):
+        results = read_results(run.results)
+        condition, reason = state(run)
+        if condition != "fresh" or results is None:
+            raise Refused(f"{run.name} ({preset}) is {condition} {reason}; run it first")
+        if why := unclean(results["provenance"]):
+            raise Refused(
+                f"{run.name} ({preset}) {why}: "
+                f"python -m workflow run {run.name} --preset {preset} --force"
+            )
+        name = f"fig-{run.name}-{run.picture}.svg"
+        figure = figures(merged(run)).get(name, b"").decode() if run.picture else ""
+        if run.picture and not figure:
+            raise Refused(f"{run.name} ({preset}) made no figure {name}, its picture")
+        write_whole(run.reference, run.results.read_text(encoding="utf-8"))
+        if figure:
+            write_whole(run.reference.with_suffix(".svg"), figure)
+            write_whole(run.reference.with_suffix(".dark.svg"), on_dark(figure))
+        lines.append(
+            f"{run.name}: reference for {preset} is now {results['provenance']['stamp'][:12]}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,221 @@
+"""The local scheduler: one process a run, as many cores as asked for, quiet and stoppable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dynlib.training.parallel import usable_cores
+from workflow.errors import Refused
+from workflow.files import ROOT
+from workflow.runs.execute import CAUSE, for_python
+from workflow.runs.experiments import Run, load
+from workflow.runs.status import state
+
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass
+class Job:
+    """A run under way: its process, and how much of its progress has been shown."""
+
+    run: Run
+    cores: int
+    progress: Path
+    log: Path
+    written: int
+    process: subprocess.Popen
+    started: float = field(default_factory=time.monotonic)
+    shown: int = 0
+
+    def relay(self) -> None:
+        """Print whole lines of progress that are new."""
+        with contextlib.suppress(OSError):
+            text = self.progress.read_bytes()[self.shown :]
+            text = text[: text.rfind(b"\n") + 1]
+            self.shown += len(text)
+            for line in text.decode(errors="replace").splitlines():
+                print(f"  {self.run.label} | {line}", flush=True)
+
+    def stop(self) -> None:
+        """End the process and everything it started."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start(run: Run, cores: int, folder: Path) -> Job:
+    """Start a run in a process of its own."""
+    progress = folder / f"{run.preset}-{run.name}.progress"
+    log = run.folder / "logs" / f"{run.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | for_python()
+    environment["DYNLIB_PROGRESS"] = str(progress)
+    environment.setdefault("DYNLIB_WORKERS", str(cores))
+    preset = run.preset.split("+")[0]
+    own = [f"{name}={value}" for name, value in run.own]
+    written = log.stat().st_size if log.exists() else 0
+    with log.open("a", encoding="utf-8") as file:  # a run that is still dying may hold it too
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "workflow.runs.execute",
+                str(os.getpid()),
+                run.name,
+                preset,
+                *own,
+            ],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the scheduler alone, which stops the rest
+        )
+    return Job(run, cores, progress, log, written, process)
+
+
+def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
+    """The runs that are not fresh, or all, with the reason; say of each what is the case.
+
+    Raises
+    ------
+    Refused
+        If a run needs one that is neither fresh nor among them.
+    """
+    among = {run.name for run in runs}
+    for run in runs:
+        for needed in load(run.preset.split("+")[0], list(run.needs)) if run.needs else []:
+            if needed.name not in among and state(needed)[0] != "fresh":
+                raise Refused(
+                    f"{run.name} needs {needed.name}, which is {state(needed)[0]}; run both: "
+                    f"python -m workflow run {needed.name} {run.name} --preset {needed.preset}"
+                )
+    found = {}
+    for run in runs:
+        condition, reason = state(run)
+        if condition == "fresh" and not force:
+            print(f"{run.name} ({run.preset}): fresh, nothing to do", flush=True)
+        else:
+            found[run] = f"{condition}{f', {reason}' if reason else ''}"
+            print(f"{run.name} ({run.preset}): {found[run]}", flush=True)
+    return found
+
+
+def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) -> int:
+    """Run what is not fresh, each after what it needs.
+
+    Parameters
+    ----------
+    runs : list of Run
+        Runs of one preset, perhaps with parameters of one's own; what they need must be among
+        them or fresh.
+    force : bool
+        Run fresh ones too.
+    cores : int, optional
+        Cores to use in all; those that may be used (usable_cores) by default.
+
+    Returns
+    -------
+    int
+        0 all done, 1 some failed, 2 some were refused, 130 interrupted.
+    """
+    total = max(1, cores or usable_cores())
+    waiting = list(to_do(runs, force=force))
+    jobs: list[Job] = []
+    broken: set[str] = set()
+    outcome = DONE
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    with tempfile.TemporaryDirectory(prefix="progress-") as folder:
+        try:
+            while waiting or jobs:
+                for run in list(waiting):
+                    if blocked := broken.intersection(run.needs):
+                        print(f"{run.name}: not run, it needs {', '.join(sorted(blocked))}")
+                        broken.add(run.name)
+                        waiting.remove(run)
+                        continue
+                    pending = {each.name for each in waiting} | {job.run.name for job in jobs}
+                    share = min(run.cores, total)
+                    used = sum(job.cores for job in jobs)
+                    if pending.intersection(run.needs) or used + share > total:
+                        continue
+                    waiting.remove(run)
+                    jobs.append(start(run, share, Path(folder)))
+                for job in list(jobs):
+                    job.relay()
+                    code = job.process.poll()
+                    if code is None:
+                        continue
+                    job.relay()
+                    jobs.remove(job)
+                    seconds = time.monotonic() - job.started
+                    if code == 0:
+                        print(f"{job.run.label}: done in {seconds:.0f} s", flush=True)
+                        continue
+                    broken.add(job.run.name)
+                    if outcome != FAILED:  # a failure outweighs a refusal
+                        outcome = REFUSED if code == REFUSED else FAILED
+                    if code < 0:
+                        keep_partial(job.run)
+                    print(explain(job, code), flush=True)
+                time.sleep(0.1)
+        except KeyboardInterrupt:
+            print("\ninterrupted; finished work is kept, the same command goes on", flush=True)
+            return INTERRUPTED
+        finally:
+            for job in jobs:
+                job.stop()
+            signal.signal(signal.SIGTERM, previous)
+    return outcome
+
+
+def keep_partial(run: Run) -> None:
+    """Keep the notebook of a process that was killed before it could do so itself."""
+    failed = run.folder / "failed" / f"{run.name}.ipynb"
+    with contextlib.suppress(OSError):
+        failed.parent.mkdir(parents=True, exist_ok=True)
+        run.executed.with_suffix(".part.ipynb").replace(failed)
+
+
+def said(log: Path, written: int) -> str | None:
+    """The cause in a run's log, after what was written before; None where it says none."""
+    lines = log.read_bytes()[written:].decode(errors="replace").splitlines()
+    causes = [line.removeprefix(CAUSE) for line in lines if line.startswith(CAUSE)]
+    return causes[-1] if causes else None
+
+
+def command(run: Run) -> list[str]:
+    """The command that runs one run, after ``python``."""
+    own = [word for name, value in run.own for word in ("-p", name, str(value))]
+    return ["-m", "workflow", "run", run.name, "--preset", run.preset.split("+")[0], *own]
+
+
+def explain(job: Job, code: int) -> str:
+    """Why a run ended, and the command that runs it again."""
+    cause = said(job.log, job.written)
+    if cause is None and shutil.disk_usage(job.log.parent).free < 2**20:
+        cause = f"the disk of {job.log.parent.relative_to(ROOT)} is full; make room"
+    cause = cause or f"its process ended with code {code} and did not say why"
+    if code < 0:
+        cause = f"its process was stopped by signal {-code} ({signal.Signals(-code).name})"
+    word = "refused" if code == REFUSED else "FAILED"
+    again = shlex.join(["python", *command(job.run)])
+    return f"{job.run.label}: {word}: {cause}\n  log: {job.log.relative_to(ROOT)}\n  again: {again}"
