@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from workflow.book import render as rendering
-from workflow.book import staging
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -136,7 +135,7 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
     ],
 )
 def test_numbers_in_tables_are_typeset(written, printed):
-    assert staging.typeset({"data": {"text/markdown": written}}) == {
+    assert outputs.typeset({"data": {"text/markdown": written}}) == {
         "data": {"text/markdown": printed}
     }
 
