@@ -309,9 +309,10 @@ class Reach:
     """The functions that code can reach by name, found without running it.
 
     A function is reached if its name is mentioned by code that runs at import, by `roots`, or by a
-    function that is reached. Always counted are special methods (``__call__``), functions that a
-    decorator may register (any but ``DECORATORS``), and methods of a class that inherits
-    (``forward`` of a torch module). What is not reached cannot change a number.
+    function that is reached. Of a class that is mentioned itself, special methods (``__call__``)
+    are always counted, functions that a decorator may register (any but ``DECORATORS``), and the
+    methods of one that inherits (``forward`` of a torch module). What is not reached cannot change
+    a number.
 
     Parameters
     ----------
@@ -323,12 +324,12 @@ class Reach:
 
     def __init__(self, trees: dict[str, ast.Module], roots: dict[str, list[ast.AST]]) -> None:
         self.mentions = Mentions()
-        self.units: list[tuple[str, bool, Any]] = []  # module, whether a method, function
+        self.units: list[tuple[str, tuple[str, ...], Any]] = []  # module, classes, function
         self._always: set[int] = set()
         self._imported: dict[tuple[str, str], tuple[str, str]] = {}
         for module, tree in trees.items():
             self._note_imports(module, [tree])
-            self._collect(module, tree, method=False)
+            self._collect(module, tree, ())
         for module, nodes in roots.items():
             self._note_imports(module, nodes)
             for node in nodes:
@@ -359,11 +360,11 @@ class Reach:
                 if there in self._imported:
                     todo.append(there)
 
-    def _collect(self, module: str, node: Any, *, method: bool) -> None:
+    def _collect(self, module: str, node: Any, classes: tuple[str, ...]) -> None:
         """Note the functions of a module or class; what stands outside them runs at import."""
         for child in node.body:
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                self.units.append((module, method, child))
+                self.units.append((module, classes, child))
                 defaults = [*child.args.defaults, *filter(None, child.args.kw_defaults)]
                 for each in (*child.decorator_list, *defaults):
                     self.mentions.add(module, each)
@@ -372,17 +373,19 @@ class Reach:
                     self._always |= {id(each) for each in child.body}
                 for each in (*child.bases, *child.decorator_list):
                     self.mentions.add(module, each)
-                self._collect(module, child, method=True)
+                self._collect(module, child, (*classes, child.name))
             else:
                 self.mentions.add(module, child)
 
-    def _is_live(self, module: str, method: bool, node: Any) -> bool:
+    def _is_live(self, module: str, classes: tuple[str, ...], node: Any) -> bool:
         self._follow_imports()
+        if not all(self.mentions.has(module, name, method=False) for name in classes):
+            return False
         special = node.name.startswith("__") or any(map(_registers, node.decorator_list))
         return (
             special
             or id(node) in self._always
-            or self.mentions.has(module, node.name, method=method)
+            or self.mentions.has(module, node.name, method=bool(classes))
         )
 
 

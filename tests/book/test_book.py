@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from workflow.book import render as rendering
+from workflow.runs import outputs
 
 ROOT = Path(__file__).resolve().parents[2]
 

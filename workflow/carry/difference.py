@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from typing import Any
 from dynlib.training import sources
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+#: Functions that raise or return nothing, and change nothing: they can change no number.
+CHECK = re.compile(r"_?check(_\w+)?")
 #: Fields of a statement that hold other statements.
 BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 
@@ -64,7 +67,7 @@ class Statement:
     key: str
     parts: tuple[ast.AST, ...]  # what of it is evaluated
     where: Region  # its place; the node is set for each part
-    exempt: bool  # in a block that ends in ``raise``: it changes no number, it ends the run
+    exempt: bool  # it changes no number: it ends the run, as a block that ends in ``raise`` does
     is_test: bool  # of a branch or a loop that goes on without an error
     is_guard: bool  # of a branch that ends the run: its parts may be skipped, they decide nothing
 
@@ -149,6 +152,7 @@ def flatten(
 ) -> Iterator[Statement]:
     """The statements of a body and of all bodies in it, in order."""
     exempt = exempt or _raises(body)
+    checks = CHECK.fullmatch(place.definition.rpartition(".")[2]) is not None
     for number, each in enumerate(body):
         first = number == 0 and (of_class or depth.endswith("Def.body") or not depth)
         if isinstance(each, ast.stmt) and not sources.matters(each, words, first=first):
@@ -160,7 +164,8 @@ def flatten(
         form, parts = _header(each)
         is_test = isinstance(each, (ast.If, ast.While)) and not _raises(each.body)
         is_guard = isinstance(each, ast.If) and _raises(each.body) and not each.orelse
-        yield Statement(json.dumps([depth, form]), tuple(parts), place, exempt, is_test, is_guard)
+        free = exempt or checks or _only_checks(each)
+        yield Statement(json.dumps([depth, form]), tuple(parts), place, free, is_test, is_guard)
         inside = place
         if isinstance(each, FUNCTIONS):
             lines = (each.lineno, *(mark.lineno for mark in each.decorator_list))
@@ -179,6 +184,14 @@ def flatten(
 
 def _raises(body: list[Any]) -> bool:
     return bool(body) and isinstance(body[-1], ast.Raise)
+
+
+def _only_checks(statement: ast.AST) -> bool:
+    """Whether a statement does nothing but call a function that raises or returns (``CHECK``)."""
+    if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
+        return False
+    called = ast.unparse(statement.value.func).rpartition(".")[2]
+    return CHECK.fullmatch(called) is not None
 
 
 def _header(node: Any) -> tuple[Any, list[ast.AST]]:
