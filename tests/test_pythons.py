@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DIGESTS = """
 import json
 from pathlib import Path
-from dynlib import sources
+from dynlib.training import sources
 found = {
     str(path): sources.digest(path.read_text(encoding="utf-8"))
     for folder in ("dynlib", "notebooks", "workflow")

@@ -64,7 +64,7 @@ shift: float = 0.0  # [0..10] added to all
 
 # %%
 import numpy as np
-from dynlib import plots, record
+from dynlib.report import record, style
 from dynlib.toy import longest, spread
 
 record.clear()
@@ -75,7 +75,7 @@ record.metric("longest", longest(values))
 # %% tags=["view"]
 import matplotlib.pyplot as plt
 
-figure, axes = plots.figure(2.0)
+figure, axes = style.figure(2.0)
 axes.plot(values)
 plt.show()
 
@@ -176,7 +176,7 @@ def parted(project: Project) -> None:
 
 def drawn_by_the_library(project: Project) -> None:
     """A figure's code has moved from the notebook into the library."""
-    file = project.root / "dynlib" / "plots.py"
+    file = project.root / "dynlib" / "report" / "style.py"
     file.write_text(
         file.read_text(encoding="utf-8") + "\n\ndef values(values):\n    _, axes = figure(2.0)\n"
         "    axes.plot(values)\n    plt.show()\n",
@@ -184,9 +184,9 @@ def drawn_by_the_library(project: Project) -> None:
     )
     project.change(
         "notebooks/toy.py",
-        "import matplotlib.pyplot as plt\n\nfigure, axes = plots.figure(2.0)\naxes.plot(values)\n"
+        "import matplotlib.pyplot as plt\n\nfigure, axes = style.figure(2.0)\naxes.plot(values)\n"
         "plt.show()\n",
-        "plots.values(values)\n",
+        "style.values(values)\n",
     )
     project.change("dynlib/toy.py", "SCALE * float(", "float(SCALE) * float(")
 
@@ -225,8 +225,8 @@ def test_a_change_that_changes_no_number_is_carried(project, change):
          "def longest(values: np.ndarray, limit: int = 1000) -> float:"),
         ("dynlib/toy.py", "values must not be empty", "there must be values"),
         ("dynlib/toy.py", '"""Scaled standard deviation."""', '"""Deviation, scaled."""'),
-        ("notebooks/toy.py", "plots, record\nfrom dynlib.toy import longest, spread",
-         "record, plots\nfrom dynlib.toy import spread, longest"),
+        ("notebooks/toy.py", "record, style\nfrom dynlib.toy import longest, spread",
+         "style, record\nfrom dynlib.toy import spread, longest"),
     ],
     ids=["annotation", "message", "docstring", "imports"],
 )  # fmt: skip

@@ -19,7 +19,7 @@ NOTEBOOK = """
 height: float = 2.0  # [0..100] its height
 
 # %%
-from dynlib import record
+from dynlib.report import record
 from dynlib.dynamics.systems import Triangle
 
 record.metric("area", Triangle(height).area)
