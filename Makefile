@@ -2,6 +2,7 @@
 #   PRESET=smoke|cpu|paper   RUN=henon_tokens   FILE=bundle.tar.gz   PYTHON=python3.11   VENV=.venv
 #   PROFILE=slurm|kubernetes|local|path/to/folder   DRY=1   NOTEBOOK=…   GRID="name=1,2 name=3,4"
 #   make pairs NOTEBOOK=your_system FROM=ipynb|py   STRIP=1
+#   make carry RENAME="old_name=new_name *_old=*_new"
 #   TORCH=cpu|index (remembered)   PYTHONS="python3.11 /path/to/python3.13"
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,9 +25,10 @@ override PROFILE := $(value PROFILE)
 override NOTEBOOK := $(value NOTEBOOK)
 override GRID := $(value GRID)
 override FROM := $(value FROM)
+override RENAME := $(value RENAME)
 override TORCH := $(value TORCH)
 override PYTHONS := $(value PYTHONS)
-export RUN PRESET FILE PROFILE NOTEBOOK GRID FROM TORCH PYTHONS
+export RUN PRESET FILE PROFILE NOTEBOOK GRID FROM RENAME TORCH PYTHONS
 export PYTHONUNBUFFERED = 1
 # `workflow` is found in this folder, under PYTHONSAFEPATH too.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
@@ -71,7 +73,7 @@ verify accept bundle: setup
 	@set -f; $(WORKFLOW) $@ $$RUN --preset "$$PRESET"
 
 carry: setup
-	@set -f; $(WORKFLOW) carry $$RUN $(if $(ASKED),--preset "$$PRESET")
+	@set -f; $(WORKFLOW) carry $$RUN $(if $(ASKED),--preset "$$PRESET") $${RENAME:+--rename $$RENAME}
 
 unbundle: setup
 	@$(WORKFLOW) unbundle -- "$$FILE"

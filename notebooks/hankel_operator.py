@@ -268,6 +268,7 @@ for batch, suffix in ((1, "batch1"), (large_batch, f"batch{large_batch}")):
         f"fft_crossover_n_{suffix}",
         crossover(clocks["fft", batch], clocks["dense", batch]),
         tolerance=1.0,
+        timing=True,
     )
     for n in (4, sizes[-1]):
         at = sizes.index(n)
@@ -276,6 +277,7 @@ for batch, suffix in ((1, "batch1"), (large_batch, f"batch{large_batch}")):
             f"fft_time_ratio_{'n4' if n == 4 else 'largest'}_{suffix}",
             ratio,
             tolerance=2.0,
+            timing=True,
         )
 record.metric("largest_n", sizes[-1])
 record.metric(

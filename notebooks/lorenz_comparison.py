@@ -652,6 +652,7 @@ for name in [n for n in order if n in costs]:
             microseconds(call) / n_timed,
             unit="us",
             tolerance=3.0,
+            timing=True,
         )
     rows.append(
         [

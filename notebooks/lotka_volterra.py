@@ -427,7 +427,7 @@ for label, name, partner in (
     ("control_train_time_ratio_equal_error", "control", "leads"),
     ("control_over_stnn_train_time", "control", "stnn"),
 ):
-    record.metric(label, time_ratio(name, partner), tolerance=3.0)
+    record.metric(label, time_ratio(name, partner), tolerance=3.0, timing=True)
 
 model = networks["leads"][0].model
 looped, states = (
@@ -456,6 +456,7 @@ record.metric(
     "leads_loop_slowdown",
     clock(lambda: rollouts(looped)) / clock(lambda: rollouts(model)),
     tolerance=2.0,
+    timing=True,
 )
 
 # %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-curves", "caption": "Test error against training time on one core, every seed; polynomial maps are points. The dotted lines are the paper's two training times, on a machine that it does not name."}, "image": {"alt": "Log-log plot of test error against seconds of training. The small networks fall far below LEADS in less time; polynomial maps lie lower left of all."}}
@@ -615,7 +616,11 @@ for name, shared in (("leads", model), ("leads_alone", None)):
     )
     record_new(name, along(own.model, unseen))
     record.metric(
-        f"{name}_new_train_s", own.seconds[-1], unit="s", tolerance=10.0
+        f"{name}_new_train_s",
+        own.seconds[-1],
+        unit="s",
+        tolerance=10.0,
+        timing=True,
     )
 
 codes = np.linspace(-1, count, 441)

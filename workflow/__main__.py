@@ -64,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
     add("accept", "make fresh runs the reference", runs="+")
     carry = add("carry", "give results the present stamp where a short run proves them unchanged")
     carry.add_argument("--cores", type=int, help="cores to use in all")
+    carry.add_argument(
+        "--rename", nargs="+", action="extend", default=[], metavar="OLD=NEW",
+        help="metrics that have another name now; one * in both stands for the same text",
+    )  # fmt: skip
     add("bundle", "pack fresh runs into one archive, to carry them to another machine")
     unbundle = commands.add_parser("unbundle", help="put the runs of a bundle into this clone")
     unbundle.add_argument("file", type=Path, metavar="FILE")
@@ -186,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
             case "carry":
                 from workflow.carry.carry import carry
 
-                text, code = carry(options.preset, options.runs, options.cores)
+                text, code = carry(options.preset, options.runs, options.cores, options.rename)
                 print(text)
                 return code
             case "bundle":

@@ -93,7 +93,9 @@ def record_method(
     errors = np.array([trajectory_errors(each, truth) for each in found])
     record.metric(f"{name}_parameters", parameters, tolerance=0.0)
     if seconds is not None:
-        record.metric(f"{name}_train_s", seconds, over="seeds", unit="s", tolerance=10.0)
+        record.metric(
+            f"{name}_train_s", seconds, over="seeds", unit="s", tolerance=10.0, timing=True
+        )
     record.metric(f"{name}_mse_test", errors.mean((1, 2)), **over)
     record.metric(f"{name}_mse_worst_environment", errors.mean(2).max(1), **over)
     record.metric(f"{name}_mse_worst_trajectory", errors.max((1, 2)), **over)

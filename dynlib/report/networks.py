@@ -102,4 +102,4 @@ def record_network(
     record.metric(f"{name}_dead_units", [each.dead for each in found], over="seeds", tolerance=1.0)
     record.metric(f"{name}_steps", int(found[0].history[-1, 0]), tolerance=0.0)
     seconds = [each.seconds[-1] for each in found]
-    record.metric(f"{name}_train_s", seconds, over="seeds", unit="s", tolerance=10.0)
+    record.metric(f"{name}_train_s", seconds, over="seeds", unit="s", tolerance=10.0, timing=True)

@@ -35,6 +35,7 @@ def metric(
     over: str | None = None,
     unit: str = "1",
     tolerance: float = 0.05,
+    timing: bool = False,
 ) -> dict[str, Any]:
     """Record a metric.
 
@@ -53,6 +54,9 @@ def metric(
     tolerance : float
         Relative band within which a rerun on another machine agrees; absolute where the
         value is 0. It is widened to twice the half-range of the samples where that is more.
+    timing : bool
+        Whether it measures time, or depends on such measurements. These metrics differ from run
+        to run on one machine, and no comparison of runs fails by them.
 
     Returns
     -------
@@ -98,6 +102,7 @@ def metric(
             "unit": unit,
             "tolerance": max(tolerance, spread),
         }
+    entry["timing"] = timing
     _record["metrics"][name] = entry
     _flush()
     return entry

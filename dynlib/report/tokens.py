@@ -30,7 +30,7 @@ def training(trained: Sequence[Trained], seeds: Sequence[int]) -> record.Table:
         ("train_tokens_per_s", [t.tokens_seen / t.seconds for t in trained], "tokens/s"),
         ("train_s", [t.seconds for t in trained], "s"),
     ):
-        record.metric(name, values, over="seeds", unit=unit, tolerance=20.0)
+        record.metric(name, values, over="seeds", unit=unit, tolerance=20.0, timing=True)
     if first.validation_loss is not None:
         losses: list[Any]  # all have one, or none has
         losses = [each.validation_loss for each in trained]

@@ -34,6 +34,11 @@ def test_a_metric_is_its_median_and_range(empty):
     assert content["context"]["seeds"] == [0, 1, 2]
 
 
+def test_a_time_says_so():
+    assert record.metric("train_s", 3.0, unit="s", timing=True)["timing"] is True
+    assert record.metric("steps", 3)["timing"] is False
+
+
 def test_a_zero_has_an_absolute_tolerance():
     assert record.metric("share", [0.0, 0.0, 0.5], over="seeds")["tolerance"] == 0.5
 

@@ -40,7 +40,10 @@ def eight_cores(monkeypatch, tmp_path):
 
 def test_the_cores_are_those_of_the_affinity():
     ours = min(os.sched_getaffinity(0))
-    code = "from dynlib.training import parallel; print(parallel.usable_cores(), parallel.default_workers())"
+    code = (
+        "from dynlib.training import parallel\n"
+        "print(parallel.usable_cores(), parallel.default_workers())"
+    )
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("DYNLIB", "SLURM"))}
     done = subprocess.run(
         ["taskset", "-c", str(ours), sys.executable, "-c", code],

@@ -22,7 +22,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # started as a script
 
-from workflow.carry.witnesses import TIMED  # noqa: E402
 
 TARGETS = {
     "runner": re.compile(r"-m workflow (book|run)\b"),
@@ -75,7 +74,7 @@ def metrics(root: Path) -> dict[str, object]:
         content = json.loads(path.read_text(encoding="utf-8"))
         found[f"{path.stem}: parameters"] = content["parameters"]
         for name, entry in content["metrics"].items():
-            if not TIMED.search(name):
+            if not entry["timing"]:
                 kept = ("value", "low", "high", "samples")
                 found[f"{path.stem}: {name}"] = [entry[key] for key in kept]
     return found

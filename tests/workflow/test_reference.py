@@ -28,6 +28,31 @@ def test_metrics_agree_differ_come_and_go():
     assert rows[3][2].startswith("None against 1.0")
 
 
+def test_a_time_is_reported_and_never_fails_a_verification(monkeypatch):
+    fresh, old = results(a=1.0, train_s=9.0, step_us=2.0), results(a=1.0, train_s=1.0, step_us=2.0)
+    for name in ("train_s", "step_us"):
+        fresh["metrics"][name]["timing"] = True  # the reference is older and does not say
+    rows = reference.compare(fresh, old)
+    assert [row[:2] for row in rows] == [
+        ("a", "agrees"), ("step_us", "time agrees"), ("train_s", "time differs"),
+    ]  # fmt: skip
+    run = SimpleNamespace(name="r", results="fresh", reference="old")
+    monkeypatch.setattr(reference, "load", lambda preset, names: [run])
+    monkeypatch.setattr(reference, "state", lambda run: ("fresh", ""))
+    monkeypatch.setattr(reference, "read_results", lambda path: fresh)
+    monkeypatch.setattr(reference, "read_reference", lambda path: old)
+    monkeypatch.setattr(reference, "damaged_artefacts", lambda path: [])
+    text, code = reference.verify("cpu", [])
+    assert code == 0
+    assert text.splitlines() == [
+        "r: 1 of 1 metrics agree",
+        "  times, reported only: 1 of 2 agree",
+        "    train_s: 9 against 1 (±0.1 relative)",
+    ]
+    fresh["metrics"]["a"]["value"] = 2.0
+    assert reference.verify("cpu", [])[1] == 1
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A fresh run with a picture, whose figures are those given."""

@@ -12,17 +12,28 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dynlib.training.parallel import usable_cores
+from workflow.carry.agreement import (
+    Metrics,
+    Rename,
+    described,
+    is_time,
+    matched,
+    moved,
+    new_names,
+    read_renames,
+    renamed,
+)
 from workflow.carry.difference import Region, compare
 from workflow.carry.trees import Tree, check_out, stamp_at
 from workflow.carry.witness import cells
-from workflow.carry.witnesses import TIMED, Job, moved
+from workflow.carry.witnesses import Job
 from workflow.errors import Refused
 from workflow.files import ROOT, commit, is_dirty, no_commit, write_whole
 from workflow.runs.execute import locked, machine
@@ -105,9 +116,17 @@ class Proof:
     added: list[Region]
     before: Job
     after: Job
+    renames: list[Rename]
+
+    def metrics(self) -> tuple[Metrics, Metrics]:
+        """What the two executions recorded, under the new names."""
+        before = renamed(self.before.report["metrics"], self.renames)
+        return before, self.after.report["metrics"]
 
 
-def plan(result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job]) -> Proof:
+def plan(
+    result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job], renames: list[Rename]
+) -> Proof:
     """What has to be executed to carry a result.
 
     Parameters
@@ -118,6 +137,8 @@ def plan(result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job]) -> Proof
         Where the trees of older commits are laid out.
     jobs : dict
         Executions by key, which results share; those of this one are added.
+    renames : list of (str, str)
+        Metrics that are renamed on purpose.
 
     Raises
     ------
@@ -131,6 +152,7 @@ def plan(result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job]) -> Proof
     if len(chain) >= LONGEST_CHAIN:
         raise Refused(f"it was carried {len(chain)} times, {LONGEST_CHAIN} at most")
     _check_same(result)
+    new_names(result.content["metrics"], renames)  # raises where two would be one
     made_by = chain[-1]["to"]["commit"] if chain else facts["commit"]
     if not made_by:
         raise Refused("it does not say which commit made it")
@@ -154,6 +176,7 @@ def plan(result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job]) -> Proof
         added,
         _job(result, origin, before, removed, jobs),
         _job(result, present, now, added, jobs),
+        renames,
     )
 
 
@@ -211,7 +234,7 @@ def judge(result: Result, proof: Proof) -> None:
     for job in (proof.before, proof.after):
         if job.error:
             raise Refused(job.error)
-    if words := moved(proof.before.report["metrics"], proof.after.report["metrics"]):
+    if words := moved(*proof.metrics()):
         raise Refused(words)
     for regions, job, word in (
         (proof.removed, proof.before, "removed or changed"),
@@ -229,8 +252,12 @@ def judge(result: Result, proof: Proof) -> None:
 def restamp(result: Result, proof: Proof) -> None:
     """Give a result the present stamps, and note in its provenance how that was proved."""
     run, facts = result.run, result.facts
-    metrics = {k: v for k, v in proof.after.report["metrics"].items() if not TIMED.search(k)}
+    before, after = proof.metrics()
+    metrics = {name: after[name] for name in after if not is_time(before[name], after[name])}
     text = json.dumps(metrics, sort_keys=True)
+    names = new_names(result.content["metrics"], proof.renames)
+    recorded = renamed(result.content["metrics"], proof.renames)
+    result.content["metrics"], changes = described(recorded, before, after)
     now, new_stamp = inputs(run), stamp(run)
     if result.is_sweep:
         now = {"stamps": result.stamps()}
@@ -247,6 +274,8 @@ def restamp(result: Result, proof: Proof) -> None:
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
             "regions": [len(proof.removed), len(proof.added)],
             "seconds": [job.report["seconds"] for job in (proof.before, proof.after)],
+            "renamed": {old: new for old, new in names.items() if old != new},
+            "described": changes,
         },
     }
     same_view = not result.shows or _same_view(result, proof)
@@ -287,13 +316,18 @@ def _restamp_notebook(run: Run, same_view: bool) -> None:
     write_whole(run.executed, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
-def carry(preset: str | None, names: list[str], cores: int | None = None) -> tuple[str, int]:
+def carry(
+    preset: str | None, names: list[str], cores: int | None = None, rename: Iterable[str] = ()
+) -> tuple[str, int]:
     """Carry every result whose stamp no longer matches; text, and exit code 0 if all are valid.
+
+    Each of `rename` is ``OLD=NEW``: a metric that the present code records under another name.
 
     Raises
     ------
     Refused
-        If the tree has uncommitted changes: a provenance could not name what was proved.
+        If the tree has uncommitted changes: a provenance could not name what was proved. If a
+        rename cannot be read, or no result has such a metric.
     """
     if preset not in (None, *CARRIED):
         raise Refused(f"only runs of {' and '.join(CARRIED)} are carried; run smoke again instead")
@@ -301,7 +335,12 @@ def carry(preset: str | None, names: list[str], cores: int | None = None) -> tup
         raise Refused(f"what is carried is carried from commit to commit: {why}")
     if is_dirty():
         raise Refused("there are uncommitted changes; commit them first, so that they have a name")
+    renames = read_renames(rename)
     everything = list(results(preset, names))
+    recorded = {name for each in everything for name in each.content["metrics"]}
+    for pair in renames:
+        if not any(matched(pattern, name) is not None for pattern in pair for name in recorded):
+            raise Refused(f"no result records a metric {pair[0]}; it cannot be renamed {pair[1]}")
     stale = [each for each in everything if not each.valid()]
     jobs: dict[tuple[Any, ...], Job] = {}
     proofs: dict[Path, Proof] = {}
@@ -310,7 +349,7 @@ def carry(preset: str | None, names: list[str], cores: int | None = None) -> tup
     with tempfile.TemporaryDirectory(dir=parent) as scratch:
         for each in stale:
             try:
-                proofs[each.path] = plan(each, Path(scratch), jobs)
+                proofs[each.path] = plan(each, Path(scratch), jobs, renames)
             except Refused as error:
                 each.refusal = str(error)
         print(f"{len(stale)} results to carry, {len(jobs)} witnesses to run", flush=True)

@@ -1,10 +1,9 @@
-"""Witnesses as jobs: which to execute, in processes of their own, and whether two agree."""
+"""Witnesses as jobs, executed in processes of their own."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +17,6 @@ from workflow.carry.trees import Tree
 from workflow.runs.experiments import Run, load
 
 LONGEST = 600  #: seconds that a witness may take; on an idle machine it should take ten
-#: Metrics that measure time: these alone may differ between two runs on one machine.
-TIMED = re.compile(
-    r"_s$|_us(_|$)|_time_ratio|_train_time$|_slowdown$|_gain_batch|^fft_crossover_n_"
-)
 
 
 @dataclass
@@ -102,17 +97,3 @@ class Job:
             self.report = json.loads(report.read_text(encoding="utf-8"))
         shutil.rmtree(folder, ignore_errors=True)
         print(f"  {self.words}: {self.report.get('seconds', 'failed')} s", flush=True)
-
-
-def moved(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The first metric that differs between two witnesses, empty if none does but times."""
-    for name in sorted({*before, *after}):
-        if name not in after:
-            return f"metric {name} is not recorded any more"
-        if name not in before:
-            return f"metric {name} is new"
-        if before[name] != after[name] and not TIMED.search(name):
-            fields = [key for key in before[name] if before[name][key] != after[name].get(key)]
-            key = "value" if "value" in fields else fields[0]
-            return f"metric {name} moved: {key} {before[name][key]!r}, now {after[name][key]!r}"
-    return ""

@@ -46,7 +46,8 @@ def accept_seeds(runs: list[Run]) -> str:
         entry = vars(summarise(values)).copy() | {"over": "seeds", "samples": values}
         spread = (max(values) - min(values)) / (abs(entry["value"]) or 1.0)
         tolerance = max(first["tolerance"], spread)
-        metrics[name] = entry | {"unit": first["unit"], "tolerance": tolerance}
+        timing = first.get("timing", False)
+        metrics[name] = entry | {"unit": first["unit"], "tolerance": tolerance, "timing": timing}
     facts = [each["provenance"] for each in found]
     stamps = [fact["stamp"] for fact in facts]
     name = f"{runs[0].name}_seeds"
