@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from workflow.errors import Refused
-from workflow.ledger.claims import Claim, holds, read_claims, verdict
+from workflow.ledger.claims import Claim, expanded, holds, read_claims, verdict
 from workflow.runs.experiments import declared_runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +70,60 @@ def test_a_criterion_is_nothing_but_a_comparison(text):
         holds(text, OURS)
 
 
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({"metric": "r:a", "within": [1, 1.0]}, True),
+        ({"metric": "r:a", "within": [1.1, 2]}, False),
+        ({"metric": "r:a", "within": [0, 0.9]}, False),
+        ({"metric": "r:a.high", "within": ["0.4 * r:b", "r:b"]}, True),
+        ({"any_of": ["r:a > 1", "r:b > 1 and r:b < 9"]}, True),
+        ({"any_of": ["r:a > 1", "r:b > 9"]}, False),
+        ({"all_of": ["r:a > 1 or r:b > 1", "r:a > 0"]}, True),
+        ({"all_of": ["r:a > 0", {"metric": "r:b", "within": [0, 1]}]}, False),
+        ({"for_any": ["a", "b"], "metric": "r:{}", "within": [5, 5]}, True),
+        ({"for_any": ["a", "b"], "all_of": ["r:{} > 1", "r:{} < 5"]}, False),
+        ({"for_any": ["a", "a.high"], "all_of": ["r:{} > 1", "r:b > 1"]}, True),
+    ],
+)
+def test_forms_of_criteria(form, expected):
+    assert holds(expanded(form), OURS) == expected
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        None, 3, [], {}, {"any_of": []}, {"all_of": "r:a > 1"}, {"metric": "r:a"},
+        {"metric": "r:a", "within": [1]}, {"within": [1, 2]}, {"for_any": ["a"]},
+        {"for_any": ["a"], "all_of": ["r:{} > 1"], "any_of": ["r:{} > 1"]},
+        {"any_of": ["r:a > 1"], "note": "x"}, {"none_of": ["r:a > 1"]},
+    ],
+)  # fmt: skip
+def test_a_criterion_of_no_form_is_refused(form):
+    with pytest.raises(Refused, match="must be a comparison, or have metric and within"):
+        expanded(form)
+
+
+def test_a_short_form_is_judged_as_the_comparison_that_it_stands_for(tmp_path):
+    entry = {
+        "id": "x", "paper": "tokens", "place": "p", "claim": "c", "printed": "1", "reading": True,
+        "scope": "method", "criterion": {"for_any": ["a", "b"], "all_of": ["r:{} > 1", "r:b > 2"]},
+    }  # fmt: skip
+    path = tmp_path / "claims.yml"
+    path.write_text(json.dumps([entry]), encoding="utf-8")
+    (claim,) = read_claims(path)
+    assert claim.criterion == "((r:a > 1) and (r:b > 2)) or ((r:b > 1) and (r:b > 2))"
+    assert claim.rule == "for one of `a`, `b` in place of `{}`: all of: `r:{} > 1`; `r:b > 2`"
+    assert claim.reading
+    assert set(claim.metrics) == {("r", "a"), ("r", "b")}
+
+
+def test_what_calls_itself_our_reading_is_marked_so():
+    for each in read_claims(ROOT / "book" / "claims.yml"):
+        words = re.search(r"\bour reading\b|^What it leaves out", each.claim, re.I)
+        assert each.reading == bool(words), each.id
+
+
 def test_all_claims_name_metrics_that_runs_record():
     claims = read_claims(ROOT / "book" / "claims.yml")
     assert claims
@@ -105,6 +159,9 @@ def test_metrics_that_notes_name_are_recorded():
         ({"printed": ""}, "printed missing"),
         ({"verdict": "holds"}, "unknown field"),
         ({"condition": "r:a > 1"}, "only_if"),
+        ({"reading": "yes"}, "reading must be true or false, got 'yes'"),
+        ({"criterion": {"any_of": ["r:a > x"]}}, "claim 'x': criterion .* uses 'x'"),
+        ({"criterion": {"one_of": ["r:a > 1"]}}, "claim 'x': criterion .* must be a comparison"),
     ],
 )
 def test_a_sloppy_claim_is_refused(tmp_path, change, words):

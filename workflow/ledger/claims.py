@@ -1,4 +1,17 @@
-"""Claims and verdicts: a criterion written down beforehand, evaluated on recorded metrics."""
+"""Claims and verdicts: a criterion written down beforehand, evaluated on recorded metrics.
+
+A criterion takes one of these forms; each may stand inside another:
+
+``run:metric.high <= 1.5``
+    A comparison of metrics (``run:metric``, or its ``.low`` or ``.high``) and numbers, made with
+    + - * /, ``abs``, ``and`` and ``or``.
+``{metric: run:metric, within: [low, high]}``
+    The metric lies between two bounds. A bound is a number, or is made of metrics.
+``{any_of: [...]}``, ``{all_of: [...]}``
+    One of several criteria is true, or all are.
+``{for_any: [...], ...}``
+    One of the forms above is true with one of these texts in the place of ``{}``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +19,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,6 +32,9 @@ REFERENCE = re.compile(r"([a-z][a-z0-9_]*):([a-z][a-z0-9_]*)(?:\.(low|high|value
 Lookup = Callable[[str, str, str], float]
 #: Kinds of verdict; "holds only if" goes on with its condition.
 VERDICTS = ("holds", "holds only if", "does not hold", "not tested here")
+#: Fields that every claim has, and others that it may have, in ``claims.yml``.
+NEEDED = ("id", "paper", "place", "claim", "scope")
+OTHERS = ("printed", "released", "criterion", "untested", "condition", "only_if", "note", "reading")
 
 
 @dataclass(frozen=True)
@@ -30,16 +47,13 @@ class Claim:
     claim: str
     printed: str
     scope: str
-    criterion: str
+    criterion: str  # as one comparison
+    rule: str  # the same in short, as Markdown
     untested: str
     condition: str
     only_if: str
     note: str
-
-    @property
-    def reading(self) -> bool:
-        """Whether it is our reading of what a paper implies or leaves out, and says so."""
-        return bool(re.search(r"\bour reading\b|^What it leaves out", self.claim, re.I))
+    reading: bool  # our reading of what the paper implies or leaves out
 
     @property
     def metrics(self) -> list[tuple[str, str]]:
@@ -57,40 +71,107 @@ def read_claims(path: Path) -> list[Claim]:
         If an entry lacks what every claim has, repeats an id, or has neither criterion nor
         reason, or its criterion cannot be read.
     """
-    claims: list[Claim] = []
+    claims: dict[str, Claim] = {}
     for entry in yaml.safe_load(read_text(path)):
-        where = f"{path.name}, claim {entry.get('id')!r}"
-        known = set(Claim.__dataclass_fields__) | {"released"}
-        if unknown := set(entry) - known:
-            raise Refused(f"{where}: unknown field {', '.join(sorted(unknown))}")
-        fields = {name: str(entry.get(name, "")) for name in Claim.__dataclass_fields__}
-        fields["printed"] = fields["printed"] or str(entry.get("released", ""))
-        missing = [
-            n for n in ("id", "paper", "place", "claim", "printed", "scope") if not fields[n]
-        ]
-        if missing:
-            raise Refused(f"{where}: {', '.join(missing)} missing")
-        if fields["scope"] not in ("method", "printed-model"):
-            raise Refused(f"{where}: scope must be method or printed-model")
-        if bool(fields["criterion"]) == bool(fields["untested"]):
-            raise Refused(f"{where}: needs either a criterion or the reason why it is untested")
-        if bool(fields["condition"]) != bool(fields["only_if"]):
-            raise Refused(f"{where}: a condition needs only_if, its words, and the reverse")
-        claim = Claim(**fields)
-        if claim.id in {each.id for each in claims}:
-            raise Refused(f"{where}: the id is used twice")
-        for expression in filter(None, (claim.criterion, claim.condition)):
-            named(expression)
-        claims.append(claim)
-    return claims
+        try:
+            claim = _claim(entry)
+            if claim.id in claims:
+                raise Refused("the id is used twice")
+        except Refused as error:
+            raise Refused(f"{path.name}, claim {entry.get('id')!r}: {error}") from None
+        claims[claim.id] = claim
+    return list(claims.values())
+
+
+def _claim(entry: dict[str, Any]) -> Claim:
+    """A claim as its entry states it."""
+    if unknown := set(entry) - {*NEEDED, *OTHERS}:
+        raise Refused(f"unknown field {', '.join(sorted(unknown))}")
+    texts = {name: str(entry.get(name, "")) for name in (*NEEDED, *OTHERS)}
+    texts["printed"] = texts["printed"] or texts["released"]
+    if missing := [name for name in (*NEEDED, "printed") if not texts[name]]:
+        raise Refused(f"{', '.join(missing)} missing")
+    if texts["scope"] not in ("method", "printed-model"):
+        raise Refused("scope must be method or printed-model")
+    reading = entry.get("reading", False)
+    if not isinstance(reading, bool):
+        raise Refused(f"reading must be true or false, got {reading!r}")
+    if bool(texts["criterion"]) == bool(texts["untested"]):
+        raise Refused("needs either a criterion or the reason why it is untested")
+    if bool(texts["condition"]) != bool(texts["only_if"]):
+        raise Refused("a condition needs only_if, its words, and the reverse")
+    for name in ("criterion", "condition"):
+        if texts[name]:
+            texts[name] = expanded(entry[name])
+            named(texts[name])
+    fields: dict[str, Any] = texts | {"reading": reading}
+    fields["rule"] = in_short(entry["criterion"]) if texts["criterion"] else ""
+    del fields["released"]
+    return Claim(**fields)
+
+
+def expanded(form: Any) -> str:
+    """A criterion of any form as one comparison.
+
+    Raises
+    ------
+    Refused
+        For what has none of the forms.
+
+    Examples
+    --------
+    >>> expanded({"any_of": ["r:a > 1", {"metric": "r:b", "within": [0.5, 2]}]})
+    '(r:a > 1) or (r:b >= 0.5 and r:b <= 2)'
+    """
+    match form:
+        case str():
+            return form
+        case {"metric": str(metric), "within": [low, high], **rest} if not rest:
+            return f"{metric} >= {low} and {metric} <= {high}"
+        case {"any_of": [_, *_] as parts, **rest} if not rest:
+            return " or ".join(f"({expanded(each)})" for each in parts)
+        case {"all_of": [_, *_] as parts, **rest} if not rest:
+            return " and ".join(f"({expanded(each)})" for each in parts)
+        case {"for_any": [_, *_] as values, **rest}:
+            return expanded({"any_of": [_filled(rest, str(value)) for value in values]})
+    raise Refused(
+        f"criterion {form!r:.200} must be a comparison, or have metric and within (two bounds), "
+        "any_of or all_of (a list of criteria), or one of these and for_any (a list of texts)"
+    )
+
+
+def _filled(form: Any, value: str) -> Any:
+    """A form with a value in the place of ``{}``."""
+    if isinstance(form, dict):
+        return {key: _filled(each, value) for key, each in form.items()}
+    if isinstance(form, list):
+        return [_filled(each, value) for each in form]
+    return form.replace("{}", value) if isinstance(form, str) else form
+
+
+def in_short(form: Any) -> str:
+    """A criterion of any form that :func:`expanded` takes, in words, as Markdown.
+
+    Examples
+    --------
+    >>> in_short({"for_any": ["x", "y"], "metric": "r:a_{}", "within": [0.5, 2]})
+    'for one of `x`, `y` in place of `{}`: `r:a_{}` is within `0.5` and `2`'
+    """
+    match form:
+        case {"for_any": values, **rest}:
+            listed = ", ".join(f"`{value}`" for value in values)
+            return f"for one of {listed} in place of `{{}}`: {in_short(rest)}"
+        case {"any_of": parts}:
+            return "one of: " + "; ".join(map(in_short, parts))
+        case {"all_of": parts}:
+            return "all of: " + "; ".join(map(in_short, parts))
+        case {"metric": metric, "within": [low, high]}:
+            return f"`{metric}` is within `{low}` and `{high}`"
+    return f"`{form}`"
 
 
 def named(text: str) -> tuple[str, dict[str, tuple[str, str, str]]]:
-    """A criterion with variables for its metrics, and what they stand for.
-
-    A criterion is made of metrics (``run:metric``, or its ``.low`` or ``.high``), numbers,
-    + - * /, ``abs``, comparisons, ``and`` and ``or``, and nothing else.
-    """
+    """A comparison with variables for its metrics, and what they stand for."""
     names: dict[str, tuple[str, str, str]] = {}
 
     def variable(match: re.Match) -> str:
@@ -109,7 +190,7 @@ def named(text: str) -> tuple[str, dict[str, tuple[str, str, str]]]:
 
 
 def holds(criterion: str, lookup: Lookup) -> bool:
-    """Whether a criterion is true on the metrics that `lookup` knows.
+    """Whether a comparison is true on the metrics that `lookup` knows.
 
     Examples
     --------

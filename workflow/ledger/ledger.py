@@ -87,7 +87,6 @@ def as_json(entries: list[Entry], preset: str) -> str:
     claims = [
         asdict(each.claim)
         | {
-            "reading": each.claim.reading,
             "verdict": each.verdict,
             "kind": each.kind,
             "ours": [asdict(one) for one in each.ours],
@@ -103,7 +102,7 @@ def as_csv(entries: list[Entry]) -> str:
     fields = [name for name in Claim.__dataclass_fields__ if name != "id"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "verdict", "kind", "reading", "ours", *fields])
+    writer.writerow(["id", "verdict", "kind", "ours", *fields])
     for each in entries:
         ours = "; ".join(
             f"{one.run}:{one.metric}={one.value}"
@@ -112,5 +111,5 @@ def as_csv(entries: list[Entry]) -> str:
             if one.recorded
         )
         own = [getattr(each.claim, name) for name in fields]
-        writer.writerow([each.claim.id, each.verdict, each.kind, each.claim.reading, ours, *own])
+        writer.writerow([each.claim.id, each.verdict, each.kind, ours, *own])
     return text.getvalue()

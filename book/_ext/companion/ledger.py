@@ -97,10 +97,10 @@ class Ledger(SphinxDirective):
                 value += f" ({number(each.low, '.4g')} to {number(each.high, '.4g')})"
             ours.append(f"{name} {value}")
         pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
-        rule = f"`{claim.criterion}`" if claim.criterion else f"Untested: {claim.untested}"
         judged = "the method" if claim.scope == "method" else "the printed model"
         found = [f"Ours: {'; '.join(ours)}. See {pages}.", ""] if ours else []
-        ruled = [f"Criterion, on {judged}: {rule}" if claim.criterion else rule, ""]
+        rule = f"Criterion, on {judged}: {claim.rule}"
+        ruled = [rule if claim.criterion else f"Untested: {claim.untested}", ""]
         if len(ours) > 8:  # out of the way, but there
             fold = [f"::::{{dropdown}} Criterion, and our {len(ours)} numbers"]
             found, ruled = [f"See {pages}.", ""], [*fold, *ruled, *found, "::::", ""]
