@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,44 @@ class Table:
         return "\n".join(
             "| " + " | ".join(line) + " |" for line in [self.header, ruler, *self.rows]
         )
+
+
+def metrics_table(methods: Mapping[str, str], columns: Mapping[str, str], head: str = "") -> Table:
+    """A row a method, a column a recorded measure, as :func:`show` has it.
+
+    Parameters
+    ----------
+    methods : mapping
+        The label of each method, by its name in metrics (``"model"`` for the main model).
+    columns : mapping
+        ``measure[.value][:format]`` by heading; with ``.value`` the interval is left out.
+        A cell is empty where a method has no such metric.
+    head : str
+        Heading of the labels.
+
+    Examples
+    --------
+    >>> _ = metric("sindy_mse_test", [1e-4, 3e-4, 2e-4], over="seeds")
+    >>> print(metrics_table({"sindy": "SINDy"}, {"test MSE": "mse_test.value:.1e"}, "method"))
+    method  test MSE
+    SINDy    2.0e-04
+    """
+    return Table([head, *columns], [
+        [label, *(_cell(method, column) for column in columns.values())]
+        for method, label in methods.items()
+    ])  # fmt: skip
+
+
+def _cell(method: str, column: str) -> str:
+    place, _, form = column.partition(":")
+    measure, _, part = place.partition(".")
+    if part not in ("", "value"):
+        raise ValueError(f"a column is measure[.value][:format], got {column!r}")
+    name = named(method, measure)
+    if name not in _record["metrics"]:
+        return ""
+    text = show(name, form or ".3g")
+    return text.partition(" ")[0] if part else text
 
 
 def metrics() -> dict[str, dict[str, Any]]:

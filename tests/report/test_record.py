@@ -49,6 +49,25 @@ def test_tables_show_text_and_markdown():
     assert table._repr_markdown_().splitlines()[1] == "| :--- | ---: |"
 
 
+def test_a_table_of_recorded_metrics():
+    record.metric("w1_ratio", [1.0, 3.0, 2.0], over="seeds")
+    record.metric("markov_w1_ratio", 4.0)
+    record.metric("markov_parameters", 12)
+    record.metric("markov_time", None)
+    table = record.metrics_table(
+        {"model": "GPT-2", "markov": "Markov chain"},
+        {"ratio": "w1_ratio:.1f", "middle": "w1_ratio.value", "size": "parameters:d", "s": "time"},
+        "method",
+    )
+    assert table.header == ["method", "ratio", "middle", "size", "s"]
+    assert table.rows == [
+        ["GPT-2", "2.0 [1.0, 3.0]", "2", "", ""],
+        ["Markov chain", "4.0", "4", "12", "none"],
+    ]
+    with pytest.raises(ValueError, match=r"measure\[\.value\]\[:format\], got 'w1_ratio\.high'"):
+        record.metrics_table({"model": "GPT-2"}, {"ratio": "w1_ratio.high"})
+
+
 @pytest.mark.parametrize(
     ("name", "samples", "over", "words"),
     [
