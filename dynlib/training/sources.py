@@ -1,8 +1,8 @@
 """What a piece of code depends on, read from its source without importing anything.
 
-Stamps of runs and keys of trained artefacts are made of this. They change when code that can
-change a number changes. They do not change with comments, docstrings, annotations, the order of
-imports, the messages of exceptions, or lines of progress.
+Stamps of runs and keys of trained artefacts are made from this. They change when code changes
+that can change a number. They stay the same when comments, docstrings, annotations, the order of
+imports, the messages of exceptions, or lines of progress change.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-# Modules that draw or word what was computed. No number depends on them: they may be imported
-# by a module that computes, but what they return is only shown.
+# Modules that only draw. No number depends on them: a module that computes may import them, but
+# what they return is only shown.
 VIEW = frozenset(
     {
         "dynlib.report.figures", "dynlib.report.figures.environments",
@@ -29,16 +29,16 @@ VIEW = frozenset(
         "dynlib.report.style",
     }
 )  # fmt: skip
-# Modules that keep trained weights, and change none of them.
+# Modules that store trained weights without changing them.
 PLUMBING = frozenset({"dynlib.training.artefacts", "dynlib.training.checkpoint"})
-# Modules that share out, name and announce what is computed, and do not take part in it.
+# Modules that distribute, name and announce computations, and compute nothing themselves.
 NEUTRAL = frozenset(
     {"dynlib.training.parallel", "dynlib.training.progress", "dynlib.training.sources"}
 )
 # Calls into this module announce progress: their text changes no number.
 PROGRESS = frozenset({"dynlib.training.progress", "dynlib.progress"})  # its old name too
 
-# Decorators that change how a function runs and register it nowhere: it is reached by its name.
+# Decorators that do not register a function anywhere: it can only be reached by its name.
 DECORATORS = frozenset(
     {
         "cache", "cached_property", "classmethod", "contextmanager", "lru_cache", "njit", "no_grad",
@@ -46,8 +46,9 @@ DECORATORS = frozenset(
     }
 )  # fmt: skip
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
+IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 def module_file(name: str, package: Path = PACKAGE) -> Path | None:
@@ -90,22 +91,22 @@ def imports(tree: ast.AST, package: Path = PACKAGE) -> tuple[set[str], set[str]]
 
 
 def canonical(node: object) -> object:
-    """A syntax tree as plain lists, without what can change no number.
+    """A syntax tree as plain lists, without what cannot change a number.
 
-    Left out are comments, positions, docstrings, annotations (but ``ClassVar`` and ``InitVar``,
-    and the mark that a line of a class is a field), what follows the class of an exception that
-    is raised, the order of a module's imports, and lines of progress. It is spelled out here
-    because ``ast.dump`` prints differently in different Pythons.
+    It leaves out comments, positions, docstrings, annotations (except ``ClassVar``, ``InitVar``,
+    and the fact that a line of a class is a field), the message of an exception that is raised,
+    the order of a module's imports, and lines of progress. ``ast.dump`` cannot be used: it prints
+    differently in different versions of Python.
     """
     if isinstance(node, ast.Module):
-        first = sorted(
+        first = {
             json.dumps(each)
             for statement in node.body
-            if isinstance(statement, (ast.Import, ast.ImportFrom))
+            if isinstance(statement, IMPORTS)
             for each in _imported(statement)
-        )
-        rest = [s for s in node.body if not isinstance(s, (ast.Import, ast.ImportFrom))]
-        return ["Module", sorted(set(first)), _body(rest, worded(node))]
+        }
+        rest = [s for s in node.body if not isinstance(s, IMPORTS)]
+        return ["Module", sorted(first), _body(rest, worded(node))]
     return _canonical(node, frozenset())
 
 
@@ -117,7 +118,7 @@ def _imported(statement: ast.Import | ast.ImportFrom) -> Iterator[list[object]]:
 
 
 def worded(tree: ast.AST) -> frozenset[str]:
-    """Names through which a module announces progress, its meters included."""
+    """Names through which a module announces progress, including its meters."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -141,7 +142,7 @@ def _announces(node: ast.AST, names: Iterable[str]) -> bool:
 
 
 def matters(statement: ast.stmt, words: frozenset[str], first: bool = False) -> bool:
-    """Whether a statement of a body can change a number by itself."""
+    """Whether a statement can change a number; the `first` of a body may be a docstring."""
     if isinstance(statement, ast.Expr):
         value = statement.value
         return not (first and _is_text(value)) and not _announces(value, words)
@@ -205,16 +206,22 @@ def digest(source: str) -> str:
     return hashlib.sha256(tree.encode()).hexdigest()
 
 
+class _Source(NamedTuple):
+    tree: ast.Module
+    checksum: str
+    modules: frozenset[str]
+    others: frozenset[str]
+
+
 @functools.cache
-def _parsed(
-    path: Path, package: Path, stamp: tuple[int, int]
-) -> tuple[str, frozenset[str], frozenset[str]]:
-    source = path.read_text(encoding="utf-8")
-    modules, others = imports(ast.parse(source), package)
-    return digest(source), frozenset(modules), frozenset(others)
+def _parsed(path: Path, package: Path, stamp: tuple[int, int]) -> _Source:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text, filename=str(path))
+    modules, others = imports(tree, package)
+    return _Source(tree, digest(text), frozenset(modules), frozenset(others))
 
 
-def _read(name: str, package: Path = PACKAGE) -> tuple[str, frozenset[str], frozenset[str]]:
+def _read(name: str, package: Path = PACKAGE) -> _Source:
     path = module_file(name, package)
     if path is None:
         raise ValueError(f"{name!r} is not a module of dynlib; give one like 'dynlib.tokens.grid'")
@@ -222,35 +229,41 @@ def _read(name: str, package: Path = PACKAGE) -> tuple[str, frozenset[str], froz
     return _parsed(path, package, (status.st_mtime_ns, status.st_size))
 
 
+def tree_of(name: str, package: Path = PACKAGE) -> ast.Module:
+    """The syntax tree of a dynlib module."""
+    return _read(name, package).tree
+
+
 def closure(
     modules: Iterable[str], *, without: Iterable[str] = (), package: Path = PACKAGE
 ) -> dict[str, str]:
     """All dynlib modules that the named ones import, at any depth, with their checksums.
 
-    Modules of `without` are passed over, and so is what only they import.
+    Modules in `without` are skipped, and so are modules that only these import.
     """
     found: dict[str, str] = {}
     todo = list(modules)
     while todo:
         name = todo.pop()
         if name not in found and name not in without:
-            checksum, inner, _ = _read(name, package)
-            found[name] = checksum
-            todo.extend(inner)
+            source = _read(name, package)
+            found[name] = source.checksum
+            todo.extend(source.modules)
     return found
 
 
 def distributions(modules: Iterable[str]) -> set[str]:
     """Top-level names of the third-party packages that these modules import themselves."""
-    return set().union(*(_read(name)[2] for name in modules))
+    return set().union(*(_read(name).others for name in modules))
 
 
 class Mentions:
-    """Through which names a piece of code of one module could reach a definition.
+    """The names through which code could reach a definition.
 
-    Plain names, but those of a function's own variables, count in the module of the code, where
-    they are looked up; attributes count everywhere, and so do text constants, since ``getattr`` may
-    use them. A constant that begins a formatted text stands for all names that begin so.
+    A plain name counts in the module of the code, where Python looks it up, unless it is a
+    variable of a function. An attribute counts everywhere. So does a text constant, since
+    ``getattr`` may use it. A constant at the start of a formatted text stands for all names that
+    start with it.
     """
 
     def __init__(self) -> None:
@@ -260,7 +273,7 @@ class Mentions:
 
     def add(self, module: str, node: ast.AST, own: frozenset[str] = frozenset()) -> None:
         """Note what a piece of code mentions; `own` are variables of the functions around it."""
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        if isinstance(node, (*FUNCTIONS, ast.Lambda)):
             own = own | _variables(node)
         if isinstance(node, ast.Name):
             if node.id not in own:
@@ -274,22 +287,20 @@ class Mentions:
             first = node.values[0]
             if isinstance(first, ast.Constant) and str(first.value).isidentifier():
                 self.beginnings.add(str(first.value))
-        joins = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        divides = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
         for child in ast.iter_child_nodes(node):
-            if not (
-                joins and isinstance(child, ast.Constant)
-            ):  # a part of a path names no function
+            if not (divides and isinstance(child, ast.Constant)):  # a part of a path, or a number
                 self.add(module, child, own)
 
     def has(self, module: str, name: str, *, method: bool) -> bool:
-        """Whether a function of this module, or a method, may be meant by something mentioned."""
+        """Whether one of the names may stand for this function of a module, or this method."""
         if name in self.attributes or any(name.startswith(each) for each in self.beginnings):
             return True
         return not method and (module, name) in self.names
 
 
 def _variables(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> frozenset[str]:
-    """Names that a function sets itself, and does not share with its module."""
+    """The local variables of a function."""
     found = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
     shared: set[str] = set()
     todo: list[ast.AST] = list(ast.iter_child_nodes(function))
@@ -310,10 +321,10 @@ class Reach:
     """The functions that code can reach by name, found without running it.
 
     A function is reached if its name is mentioned by code that runs at import, by `roots`, or by a
-    function that is reached. Of a class that is mentioned itself, special methods (``__call__``)
-    are always counted, functions that a decorator may register (any but ``DECORATORS``), and the
-    methods of one that inherits (``forward`` of a torch module). What is not reached cannot change
-    a number.
+    function that is reached. A function that a decorator may register (any except ``DECORATORS``)
+    is always reached. So are, if its class is mentioned, a special method (``__call__``) and
+    every method of a class that inherits (``forward`` of a torch module). A function that is not
+    reached cannot change a number.
 
     Parameters
     ----------
@@ -352,7 +363,7 @@ class Reach:
                     self._imported[here] = (node.module, alias.name)
 
     def _follow_imports(self) -> None:
-        """Names that were imported stand for those in the module that they come from."""
+        """A name that was imported stands for the name in the module that it comes from."""
         todo = [name for name in self.mentions.names if name in self._imported]
         while todo:
             there = self._imported[todo.pop()]
@@ -362,9 +373,9 @@ class Reach:
                     todo.append(there)
 
     def _collect(self, module: str, node: Any, classes: tuple[str, ...]) -> None:
-        """Note the functions of a module or class; what stands outside them runs at import."""
+        """Note the functions of a module or class; the code outside them runs at import."""
         for child in node.body:
-            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if isinstance(child, FUNCTIONS):
                 self.units.append((module, classes, child))
                 defaults = [*child.args.defaults, *filter(None, child.args.kw_defaults)]
                 for each in (*child.decorator_list, *defaults):
@@ -395,27 +406,13 @@ def _registers(decorator: ast.AST) -> bool:
     return ast.unparse(called).rpartition(".")[2] not in DECORATORS
 
 
-@functools.cache
-def _tree(path: Path, stamp: tuple[int, int]) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-def tree_of(name: str, package: Path = PACKAGE) -> ast.Module:
-    """The syntax tree of a dynlib module."""
-    path = module_file(name, package)
-    if path is None:
-        raise ValueError(f"{name!r} is not a module of dynlib; give one like 'dynlib.tokens.grid'")
-    status = path.stat()
-    return _tree(path, (status.st_mtime_ns, status.st_size))
-
-
 def fingerprint(roots: Iterable[str]) -> str:
     """One checksum of the code that determines what these functions compute.
 
-    It covers the definitions that they can reach (:class:`Reach`) in the modules that they
-    import, at any depth, and what these run at import. Modules that draw, word, or keep weights
-    (``VIEW``, ``PLUMBING``) are not part of it, nor are the names of modules: a module
-    that moves keeps its checksum.
+    It covers the functions that they can reach (:class:`Reach`) in the modules that they import,
+    at any depth, and the code that these modules run at import. Modules that only draw or store
+    weights (``VIEW``, ``PLUMBING``) are left out, and so are names of modules: the checksum stays
+    the same when a module moves.
 
     Parameters
     ----------
@@ -440,15 +437,15 @@ def fingerprint(roots: Iterable[str]) -> str:
 
 
 def _pruned(tree: ast.Module, kept: set[int]) -> object:
-    """A module's canonical form without imports and without the functions that nothing reaches."""
+    """A module's canonical form without imports and without functions that are not reached."""
     words = worded(tree)
 
     def prune(statements: list[ast.stmt], of: object) -> list[object]:
         found = []
         for number, statement in enumerate(statements):
-            if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            if isinstance(statement, IMPORTS):
                 continue
-            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if isinstance(statement, FUNCTIONS):
                 if id(statement) in kept:
                     found.append(_canonical(statement, words))
             elif isinstance(statement, ast.ClassDef):
