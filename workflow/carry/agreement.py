@@ -59,6 +59,13 @@ def matched(pattern: str, name: str) -> str | None:
     return None if found is None else "".join(found.groups())
 
 
+def check_used(renames: list[Rename], names: Iterable[str]) -> None:
+    """Refuse a rename if no metric has its old name, or its new one from an earlier call."""
+    for old, new in renames:
+        if all(matched(old, name) is None and matched(new, name) is None for name in names):
+            raise Refused(f"no result records a metric {old}, so it cannot be renamed {new}")
+
+
 def new_names(names: Iterable[str], renames: list[Rename]) -> dict[str, str]:
     """The new name of each metric, which mostly is the old one.
 

@@ -1,9 +1,9 @@
-"""References that survive a change of code: proof, on a short run, that no number has changed.
+"""Carry results over a change of code: prove on a short run that no number has changed.
 
-A result whose stamp does not match the code any more is *carried* if its witness, the same run with
-a few parameters that make it short, records the same metrics with the code that made the result and
-with the present code, to the last bit, and if every piece of code that differs was executed on the
-way. Then the result gets the present stamp, and its provenance says so. Otherwise it is refused,
+A result whose stamp no longer matches the code has a *witness*: the same run with a few parameters
+that make it short. The witness is executed with the code that made the result and with the present
+code. If both record the same metrics to the last bit, and if they execute every piece of code that
+differs, the result gets the present stamp, and its provenance says so. Otherwise it is refused,
 with the metric that moved or the line that was not executed, and has to be run in full.
 """
 
@@ -19,17 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from dynlib.training.parallel import usable_cores
-from workflow.carry.agreement import (
-    Metrics,
-    Rename,
-    described,
-    is_time,
-    matched,
-    moved,
-    new_names,
-    read_renames,
-    renamed,
-)
+from workflow.carry import agreement
+from workflow.carry.agreement import Metrics, Rename, renamed
 from workflow.carry.difference import Region, compare
 from workflow.carry.trees import Tree, check_out, stamp_at
 from workflow.carry.witness import cells
@@ -48,7 +39,7 @@ LONGEST_CHAIN = 10
 
 @dataclass
 class Result:
-    """A results file that may need a new stamp: a reference, a sweep's, or one of a build."""
+    """A results file that may need a new stamp: a reference, a sweep, or one in ``build/``."""
 
     path: Path
     runs: list[Run]  # several for a sweep
@@ -62,7 +53,7 @@ class Result:
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return shown(self.path)
 
     @property
@@ -72,20 +63,20 @@ class Result:
 
     @property
     def is_sweep(self) -> bool:
-        """Whether it stands for several runs."""
+        """Whether it summarises several runs."""
         return self.path.parent.name == "sweeps"
 
     @property
     def shows(self) -> bool:
-        """Whether it has a page, which is to be shown another way now."""
+        """Whether it has a page, and the code that draws this page has changed."""
         return self.path == self.run.results and self.facts.get("view") != view_inputs(self.run)
 
     def stamps(self) -> list[str]:
-        """The stamps that it should carry."""
+        """The present stamps of its runs."""
         return [stamp(run) for run in self.runs]
 
     def valid(self) -> bool:
-        """Whether it carries the stamps of the present code."""
+        """Whether its stamps are those of the present code."""
         if self.is_sweep:
             return bool(self.facts["inputs"]["stamps"] == self.stamps())
         return bool(self.facts["stamp"] == stamp(self.run))
@@ -109,7 +100,7 @@ def results(preset: str | None, names: list[str]) -> Iterator[Result]:
 
 @dataclass
 class Proof:
-    """Two executions of a result's witness, and what differs between the code of the two."""
+    """Two executions of a result's witness, and the code that differs between the two."""
 
     commit: str
     removed: list[Region]
@@ -127,23 +118,23 @@ class Proof:
 def plan(
     result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job], renames: list[Rename]
 ) -> Proof:
-    """What has to be executed to carry a result.
+    """Find what has to be executed to carry a result.
 
     Parameters
     ----------
     result : Result
         A result that is not valid.
     trees : pathlib.Path
-        Where the trees of older commits are laid out.
+        Where the trees of older commits are checked out.
     jobs : dict
-        Executions by key, which results share; those of this one are added.
+        Executions by key, which results share; those that this one needs are added.
     renames : list of (str, str)
         Metrics that are renamed on purpose.
 
     Raises
     ------
     Refused
-        With the reason, if no witness could prove anything.
+        With the reason, if no witness can prove anything.
     """
     facts, run = result.facts, result.run
     chain = facts.get("carried", [])
@@ -152,7 +143,7 @@ def plan(
     if len(chain) >= LONGEST_CHAIN:
         raise Refused(f"it was carried {len(chain)} times, {LONGEST_CHAIN} at most")
     _check_same(result)
-    new_names(result.content["metrics"], renames)  # raises where two would be one
+    renamed(result.content["metrics"], renames)  # refuses two metrics of one name
     made_by = chain[-1]["to"]["commit"] if chain else facts["commit"]
     if not made_by:
         raise Refused("it does not say which commit made it")
@@ -183,18 +174,18 @@ def plan(
 def _check_same(result: Result) -> None:
     """Refuse a result of other parameters or of another lock."""
     run, old = result.run, result.content["parameters"]
-    moved = [
+    changed = [
         f"{name} ({old[name]!r}, now {value!r})"
         for name, value in run.parameters.items()
         if name in old and value != old[name] and not (result.is_sweep and name == "seed")
     ]
-    moved += [
+    changed += [
         f"{name} (new, {value!r}, which is not the default of the notebook)"
         for name, value in run.parameters.items()
         if name not in old and value != run.declared[name].default
     ]
-    if moved:
-        raise Refused(f"parameters changed: {', '.join(moved)}")
+    if changed:
+        raise Refused(f"parameters changed: {', '.join(changed)}")
     locked_then, locked_now = result.facts["versions"], inputs(run)["versions"]
     pins = [
         f"{name} ({locked_then[name]}, now {version})"
@@ -212,7 +203,7 @@ def _job(
     regions: list[Region],
     jobs: dict[tuple[Any, ...], Job],
 ) -> Job:
-    """An execution of a result's witness, the same for all results that need the same."""
+    """An execution of a result's witness; results that need the same one share it."""
     run = result.run
     needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
     needs = [Job(tree, each, each.witness_parameters) for each in needed]
@@ -234,7 +225,7 @@ def judge(result: Result, proof: Proof) -> None:
     for job in (proof.before, proof.after):
         if job.error:
             raise Refused(job.error)
-    if words := moved(*proof.metrics()):
+    if words := agreement.moved(*proof.metrics()):
         raise Refused(words)
     for regions, job, word in (
         (proof.removed, proof.before, "removed or changed"),
@@ -243,9 +234,8 @@ def judge(result: Result, proof: Proof) -> None:
         compiled = {(path, line) for path, line in job.report["compiled"]}
         for region in regions:
             if not region.executed(job.report["spans"].get(region.path, []), compiled):
-                hint = ""
-                if result.facts.get("device") == "cuda":
-                    hint = "; if only a GPU takes this branch, carry it on one"
+                on_gpu = result.facts.get("device") == "cuda"
+                hint = "; if only a GPU takes this branch, carry it on one" if on_gpu else ""
                 raise Refused(f"{region} is {word}, and the witness does not execute it{hint}")
 
 
@@ -253,11 +243,11 @@ def restamp(result: Result, proof: Proof) -> None:
     """Give a result the present stamps, and note in its provenance how that was proved."""
     run, facts = result.run, result.facts
     before, after = proof.metrics()
-    metrics = {name: after[name] for name in after if not is_time(before[name], after[name])}
-    text = json.dumps(metrics, sort_keys=True)
-    names = new_names(result.content["metrics"], proof.renames)
+    equal = {n: after[n] for n in after if not agreement.is_time(before[n], after[n])}
+    text = json.dumps(equal, sort_keys=True)
+    names = agreement.new_names(result.content["metrics"], proof.renames)
     recorded = renamed(result.content["metrics"], proof.renames)
-    result.content["metrics"], changes = described(recorded, before, after)
+    result.content["metrics"], changes = agreement.described(recorded, before, after)
     now, new_stamp = inputs(run), stamp(run)
     if result.is_sweep:
         now = {"stamps": result.stamps()}
@@ -270,7 +260,7 @@ def restamp(result: Result, proof: Proof) -> None:
         "machine": machine(),
         "evidence": {
             "witness": dict(run.witness or ()),
-            "metrics": len(metrics),
+            "metrics": len(equal),
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
             "regions": [len(proof.removed), len(proof.added)],
             "seconds": [job.report["seconds"] for job in (proof.before, proof.after)],
@@ -293,7 +283,7 @@ def restamp(result: Result, proof: Proof) -> None:
 
 
 def _same_view(result: Result, proof: Proof) -> bool:
-    """Whether the page can stay: both witnesses show the same, in as many cells as it has."""
+    """Whether the page is still right: both witnesses show the same, in as many cells."""
     before, after = proof.before.report, proof.after.report
     text = result.run.source.read_text(encoding="utf-8-sig")
     notebook = json.loads(result.run.executed.read_text(encoding="utf-8"))
@@ -310,7 +300,7 @@ def _same_view(result: Result, proof: Proof) -> bool:
 def _restamp_notebook(run: Run, same_view: bool) -> None:
     notebook = json.loads(run.executed.read_text(encoding="utf-8"))
     new = marks(run)
-    if not same_view:  # the page is executed again, the numbers stand
+    if not same_view:  # the page is executed again, the numbers are kept
         new["view"] = notebook["metadata"]["companion"].get("view", "")
     notebook["metadata"]["companion"] = new
     write_whole(run.executed, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
@@ -335,12 +325,9 @@ def carry(
         raise Refused(f"what is carried is carried from commit to commit: {why}")
     if is_dirty():
         raise Refused("there are uncommitted changes; commit them first, so that they have a name")
-    renames = read_renames(rename)
+    renames = agreement.read_renames(rename)
     everything = list(results(preset, names))
-    recorded = {name for each in everything for name in each.content["metrics"]}
-    for pair in renames:
-        if not any(matched(pattern, name) is not None for pattern in pair for name in recorded):
-            raise Refused(f"no result records a metric {pair[0]}; it cannot be renamed {pair[1]}")
+    agreement.check_used(renames, {name for each in everything for name in each.content["metrics"]})
     stale = [each for each in everything if not each.valid()]
     jobs: dict[tuple[Any, ...], Job] = {}
     proofs: dict[Path, Proof] = {}
@@ -354,7 +341,7 @@ def carry(
                 each.refusal = str(error)
         print(f"{len(stale)} results to carry, {len(jobs)} witnesses to run", flush=True)
         with ThreadPoolExecutor(cores or usable_cores()) as pool:
-            for later in (False, True):  # first what hands over, then what is handed it
+            for later in (False, True):  # a run that hands something over comes first
                 now = [job for job in jobs.values() if bool(job.needs) == later]
                 list(pool.map(lambda job: job.execute(Path(scratch)), now))
         refused: set[tuple[str, str]] = set()

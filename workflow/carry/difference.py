@@ -1,11 +1,10 @@
-"""What differs between two states of a run's code, and whether an execution has been through it.
+"""What differs between two states of a run's code, and whether an execution went through it.
 
-Code is compared definition by definition, statement by statement, in the form that stamps have
-(:func:`dynlib.training.sources.canonical`): a comment, an annotation or a message of an exception
-is no difference. A definition is found again by its name, in whatever module it is now, or by its
-body. What differs is narrowed to *regions*: a statement, or the arm of a conditional expression,
-the body of a lambda, the later part of an ``and`` or ``or``: what may be skipped while the rest is
-executed.
+Code is compared function by function and statement by statement, in the form that stamps use
+(:func:`dynlib.training.sources.canonical`): comments, annotations and messages of exceptions do not
+count. A function is found again by its name, in any module, or by its body. Differences are
+narrowed to *regions*, which may be skipped while the code around them is executed: a statement, an
+arm of a conditional expression, the body of a lambda, a later part of ``and`` or ``or``.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from typing import Any
 
 from dynlib.training import sources
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-#: Functions that raise or return nothing, and change nothing: they can change no number.
+#: Names of functions that raise or return nothing, and change nothing.
 CHECK = re.compile(r"_?check(_\w+)?")
 #: Fields of a statement that hold other statements.
 BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
@@ -37,8 +35,8 @@ class Region:
     node: Any
     definition: str  # the function or class that it belongs to, empty outside
     functions: tuple[int, ...] = ()  # first lines of the functions around it
-    branch: bool = False  # whether it may be skipped when the innermost function is called
-    threshold: bool = False  # whether it is the test of a branch in which a number differs
+    branch: bool = False  # it may be skipped when the innermost function is called
+    threshold: bool = False  # it is the test of a branch, and a number in it differs
 
     @property
     def lines(self) -> tuple[int, int]:
@@ -50,7 +48,7 @@ class Region:
         return f"{place} ({self.definition})" if self.definition else place
 
     def executed(self, spans: list[list[int]], compiled: set[tuple[str, int]]) -> bool:
-        """Whether one of these instructions is inside it, or numba compiled its function."""
+        """Whether one of these spans is inside it, or numba compiled its function."""
         if any((self.path, line) in compiled for line in self.functions):
             return not self.branch
         low = (self.node.lineno, self.node.col_offset)
@@ -62,19 +60,19 @@ class Region:
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement without those inside it."""
+    """A statement without the statements inside it."""
 
     key: str
-    parts: tuple[ast.AST, ...]  # what of it is evaluated
+    parts: tuple[ast.AST, ...]  # the expressions that it evaluates
     where: Region  # its place; the node is set for each part
-    exempt: bool  # it changes no number: it ends the run, as a block that ends in ``raise`` does
-    is_test: bool  # of a branch or a loop that goes on without an error
-    is_guard: bool  # of a branch that ends the run: its parts may be skipped, they decide nothing
+    exempt: bool  # it cannot change a number: it is in a block that raises, or it only checks
+    is_test: bool  # it is the test of a branch or a loop that does not raise
+    is_guard: bool  # it is the test of a branch that raises: its parts may be skipped
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A function with all that is inside it, or what a file runs outside its functions."""
+    """A function with everything inside it, or the code of a file outside its functions."""
 
     name: str
     path: str
@@ -95,7 +93,7 @@ class Code:
     root : pathlib.Path
         The tree.
     notebook : (str, ast.Module)
-        The notebook's path in the tree, and its code of one kind.
+        The notebook's path in the tree, and its code that computes.
     modules : iterable of str
         dynlib modules.
     """
@@ -116,22 +114,20 @@ class Code:
             self.outside += unit.statements
 
     def _collect(self, path: str, tree: ast.Module, reached: set[int] | None) -> Unit:
-        """Note the functions of a file; return what it runs outside them."""
+        """Note the functions of a file; return the code outside them."""
         words = sources.worded(tree)
         outside: list[Statement] = []
 
         def visit(node: Any, name: str) -> None:
-            rest = []
             for each in node.body:
-                inner = f"{name}{each.name}" if isinstance(each, sources.DEFINITIONS) else ""
-                if isinstance(each, FUNCTIONS):
-                    listed = tuple(flatten([each], Region(path, each, inner), words))
+                if isinstance(each, sources.FUNCTIONS):
+                    place = Region(path, each, name + each.name)
+                    listed = tuple(flatten([each], place, words))
                     within = reached is None or id(each) in reached
-                    self.functions.append(Unit(inner, path, listed, within))
+                    self.functions.append(Unit(place.definition, path, listed, within))
                 elif isinstance(each, ast.ClassDef):
-                    visit(each, f"{inner}.")
-                if not isinstance(each, FUNCTIONS):
-                    rest.append(each)
+                    visit(each, f"{name}{each.name}.")
+            rest = [each for each in node.body if not isinstance(each, sources.FUNCTIONS)]
             of = name.rstrip(".")
             place = Region(path, node, of)
             outside.extend(flatten(rest, place, words, depth=of, of_class=bool(of), outer=True))
@@ -167,13 +163,13 @@ def flatten(
         free = exempt or checks or _only_checks(each)
         yield Statement(json.dumps([depth, form]), tuple(parts), place, free, is_test, is_guard)
         inside = place
-        if isinstance(each, FUNCTIONS):
+        if isinstance(each, sources.FUNCTIONS):
             lines = (each.lineno, *(mark.lineno for mark in each.decorator_list))
             inside = replace(place, functions=place.functions + lines, branch=False)
         elif isinstance(each, (ast.If, ast.While, ast.Try, ast.Match)):
             inside = replace(place, branch=True)
         elif isinstance(each, ast.ClassDef) and outer:
-            continue  # its body is visited by itself
+            continue  # its body is visited on its own
         for name in BODIES:
             yield from flatten(
                 getattr(each, name, None) or [], inside, words,
@@ -187,7 +183,7 @@ def _raises(body: list[Any]) -> bool:
 
 
 def _only_checks(statement: ast.AST) -> bool:
-    """Whether a statement does nothing but call a function that raises or returns (``CHECK``)."""
+    """Whether a statement only calls a function that raises or returns nothing (``CHECK``)."""
     if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
         return False
     called = ast.unparse(statement.value.func).rpartition(".")[2]
@@ -195,16 +191,16 @@ def _only_checks(statement: ast.AST) -> bool:
 
 
 def _header(node: Any) -> tuple[Any, list[ast.AST]]:
-    """A statement's own form, without inner statements, and the expressions that it evaluates."""
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
+    """A statement's form without inner statements, and the expressions that it evaluates."""
+    if isinstance(node, sources.IMPORTS):
         names = sorted([alias.name, alias.asname or ""] for alias in node.names)
         return ["Import", getattr(node, "module", None), names], [node]
-    if isinstance(node, FUNCTIONS):
+    if isinstance(node, sources.FUNCTIONS):
         marks = list(node.decorator_list)
         special = node.name if node.name.startswith("__") else ""
         form: Any = ["def", special, sources.canonical(node.args), sources.canonical(marks)]
         defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
-        evaluated = [each for each in defaults if not _is_constant(each)]  # others take no step
+        evaluated = [each for each in defaults if not _is_constant(each)]
         return form, [*marks, *evaluated]
     fields = {k: [] if k in BODIES else v for k, v in ast.iter_fields(node)}
     form = sources.canonical(ast.copy_location(type(node)(**fields), node))
@@ -220,12 +216,12 @@ def _is_constant(node: ast.AST) -> bool:
 
 
 def compare(old: Code, new: Code) -> tuple[list[Region], list[Region]]:
-    """The regions of each side that have no equal on the other.
+    """The regions of each side that the other does not have.
 
     Returns
     -------
     removed, added : list of Region
-        Of the old code and of the new. Both empty: nothing that the run can reach has changed.
+        In the old code and in the new. If both are empty, nothing that the run can reach changed.
     """
     pairs, lone_old, lone_new = _matched(old.functions, new.functions)
     removed = [r for u in lone_old if u.reached for each in u.statements for r in _regions(each)]
@@ -240,7 +236,7 @@ def compare(old: Code, new: Code) -> tuple[list[Region], list[Region]]:
                     removed += _regions(each, come[n] if twins else None)
                 for n, each in enumerate(come if after.reached else ()):
                     added += _regions(each, gone[n] if twins else None)
-    # A statement outside functions is the same in whatever file it stands now.
+    # A statement outside functions may move from file to file.
     keys_old, keys_new = (Counter(each.key for each in side.outside) for side in (old, new))
     for side, found, surplus in (
         (old, removed, keys_old - keys_new),
@@ -250,17 +246,15 @@ def compare(old: Code, new: Code) -> tuple[list[Region], list[Region]]:
             if surplus[each.key] > 0:
                 surplus[each.key] -= 1
                 found += _regions(each)
-    return _sorted(removed), _sorted(added)
-
-
-def _sorted(regions: list[Region]) -> list[Region]:
-    return sorted(regions, key=lambda r: (r.path, *r.lines))
+    removed.sort(key=lambda region: (region.path, *region.lines))
+    added.sort(key=lambda region: (region.path, *region.lines))
+    return removed, added
 
 
 def _matched(
     old: list[Unit], new: list[Unit]
 ) -> tuple[list[tuple[Unit, Unit]], list[Unit], list[Unit]]:
-    """Pairs of functions that are the same one, and those without a partner."""
+    """Pairs of the same function, and the functions without a partner."""
     pairs, left = [], list(old)
     rules: list[Callable[[Unit, Unit], bool]] = [
         lambda a, b: (a.name, a.path) == (b.name, b.path),
@@ -282,7 +276,7 @@ def _matched(
 
 
 def _regions(statement: Statement, twin: Statement | None = None) -> Iterator[Region]:
-    """The regions of a statement that differ from those of its twin; all of them without one."""
+    """The regions of a statement that differ from those of its twin; without one, all of them."""
     if statement.exempt:
         return
     paired = twin is not None and len(twin.parts) == len(statement.parts)
@@ -296,7 +290,7 @@ def _regions(statement: Statement, twin: Statement | None = None) -> Iterator[Re
 
 
 def _narrowed(new: ast.AST, old: ast.AST | None) -> list[ast.AST]:
-    """The regions within a piece of code that differ from another one's."""
+    """The regions of a piece of code that differ from those of another."""
     arms, others = list(_arms(new)), [] if old is None else list(_arms(old))
     if old is None or len(arms) != len(others):
         return [new, *(each for arm in arms for each in _narrowed(arm, None))]

@@ -1,4 +1,4 @@
-"""The code of a run at some commit, or as it is now."""
+"""The code of a run at a commit, or as it is now."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from workflow.runs.stamps import split, used_imports
 
 @dataclass
 class Tree:
-    """The code at a commit, in a folder of its own, or the present code."""
+    """The code at a commit, in its own folder, or the present code."""
 
     commit: str
     folder: Path
 
     @property
     def words(self) -> str:
-        """What it is called."""
+        """Its name in messages."""
         return f"commit {self.commit[:10]}" if self.commit else "the present code"
 
     def code(self, run: Run, now_shown: frozenset[str] = frozenset()) -> Code:
         """The code of a run that computes, as it is in this tree.
 
-        Statements whose forms are in `now_shown` belong to cells that only show by now.
+        Statements whose forms are in `now_shown` are left out: by now their cells only show.
         """
         path = f"notebooks/{run.notebook}.py"
         computing, _ = self.notebook(path)
@@ -52,7 +52,7 @@ class Tree:
         return Code(self.folder, (path, computing), found)
 
     def notebook(self, path: str) -> tuple[ast.Module, ast.Module]:
-        """A notebook's code that computes and its code that shows, with the file's own lines."""
+        """A notebook's code that computes and its code that shows, with the lines of the file."""
         text = (self.folder / path).read_text(encoding="utf-8-sig")
         lines = text.splitlines()
         return split(
@@ -67,7 +67,7 @@ class Tree:
         return frozenset(_form(each) for each in showing.body) - {""}
 
     def modules(self, kind: str) -> frozenset[str]:
-        """The modules of this tree that only draw (``VIEW``), or take no part (``NEUTRAL``)."""
+        """The modules that the ``VIEW`` or the ``NEUTRAL`` of this tree's own code lists."""
         for place in ("dynlib/training/sources.py", "dynlib/sources.py"):
             path = self.folder / place
             for node in ast.parse(path.read_text(encoding="utf-8")).body if path.exists() else ():
@@ -78,13 +78,13 @@ class Tree:
 
 def _form(statement: ast.stmt) -> str:
     """A statement as text, empty for an import."""
-    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+    if isinstance(statement, sources.IMPORTS):
         return ""
     return json.dumps(sources.canonical(statement))
 
 
 def check_out(commit: str, root: Path) -> Tree:
-    """The tree of a commit, below a folder.
+    """Check out a commit below a folder.
 
     Raises
     ------
@@ -110,15 +110,14 @@ def check_out(commit: str, root: Path) -> Tree:
 
 
 def stamp_at(tree: Tree, preset: str, name: str, seed: int | None = None) -> str:
-    """The stamp of a run, or of one with another seed, that the code of a tree computes itself."""
-    own = [] if seed is None else [str(seed)]
+    """The stamp of a run, or of one with another seed, as the code of a tree computes it."""
     command = ["-m", "workflow", "stamp", name, "--preset", preset]
-    command += ["-p", "seed", *own] if own else []
+    command += [] if seed is None else ["-p", "seed", str(seed)]
     done = subprocess.run(
         [sys.executable, *command], cwd=tree.folder, capture_output=True, encoding="utf-8",
         env=os.environ | {"PYTHONPATH": str(tree.folder)}, errors="replace",
     )  # fmt: skip
     if done.returncode == 0:
         return str(json.loads(done.stdout)["stamp"])
-    last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-    raise Refused(f"{tree.words} cannot tell its own stamp: {last}")
+    last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    raise Refused(f"{tree.words} cannot compute its own stamp: {last}")

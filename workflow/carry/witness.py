@@ -1,14 +1,12 @@
-"""One short execution of a notebook in a tree of its own, watched: what it recorded and ran.
+"""Execute a notebook once, briefly, in a given tree, and report what it recorded and ran.
 
-Started as ``python workflow/carry/witness.py SPEC.json`` by :mod:`workflow.carry.carry`, with any
-tree of this repository, old or new. It uses the standard library alone, so that everything that
-the notebook imports comes from that tree. The notebook's code cells run in one process, without
-Jupyter: metrics do not need it.
+:mod:`workflow.carry.witnesses` starts it as ``python workflow/carry/witness.py SPEC.json``, with
+any tree of this repository, old or new. It uses only the standard library, so that everything
+that the notebook imports comes from that tree. The code cells run in one process, without Jupyter.
 
-What is traced are the definitions that the specification names, by opcode: Python says of every
-instruction which characters of the source it belongs to, so one can tell which arm of a
-conditional expression was evaluated. Functions that numba compiles are noted when they are
-compiled.
+It traces the lines that the specification names, instruction by instruction. Python knows for each
+instruction which characters of the source it belongs to, and so which arm of a conditional
+expression was evaluated. Functions of numba are noted when they are compiled.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ Span = tuple[int, int, int, int]  # first line, first column, last line, last co
 
 
 class Trace:
-    """Instructions that were executed in code that overlaps given lines of given files."""
+    """The instructions that were executed in functions that overlap given lines of given files."""
 
     def __init__(self, lines: dict[str, list[list[int]]]) -> None:
         self.lines = lines
@@ -47,7 +45,7 @@ class Trace:
             sys.settrace(self._call)
 
     def stop(self) -> None:
-        """Trace no more."""
+        """Stop tracing."""
         sys.settrace(None)
         threading.settrace(None)
 
@@ -79,7 +77,7 @@ class Trace:
         return local
 
     def _note_compiled(self) -> None:
-        """Note every function that numba compiles, as soon as numba is there."""
+        """Note every function that numba compiles, as soon as numba is imported."""
         dispatcher = getattr(sys.modules.get("numba.core.dispatcher"), "Dispatcher", None)
         if dispatcher is None:
             return
@@ -93,7 +91,7 @@ class Trace:
         dispatcher.compile = noted
 
     def spans(self) -> dict[str, list[Span]]:
-        """The stretches of source that were executed, by file."""
+        """The pieces of source that were executed, by file."""
         found: dict[str, set[Span]] = {}
         for code, offsets in self.executed.items():
             places = list(code.co_positions())
@@ -107,9 +105,9 @@ class Trace:
 
 def cells(text: str) -> list[tuple[int, int, set[str], bool]]:
     """First and last line, tags, and whether it is code, of every cell of a percent notebook."""
-    starts = [n for n, line in enumerate(text.splitlines(), 1) if line.startswith("# %%")]
-    ends = [n - 1 for n in starts[1:]] + [len(text.splitlines())]
     lines = text.splitlines()
+    starts = [n for n, line in enumerate(lines, 1) if line.startswith("# %%")]
+    ends = [n - 1 for n in starts[1:]] + [len(lines)]
     found = []
     for first, last in zip(starts, ends, strict=True):
         head = lines[first - 1]
@@ -127,17 +125,17 @@ class Shown:
         self.current = hashlib.sha256()
 
     def add(self, *pieces: str | bytes) -> None:
-        """Something is displayed."""
+        """Add what is displayed."""
         for piece in pieces:
             self.current.update(piece.encode() if isinstance(piece, str) else piece)
 
     def end_cell(self) -> None:
-        """The cell is at its end."""
+        """End a cell."""
         self.cells.append(self.current.hexdigest())
         self.current = hashlib.sha256()
 
     def value(self, value: Any) -> None:
-        """The last value of a cell is displayed, richly where it can be."""
+        """Add the last value of a cell, in its rich form if it has one."""
         if value is None:
             return
         for name in ("_repr_mimebundle_", "_repr_html_", "_repr_markdown_"):
@@ -147,7 +145,7 @@ class Shown:
         self.add(re.sub(r" at 0x[0-9a-f]+", "", repr(value)))
 
     def figures(self) -> None:
-        """``plt.show()``: every open figure, as SVG."""
+        """Add every open figure as SVG; this stands for ``plt.show()``."""
         import matplotlib.pyplot as plt
 
         for number in plt.get_fignums():
@@ -159,11 +157,11 @@ class Shown:
 
 
 def run(spec: dict[str, Any]) -> dict[str, Any]:
-    """Execute a notebook as the specification says, and report.
+    """Execute a notebook as a specification says, and report.
 
     The specification has ``tree`` (a folder with dynlib and notebooks), ``notebook`` (a path in
-    it), ``parameters``, ``view`` (whether cells tagged so are executed too) and ``trace`` (ranges
-    of lines by file).
+    it), ``parameters``, ``view`` (whether cells with this tag are executed too) and ``trace``
+    (ranges of lines by file).
     """
     tree, path = Path(spec["tree"]), Path(spec["tree"], spec["notebook"])
     text = path.read_text(encoding="utf-8-sig")
@@ -213,7 +211,7 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(file: str) -> None:
-    """Carry out the specification in a file, and write the report beside it."""
+    """Execute the specification in a file, and write the report beside it."""
     spec = json.loads(Path(file).read_text(encoding="utf-8"))
     sys.path[:] = [
         spec["tree"],

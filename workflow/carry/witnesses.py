@@ -21,7 +21,7 @@ LONGEST = 600  #: seconds that a witness may take; on an idle machine it should 
 
 @dataclass
 class Job:
-    """One execution of a witness."""
+    """One execution of a witness, of which a report or an error is kept."""
 
     tree: Tree
     run: Run
@@ -34,7 +34,7 @@ class Job:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Jobs of one key are one job: presets matter where something is handed over."""
+        """Jobs with the same key are the same. The preset counts where runs hand something over."""
         preset = self.run.preset.split("+")[0]
         hand_over = {name for run in load(preset) for name in run.needs}
         shared = preset if self.needs or self.run.name in hand_over else ""
@@ -43,7 +43,7 @@ class Job:
 
     @property
     def words(self) -> str:
-        """What it is, in a line of progress."""
+        """Its name in a line of progress."""
         return f"{self.run.name} ({self.run.preset}) with {self.tree.words}"
 
     def follow(self, regions: list[Region]) -> None:
@@ -52,7 +52,7 @@ class Job:
             self.trace.setdefault(region.path, []).append(region.lines)
 
     def execute(self, scratch: Path) -> None:
-        """Execute it, cold, in a process of its own with one thread."""
+        """Execute it without any cache, in its own process with one thread."""
         if failed := [job for job in self.needs if job.error]:
             self.error = failed[0].error
             return

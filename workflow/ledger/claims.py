@@ -1,4 +1,4 @@
-"""Claims and verdicts: a criterion written down beforehand, evaluated on recorded metrics.
+"""Claims and verdicts: a criterion, written before the run, is evaluated on recorded metrics.
 
 A criterion takes one of these forms; each may stand inside another:
 

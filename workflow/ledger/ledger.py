@@ -17,7 +17,7 @@ Metrics = Callable[[str, str, str], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Found:
-    """A metric that a claim is judged by; `recorded` says whether the run is there."""
+    """A metric that a claim is judged by; `recorded` says whether its run has been made."""
 
     run: str
     metric: str
@@ -30,7 +30,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim, its verdict in words, the kind of that verdict, and our numbers."""
+    """A claim, its verdict in words, the kind of the verdict, and our numbers."""
 
     claim: Claim
     verdict: str
@@ -39,11 +39,11 @@ class Entry:
 
 
 def lookup(metrics: Metrics, preset: str) -> Lookup:
-    """The numbers of one preset, as criteria ask for them."""
+    """The numbers of one preset, in the form that criteria need."""
 
     def find(run: str, name: str, part: str) -> float:
         value = metrics(preset, run, name)[part]
-        if value is None:  # no verdict from an interval that does not exist
+        if value is None:  # an interval that does not exist gives no verdict
             raise LookupError(f"{run}:{name} has no {part}")
         return value
 

@@ -68,7 +68,7 @@ class Ledger(SphinxDirective):
     """``{ledger}``: every claim with what was printed, what we found, and the verdict."""
 
     def run(self):
-        # Hidden until ledger.js wakes it: without scripts, the full list and no dead button.
+        # ledger.js shows the form: without scripts, the list is whole and has no button that fails.
         papers = {key: name for key, (name, _) in PAPERS.items()}
         verdicts = {each.replace(" ", "-"): each for each in VERDICTS}
         form = (
@@ -91,7 +91,7 @@ class Ledger(SphinxDirective):
                 ours.append(f"{name}: not run at the `{each.preset}` preset")
                 continue
             whole = each.value is not None and float(each.value).is_integer()
-            form = "" if whole else ".4g"  # a count is told in full
+            form = "" if whole else ".4g"  # a count keeps all its digits
             value = "none" if each.value is None else number(float(each.value), form)
             if each.low is not None:
                 value += f" ({number(each.low, '.4g')} to {number(each.high, '.4g')})"
@@ -101,7 +101,7 @@ class Ledger(SphinxDirective):
         found = [f"Ours: {'; '.join(ours)}. See {pages}.", ""] if ours else []
         rule = f"Criterion, on {judged}: {claim.rule}"
         ruled = [rule if claim.criterion else f"Untested: {claim.untested}", ""]
-        if len(ours) > 8:  # out of the way, but there
+        if len(ours) > 8:  # folded, not left out
             fold = [f"::::{{dropdown}} Criterion, and our {len(ours)} numbers"]
             found, ruled = [f"See {pages}.", ""], [*fold, *ruled, *found, "::::", ""]
         lines = [
