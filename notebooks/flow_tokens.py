@@ -104,8 +104,9 @@ from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
 from dynlib.measure.distribution import Reference
 from dynlib.measure.separation import growth_rate, mean_separation
-from dynlib.report import figures, record, style
+from dynlib.report import record, style
 from dynlib.report import tokens as report
+from dynlib.report.figures import tokens as figures
 from dynlib.report.scene import Scene
 from dynlib.tokens.generation import Generators
 from dynlib.tokens.gpt import GPTConfig, generate, next_probabilities

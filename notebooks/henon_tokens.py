@@ -96,8 +96,9 @@ from dynlib.dynamics.lyapunov import (
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.measure.distribution import Reference
-from dynlib.report import figures, record, style
+from dynlib.report import record, style
 from dynlib.report import tokens as report
+from dynlib.report.figures import tokens as figures
 from dynlib.tokens.generation import Generators
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.grid import Grid

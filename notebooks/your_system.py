@@ -128,9 +128,10 @@ from dynlib.networks.ensembles import train_all
 from dynlib.networks.ffnn import widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import rollout
-from dynlib.report import figures, record, style
 from dynlib.report import own as own_report
+from dynlib.report import record, style
 from dynlib.report import tokens as report
+from dynlib.report.figures import tokens as figures
 from dynlib.report.forecasts import COLOURS, LABELS, show_row
 from dynlib.report.scene import Scene
 from dynlib.tokens.gpt import GPTConfig, generate

@@ -6,6 +6,10 @@ book can swap them for dark mode; the colours of methods are legible on both gro
 
 from __future__ import annotations
 
+import io
+from dataclasses import dataclass
+from typing import Any
+
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -106,3 +110,51 @@ def note(axes: Axes, x: float, y: float, text: str, method: str, **options) -> N
         fontsize=options.pop("fontsize", 10),
         **options,
     )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finished figure with its words; displayed as SVG, and named on pages after its run.
+
+    The book sets `caption` below it, and gives `alt` to those who do not see it.
+    """
+
+    figure: Figure
+    name: str
+    caption: str
+    alt: str
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        file = io.StringIO()
+        self.figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+        words = {"name": self.name, "caption": self.caption, "alt": self.alt}
+        return {"image/svg+xml": file.getvalue(), "text/plain": self.caption}, {"figure": words}
+
+
+def shown(figure: Figure, name: str, *, caption: str, alt: str) -> Shown:
+    """Finish a figure: a notebook's cell that ends in it displays it once.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What was drawn.
+    name : str
+        Lower case; pages refer to ``fig-RUN-NAME``.
+    caption : str
+        Sentences, in Markdown: what the figure shows and what follows from it.
+    alt : str
+        What is to be seen, for those who cannot see it.
+
+    Raises
+    ------
+    ValueError
+        For a name that cannot be part of a label, or a missing text.
+    """
+    if not name.replace("-", "").isalnum() or name != name.lower():
+        raise ValueError(f"name must be of lower case letters, digits and '-', got {name!r}")
+    if not caption.endswith(".") or not alt.endswith("."):
+        raise ValueError(f"caption and alt of {name} must be sentences that end in a full stop")
+    plt.close(figure)  # or the notebook would show it a second time
+    return Shown(figure, name, caption, alt)

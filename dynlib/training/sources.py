@@ -22,12 +22,13 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # by a module that computes, but what they return is only shown.
 VIEW = frozenset(
     {
-        "dynlib.report.figures",
-        "dynlib.report.playground",
+        "dynlib.report.figures", "dynlib.report.figures.environments",
+        "dynlib.report.figures.forecasts", "dynlib.report.figures.networks",
+        "dynlib.report.figures.operators", "dynlib.report.figures.own",
+        "dynlib.report.figures.tokens", "dynlib.report.playground", "dynlib.report.scene",
         "dynlib.report.style",
-        "dynlib.report.scene",
     }
-)
+)  # fmt: skip
 # Modules that keep trained weights, and change none of them.
 PLUMBING = frozenset({"dynlib.training.artefacts", "dynlib.training.checkpoint"})
 # Modules that share out, name and announce what is computed, and do not take part in it.

@@ -1,5 +1,6 @@
 """Numbers in prose come from results: none is typed, save a short list; and what figures say."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -153,7 +154,14 @@ def test_every_figure_of_a_notebook_has_an_alternative_text_and_a_caption():
             assert len(style["figure"].get("caption", "")) > 30, f"{path.name}: {cell.source[:60]}"
             assert "name" in style["figure"], f"{path.name}: {cell.source[:60]}"
             assert len(style.get("image", {}).get("alt", "")) > 30, f"{path.name}: {style}"
-    assert seen > 10
+    for path in sorted((ROOT / "dynlib" / "report").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("style.shown"):
+                seen += 1
+                words = {each.arg: ast.unparse(each.value) for each in call.keywords}
+                assert len(words["caption"]) > 30, f"{path.name}:{call.lineno}"
+                assert len(words["alt"]) > 30, f"{path.name}:{call.lineno}"
+    assert seen > 30
 
 
 def test_every_claim_has_a_run_or_a_reason():

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from dynlib.networks.recipes import Architecture, Trained
-from dynlib.report import figures, record, style
 from dynlib.report import forecasts as rollout_report
 from dynlib.report import networks as network_report
+from dynlib.report import record, style
+from dynlib.report.figures import tokens as figures
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +134,21 @@ def test_a_row_of_the_arena_shows_every_measure_once():
     }.items():  # fmt: skip
         record.metric(f"stnn_{measure}_noisy", value)
     assert rollout_report.show_row("stnn", "_noisy") == ["5.0e-01", "2.0e+01", "1.25", "2"]
+
+
+def test_a_shown_figure_is_displayed_once_with_its_words():
+    figure, _ = style.figure()
+    shown = style.shown(figure, "curve", caption="A curve.", alt="A curve that rises.")
+    assert plt.get_fignums() == []
+    data, words = shown._repr_mimebundle_()
+    assert data["image/svg+xml"].rstrip().endswith("</svg>")
+    assert words == {
+        "figure": {"name": "curve", "caption": "A curve.", "alt": "A curve that rises."}
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"name": "Two words"}, {"caption": ""}, {"alt": "no full stop"}])
+def test_a_figure_without_words_is_refused(wrong):
+    words = {"name": "curve", "caption": "A curve.", "alt": "A curve."} | wrong
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        style.shown(plt.figure(), words.pop("name"), **words)

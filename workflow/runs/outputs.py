@@ -41,6 +41,13 @@ def merged(run: Run, *, stale: bool = False) -> Any:
     for cell, done in zip(code, outputs, strict=True):
         cell.outputs = [typeset(each) for each in done.outputs if not recorded(each)]
         cell.execution_count = done.execution_count
+        for each in done.outputs:  # a figure that brings its own words
+            if words := each.get("metadata", {}).get("figure"):
+                name = f"fig-{run.name}-{words['name']}"
+                cell.metadata["mystnb"] = {
+                    "figure": {"name": name, "caption": words["caption"]},
+                    "image": {"alt": words["alt"]},
+                }
     for number, cell in enumerate(source.cells):
         cell["id"] = f"cell-{number:03d}"
         cell.source = cell.source.replace("@run", run.name)

@@ -1,4 +1,4 @@
-"""Figures that more than one notebook draws."""
+"""Figures of the token models."""
 
 from __future__ import annotations
 

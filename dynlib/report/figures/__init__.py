@@ -1,0 +1,1 @@
+"""Figures of the notebooks: one module a subject; each function draws one figure."""

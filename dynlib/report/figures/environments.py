@@ -1,0 +1,1 @@
+"""Figures of Lotka–Volterra in many environments."""

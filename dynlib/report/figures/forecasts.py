@@ -1,0 +1,1 @@
+"""Figures of forecasts of the Lorenz system."""

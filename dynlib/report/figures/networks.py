@@ -1,0 +1,1 @@
+"""Figures of the networks of the Lorenz system."""

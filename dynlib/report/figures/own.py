@@ -1,0 +1,1 @@
+"""Figures of a user-defined system."""
