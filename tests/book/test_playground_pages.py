@@ -30,7 +30,7 @@ from dynlib.report.playground import Playground
 from dynlib.tokens.grid import Grid
 
 ROOT = Path(__file__).resolve().parents[2]
-DT, EXPONENT = 0.01, Lorenz.facts["lyapunov"].value
+DT, EXPONENT = 0.01, Lorenz(beta=8 / 3).facts["lyapunov"].value
 LORENZ = np.zeros((3, 10))  # of 1, x, y, z, xx, xy, xz, yy, yz, zz
 LORENZ[0, [1, 2]] = -10, 10
 LORENZ[1, [1, 2, 6]] = 28, -1, -1

@@ -259,7 +259,7 @@ def exponents():
 
 @pytest.mark.parametrize("kind", [Lorenz, Rossler])
 def test_the_largest_exponent_is_the_published_one(exponents, kind):
-    largest, fact = exponents[kind][:, 0], kind.facts["lyapunov"]
+    largest, fact = exponents[kind][:, 0], kind.published["lyapunov"]
     error = largest.std(ddof=1) / np.sqrt(len(largest))
     assert error < 0.05 * fact.value  # else the test could not fail
     assert abs(largest.mean() - fact.value) < fact.tolerance + 3 * error
@@ -286,7 +286,16 @@ def test_exponents_add_up_to_the_divergence(exponents):
 
 @pytest.mark.parametrize("kind", [Lorenz, Rossler])
 def test_facts_are_sourced(kind):
-    assert all(fact.source and fact.tolerance > 0 for fact in kind.facts.values())
+    assert all(fact.source and fact.tolerance > 0 for fact in kind.published.values())
+
+
+def test_facts_are_those_of_the_parameters():
+    assert set(Lorenz().facts) == {"inverse_lyapunov_printed"}  # beta is the paper's 2.67
+    assert set(Lorenz(beta=8 / 3).facts) == {"lyapunov"}
+    assert set(Rossler().facts) == set(Rossler.published)
+    assert Rossler(c=5.7).facts == {}
+    with pytest.raises(KeyError, match=r"'lyapunov' for these parameters \(known: none\)"):
+        Lorenz(rho=10).facts["lyapunov"]
 
 
 def test_the_printed_initial_states():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,43 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Fact:
-    """A published invariant of a system, with the place where it is printed."""
+    """A published invariant of a system, with the place where it is printed.
+
+    Parameters
+    ----------
+    value, tolerance : float
+        The number, and how far a measured one may be from it.
+    source : str
+        Where it is printed.
+    at : dict of str to float
+        The parameters of the system for which it holds.
+    """
 
     value: float
     tolerance: float
     source: str
+    at: Mapping[str, float]
+
+
+class Facts(dict[str, Fact]):
+    """Facts by name; one that is not there is refused with what is."""
+
+    def __missing__(self, name: str) -> Fact:
+        known = ", ".join(self) or "none"
+        raise KeyError(
+            f"nothing is published here under {name!r} for these parameters (known: {known}); "
+            "see the system's `published` for the parameters of each fact, or measure it with "
+            "dynlib.dynamics.lyapunov"
+        )
+
+
+def holding(system: Any) -> Facts:
+    """The facts among ``system.published`` that hold for the system's own parameters."""
+    return Facts(
+        (name, fact)
+        for name, fact in system.published.items()
+        if all(np.isclose(getattr(system, each), at, 1e-9) for each, at in fact.at.items())
+    )
 
 
 def check_finite(system: Any) -> None:

@@ -8,7 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from dynlib.dynamics.flows import check_coordinates
-from dynlib.dynamics.systems.facts import Fact
+from dynlib.dynamics.systems.facts import Fact, Facts, holding
+
+AT = {"a": 1.4, "b": 0.3}
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,12 @@ class Henon:
 
     dim: ClassVar[int] = 2
     names: ClassVar[tuple[str, ...]] = ("x", "y")
-    facts: ClassVar[dict[str, Fact]] = {
+    published: ClassVar[dict[str, Fact]] = {
         "lyapunov": Fact(
-            0.419217, 1e-3, "Sprott (2003), Chaos and Time-Series Analysis, appendix A"
+            0.419217, 1e-3, "Sprott (2003), Chaos and Time-Series Analysis, appendix A", AT
         ),
         "lyapunov_printed": Fact(
-            0.4192, 1e-3, "Shalova & Oseledets (2020), 'known estimated value'"
+            0.4192, 1e-3, "Shalova & Oseledets (2020), 'known estimated value'", AT
         ),
     }
 
@@ -60,6 +62,11 @@ class Henon:
                 f"Henon needs finite a and a finite b other than 0, got a={self.a}, b={self.b}; "
                 "the classical attractor has a=1.4, b=0.3"
             )
+
+    @property
+    def facts(self) -> Facts:
+        """What is published for these parameters, by name."""
+        return holding(self)
 
     def step(self, states: np.ndarray) -> np.ndarray:
         """Apply the map once to states of shape (..., 2)."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from dynlib.dynamics.flows import Flow
-from dynlib.dynamics.systems.facts import Fact, check_finite
+from dynlib.dynamics.systems.facts import Fact, Facts, check_finite, holding
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,28 @@ class Lorenz(Flow):
 
     dim: ClassVar[int] = 3
     names: ClassVar[tuple[str, ...]] = ("x", "y", "z")
-    facts: ClassVar[dict[str, Fact]] = {
+    published: ClassVar[dict[str, Fact]] = {
         "lyapunov": Fact(
-            0.9056, 3e-3, "Sprott (2003), Chaos and Time-Series Analysis, appendix A (beta = 8/3)"
+            0.9056,
+            3e-3,
+            "Sprott (2003), Chaos and Time-Series Analysis, appendix A",
+            {"sigma": 10.0, "rho": 28.0, "beta": 8 / 3},
         ),
         "inverse_lyapunov_printed": Fact(
-            1.04, 5e-3, "Shalova & Oseledets (2020), inverse Lyapunov exponent"
+            1.04,
+            5e-3,
+            "Shalova & Oseledets (2020), inverse Lyapunov exponent",
+            {"sigma": 10.0, "rho": 28.0, "beta": 2.67},
         ),
     }
 
     def __post_init__(self) -> None:
         check_finite(self)
+
+    @property
+    def facts(self) -> Facts:
+        """What is published for these parameters, by name."""
+        return holding(self)
 
     def equations(self):
         """Velocity as a function of x, y and z."""

@@ -8,7 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from dynlib.dynamics.flows import Flow
-from dynlib.dynamics.systems.facts import Fact, check_finite
+from dynlib.dynamics.systems.facts import Fact, Facts, check_finite, holding
+
+AT = {"a": 0.15, "b": 0.2, "c": 10.0}
 
 
 @dataclass(frozen=True)
@@ -43,19 +45,24 @@ class Rossler(Flow):
 
     dim: ClassVar[int] = 3
     names: ClassVar[tuple[str, ...]] = ("x", "y", "z")
-    facts: ClassVar[dict[str, Fact]] = {
+    published: ClassVar[dict[str, Fact]] = {
         "lyapunov": Fact(
             0.09, 5e-3,
             "Wolf et al. (1985), Physica D 16, table 1 (0.13 bits per unit of time; there z has "
-            "a = 0.15, b = 0.2, c = 10)",
+            "a = 0.15, b = 0.2, c = 10)", AT,
         ),
         "inverse_lyapunov_printed": Fact(
-            5.33, 5e-3, "Shalova & Oseledets (2020), inverse Lyapunov exponent"
+            5.33, 5e-3, "Shalova & Oseledets (2020), inverse Lyapunov exponent", AT
         ),
     }  # fmt: skip
 
     def __post_init__(self) -> None:
         check_finite(self)
+
+    @property
+    def facts(self) -> Facts:
+        """What is published for these parameters, by name."""
+        return holding(self)
 
     def equations(self):
         """Velocity as a function of x, y and z."""
