@@ -323,8 +323,8 @@ class Reach:
     A function is reached if its name is mentioned by code that runs at import, by `roots`, or by a
     function that is reached. A function that a decorator may register (any except ``DECORATORS``)
     is always reached. So are, if its class is mentioned, a special method (``__call__``) and
-    every method of a class that inherits (``forward`` of a torch module). A function that is not
-    reached cannot change a number.
+    every method of a class that inherits from a class of another library, which may call it
+    (``forward`` of a torch module). A function that is not reached cannot change a number.
 
     Parameters
     ----------
@@ -339,8 +339,15 @@ class Reach:
         self.units: list[tuple[str, tuple[str, ...], Any]] = []  # module, classes, function
         self._always: set[int] = set()
         self._imported: dict[tuple[str, str], tuple[str, str]] = {}
+        self._classes = {
+            (module, node.name): node
+            for module, tree in trees.items()
+            for node in tree.body
+            if isinstance(node, ast.ClassDef)
+        }
         for module, tree in trees.items():
             self._note_imports(module, [tree])
+        for module, tree in trees.items():
             self._collect(module, tree, ())
         for module, nodes in roots.items():
             self._note_imports(module, nodes)
@@ -381,13 +388,23 @@ class Reach:
                 for each in (*child.decorator_list, *defaults):
                     self.mentions.add(module, each)
             elif isinstance(child, ast.ClassDef):
-                if child.bases:
+                if self._is_foreign(module, child):
                     self._always |= {id(each) for each in child.body}
                 for each in (*child.bases, *child.decorator_list):
                     self.mentions.add(module, each)
                 self._collect(module, child, (*classes, child.name))
             else:
                 self.mentions.add(module, child)
+
+    def _is_foreign(self, module: str, node: ast.ClassDef) -> bool:
+        """Whether a class inherits, at any depth, from one that is not in these modules."""
+        for base in node.bases:
+            place = (module, base.id) if isinstance(base, ast.Name) else ("", "")
+            for _ in range(len(self._imported)):  # an import may pass on another one
+                place = self._imported.get(place, place)
+            if place not in self._classes or self._is_foreign(place[0], self._classes[place]):
+                return True
+        return False
 
     def _is_live(self, module: str, classes: tuple[str, ...], node: Any) -> bool:
         self._follow_imports()

@@ -81,7 +81,7 @@ import torch
 
 def helper(x): return second(x)
 def second(x): return x
-def by_attribute(x): return Net(Plain())
+def by_attribute(x): return Net(Plain()) + Heir().use()
 def route_fast(x): return x
 def lonely(): return Path() / "path"
 def path(): return 0
@@ -94,6 +94,17 @@ class Plain:
     def __call__(self): return 1
     def never(self): return 1
 
+class Heir(Plain):  # all calls of its methods are in these modules
+    def __init__(self): self.x = 1
+    def use(self): return self.hook()
+    def hook(self): return 1
+    def facts(self): return 1
+
+class Late(Net):  # torch may call its methods, as those of Net
+    def training_step(self): return 1
+
+Late()
+
 class Unused(Plain):
     def __init__(self): self.x = 1
     def forward(self): return 1
@@ -105,7 +116,7 @@ def test_reach_follows_names_imports_attributes_and_texts():
     found = sources.Reach(trees, {"caller": [ast.Name("root")]})
     assert {node.name for node in found.reached} == {
         "root", "threshold", "helper", "second", "by_attribute", "route_fast", "forward", "inner",
-        "__call__",
+        "__call__", "__init__", "use", "hook", "training_step",
     }  # fmt: skip
 
 

@@ -411,7 +411,10 @@ def test_a_real_reference_is_carried_over_a_change_of_name_and_not_of_a_constant
     after = json.loads(
         (project.root / "results" / "cpu" / "hankel_operator.json").read_text(encoding="utf-8")
     )
-    assert after["metrics"] == json.loads(before)["metrics"]
+    assert after["metrics"] == {  # an older reference does not say which metrics are times
+        name: entry | {"timing": name.startswith(("fft_time_ratio", "fft_crossover_n"))}
+        for name, entry in json.loads(before)["metrics"].items()
+    }
     project.commit()
     project.change("dynlib/operators/bestfit.py", "/ 2", "/ 2.5")
     code, text = project("carry", "hankel_operator", "--preset", "cpu")

@@ -67,6 +67,10 @@ def difference(tmp_path, old: str, new: str) -> tuple[list[str], list[str]]:
         ("def f(x):\n    return x\n",
          "def f(x):\n    return Used()\nclass Used:\n    def __init__(self):\n        self.x = 3\n",
          ["return Used()", "self.x = 3"]),
+        ("class A:\n    def use(self):\n        return 1\nclass B(A):\n    x = 1\n"
+         "def f(x):\n    return B().use()\n",
+         "class A:\n    def use(self):\n        return 1\nclass B(A):\n    x = 1\n"
+         "    def facts(self):\n        return 2\ndef f(x):\n    return B().use()\n", []),
         ("def f(x, n=3):\n    return x\n", "def f(x, n=g(3)):\n    return x\n", ["g(3)"]),
         ("def f(x):\n    return x\n", "A = 1\ndef f(x):\n    return x\n", ["A = 1"]),
         ("class A:\n    x: int = 1\ndef f(x):\n    return x\n",

@@ -155,7 +155,7 @@ def in_short(form: Any) -> str:
     Examples
     --------
     >>> in_short({"for_any": ["x", "y"], "metric": "r:a_{}", "within": [0.5, 2]})
-    'for one of `x`, `y` in place of `{}`: `r:a_{}` is within `0.5` and `2`'
+    'for one of `x`, `y` in place of `{}`: `r:a_{}` is between `0.5` and `2`'
     """
     match form:
         case {"for_any": values, **rest}:
@@ -166,7 +166,7 @@ def in_short(form: Any) -> str:
         case {"all_of": parts}:
             return "all of: " + "; ".join(map(in_short, parts))
         case {"metric": metric, "within": [low, high]}:
-            return f"`{metric}` is within `{low}` and `{high}`"
+            return f"`{metric}` is between `{low}` and `{high}`"
     return f"`{form}`"
 
 
