@@ -680,7 +680,7 @@ record.Table(
 figure, axes = style.figure(4.2)
 metrics = record.metrics()
 x = [costs[f"polynomial_{d}"][1] for d in degrees]
-y = [metrics[f"polynomial_{d}_accumulated_mse_600"]["value"] for d in degrees]
+y = [metrics[f"polynomial_{d}_accumulated_mse_horizon"]["value"] for d in degrees]
 axes.plot(x, y, "o-", color=COLOURS["polynomial_2"], markersize=4)
 axes.annotate(
     "polynomials, degree 2 to 7",
@@ -695,7 +695,7 @@ placed = {
     "sindy_fd6": ("SINDy, order 6", -25, -14), "havok": ("HAVOK", -12, 8), "dmd": ("DMD", -10, -14), "reservoir": ("reservoir", -20, -14),
 }  # fmt: skip
 for name, (short, right, up) in placed.items():
-    entry = metrics[f"{name}_accumulated_mse_600"]
+    entry = metrics[f"{name}_accumulated_mse_horizon"]
     at = costs[name][1]
     axes.plot(
         [at, at],

@@ -62,7 +62,7 @@ def record_rollout(
 ) -> np.ndarray:
     """Record how well a method forecasts from every start, and return its errors by step.
 
-    Metrics: ``_accumulated_mse_100`` and ``_accumulated_mse_600`` (at 100 steps and at the
+    Metrics: ``_accumulated_mse_100`` and ``_accumulated_mse_horizon`` (at 100 steps and at the
     horizon), ``_valid_time`` with ``_valid_time_censored``, ``_failures``. A rollout that is
     not finite ranks worst; where half of them are not, the median does not exist.
 
@@ -88,7 +88,7 @@ def record_rollout(
     steps = truth.shape[1]
     over: dict[str, Any] = {"over": "starts", "tolerance": 1.0}
     errors = np.array([step_errors(each, truth) for each in predictions])
-    for count, label in ((min(100, steps), "100"), (steps, "600")):
+    for count, label in ((min(100, steps), "100"), (steps, "horizon")):
         found = np.array([accumulated_mse(each, count) for each in errors])
         found = np.median(found, axis=0)
         worst = np.minimum(found, 1e30)  # infinity keeps its rank
@@ -115,7 +115,7 @@ def show_row(name: str, suffix: str = "") -> list[str]:
 
     return [
         show("accumulated_mse_100", ".1e"),
-        show("accumulated_mse_600", ".1e"),
+        show("accumulated_mse_horizon", ".1e"),
         show("valid_time", ".2f"),
         show("failures", "d"),
     ]

@@ -108,7 +108,7 @@ class Playground:
 
     Examples
     --------
-    >>> still = SparseField(np.zeros((3, 10)))
+    >>> still = SparseField(np.zeros((3, 10)), dt=0.01)
     >>> Playground({"true": still}, np.zeros((1, 3)), {"true": np.zeros((5, 3))}, 0.01, 1.0, 0.9)
     models of a playground: truth
     """

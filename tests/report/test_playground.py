@@ -48,7 +48,7 @@ def test_the_layers_are_the_network(model):
 
 
 def test_a_field_and_a_polynomial_keep_every_digit():
-    field = SparseField(np.random.default_rng(0).normal(size=(3, 10)))
+    field = SparseField(np.random.default_rng(0).normal(size=(3, 10)), 0.01)
     fit = PolynomialMap.fit(STATES[:-1], STATES[1:], 2)
     for model, names in ((field, ("coefficients",)), (fit, ("coefficients", "mean", "scale"))):
         back = json.loads(json.dumps(as_map(model, 3)))
@@ -58,7 +58,7 @@ def test_a_field_and_a_polynomial_keep_every_digit():
 
 def still(**changes) -> Playground:
     arguments = {
-        "models": {"true": SparseField(np.zeros((3, 10)))},
+        "models": {"true": SparseField(np.zeros((3, 10)), 0.01)},
         "starts": STATES[:2],
         "reference": {"true": STATES[:5]},
         "dt": 0.01,
@@ -97,7 +97,7 @@ def test_what_is_missing_or_not_finite_is_named(changes, words):
 
 
 def test_a_method_without_a_name_for_readers_is_refused():
-    field = SparseField(np.zeros((3, 10)))
+    field = SparseField(np.zeros((3, 10)), 0.01)
     with pytest.raises(ValueError, match="'guess' has no label; there are labels of true"):
         still(
             models={"true": field, "guess": field},
