@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -81,3 +82,26 @@ def last_states(windows: np.ndarray, n_steps: int, dim: int, count: int = 1) -> 
     if n_steps < 1:
         raise ValueError(f"n_steps must be at least 1, got {n_steps}")
     return windows
+
+
+def forecasts(
+    methods: Mapping[str, Sequence[Forecaster]], windows: np.ndarray, n_steps: int
+) -> dict[str, np.ndarray]:
+    """Forecasts of several methods from the same windows.
+
+    Parameters
+    ----------
+    methods : mapping of str to sequence of Forecaster
+        By name: the models of a method, one a seed.
+    windows, n_steps
+        As for :meth:`Forecaster.rollout`.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        By the same names, shape (seeds, S, n_steps, dim).
+    """
+    return {
+        name: np.stack([model.rollout(windows, n_steps) for model in models])
+        for name, models in methods.items()
+    }

@@ -6,7 +6,7 @@ integrator, or a polynomial increment. The book's ``playground/dynamics.js`` eva
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,18 @@ from scipy.integrate import DOP853
 
 from dynlib.identify.polynomial import PolynomialMap
 from dynlib.identify.sindy import SparseField
+from dynlib.measure.forecaster import Forecaster
+from dynlib.measure.rollout import accumulated_mse, step_errors
 from dynlib.networks.ffnn import FFNN
+from dynlib.networks.forecaster import NetworkForecaster
 from dynlib.networks.stnn import StNN
 from dynlib.report.forecasts import COLOURS, LABELS
 from dynlib.report.style import DARK
 
 #: Type of the notebook's output, by which the book finds it.
 MIME = "application/vnd.companion.models+json"
+#: Steps of a forecast that the page's own arithmetic is compared with.
+CHECKED = 50
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 
 Model = StNN | FFNN | SparseField | PolynomialMap
@@ -120,6 +125,44 @@ class Playground:
     spread: float
     exponent: float
     threshold: float = 0.4
+
+    @classmethod
+    def of(
+        cls,
+        methods: Mapping[str, Sequence[Forecaster]],
+        predictions: Mapping[str, np.ndarray],
+        truth: np.ndarray,
+        starts: np.ndarray,
+        true_field: SparseField,
+        **rule: float,
+    ) -> Playground:
+        """A playground of some methods, each with the model whose error is the median.
+
+        Parameters
+        ----------
+        methods : mapping of str to sequence of Forecaster
+            Method -> its models, one a seed.
+        predictions : mapping of str to numpy.ndarray
+            Method -> their states at steps 1, 2, …, shape (seeds, S, steps, dim).
+        truth, starts : numpy.ndarray
+            True states at those steps, (S, steps, dim), and at step 0, (S, dim).
+        true_field : SparseField
+            The true equations.
+        **rule : float
+            `dt`, `spread` and `exponent`.
+        """
+        models: dict[str, Any] = {"true": true_field}
+        paths = {"true": truth[0]}
+        for name, found in methods.items():
+            errors = [
+                np.median(accumulated_mse(step_errors(path, truth), truth.shape[1]))
+                for path in predictions[name]
+            ]
+            middle = np.argsort(errors)[(len(errors) - 1) // 2]
+            model = found[middle]
+            models[name] = model.model if isinstance(model, NetworkForecaster) else model
+            paths[name] = predictions[name][middle, 0]
+        return cls(models, starts, {name: path[:CHECKED] for name, path in paths.items()}, **rule)
 
     def __post_init__(self) -> None:
         if "true" not in self.models or set(self.models) != set(self.reference):

@@ -46,7 +46,9 @@ def test_the_henon_map_is_recovered(henon_states, degree):
     np.testing.assert_allclose(fit.step(everywhere), Henon().step(everywhere), atol=1e-11)
     starts = henon_states[:, 500]
     truth = simulate(Henon(), starts, 21)[:, 1:]
-    np.testing.assert_allclose(fit.rollout(starts[:, None], 20), truth, atol=1e-8)  # rounding x e^(0.42 k)
+    np.testing.assert_allclose(
+        fit.rollout(starts[:, None], 20), truth, atol=1e-8
+    )  # rounding x e^(0.42 k)
 
 
 def test_a_polynomial_of_degree_five_is_recovered():
@@ -155,7 +157,9 @@ def test_forecasts_do_not_depend_on_where_the_states_lie(offset):
     states = np.array(orbit)[:, None]
     near, far = (PolynomialMap.fit(s[:-1], s[1:], 2) for s in (states, states + offset))
     ours = far.rollout(states[None, :1] + offset, 5) - offset
-    np.testing.assert_allclose(ours, near.rollout(states[None, :1], 5), atol=1e4 * np.spacing(offset))
+    np.testing.assert_allclose(
+        ours, near.rollout(states[None, :1], 5), atol=1e4 * np.spacing(offset)
+    )
 
 
 @pytest.mark.parametrize("value", [0.1, 23.7, 1e8 + 0.1])

@@ -126,8 +126,7 @@ def test_rollouts_of_linear_fields_are_matrix_exponentials_to_order_eight():
     start = np.array([1.0, -1.0])
     exact = np.stack([expm(k * matrix) @ start for k in range(1, 6)])
     errors = [
-        np.abs(field.rollout(start[None, None], 5, substeps=n)[0] - exact).max()
-        for n in (1, 2, 40)
+        np.abs(field.rollout(start[None, None], 5, substeps=n)[0] - exact).max() for n in (1, 2, 40)
     ]
     assert np.log2(errors[0] / errors[1]) == pytest.approx(8, abs=0.7)
     assert errors[2] < 1e-13

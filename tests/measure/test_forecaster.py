@@ -72,9 +72,7 @@ def test_every_forecaster_refuses_the_same_input(name, windows, n_steps, words):
 
 def test_a_network_is_rolled_out_from_the_last_states():
     each = FORECASTERS["ffnn"]
-    np.testing.assert_array_equal(
-        each.rollout(WINDOWS, 5), rollout(each.model, WINDOWS[:, -1], 5)
-    )
+    np.testing.assert_array_equal(each.rollout(WINDOWS, 5), rollout(each.model, WINDOWS[:, -1], 5))
     assert each.parameters == sum(weight.numel() for weight in each.model.parameters())
 
 
@@ -158,7 +156,8 @@ def test_a_runge_kutta_step_of_a_field_takes_the_operations_that_are_stated():
     for share in (0.005, 0.005, 0.01):
         k.append(velocity([s + v * share for s, v in zip(state, k[-1], strict=True)]))
     found = [
-        s + (a + b * 2.0 + c * 2.0 + d) * (0.01 / 6) for s, a, b, c, d in zip(state, *k, strict=True)
+        s + (a + b * 2.0 + c * 2.0 + d) * (0.01 / 6)
+        for s, a, b, c, d in zip(state, *k, strict=True)
     ]
     exact = model.rollout(RECORD[None, 500:501], 1)[0, 0]
     np.testing.assert_allclose([each.value for each in found], exact, rtol=1e-5)
@@ -167,7 +166,9 @@ def test_a_runge_kutta_step_of_a_field_takes_the_operations_that_are_stated():
 
 @pytest.mark.parametrize(("name", "directions"), [("havok", 5), ("dmd", 7)])
 def test_a_delay_model_multiplies_by_two_matrices(name, directions):
-    assert FORECASTERS[name].flops == 2 * np.ones((directions, directions)).size + 2 * 3 * directions
+    assert (
+        FORECASTERS[name].flops == 2 * np.ones((directions, directions)).size + 2 * 3 * directions
+    )
 
 
 def test_a_reservoir_multiplies_by_three_matrices():
