@@ -237,28 +237,6 @@ def search_table(
     )
 
 
-def equations_table(equations: Mapping[str, Sequence[str]]) -> record.Table:
-    """Identified equations, whether their terms are the true ones, and their largest error."""
-    metrics = record.metrics()
-    return record.Table(
-        [
-            "derivatives",
-            "equations found",
-            "the seven true terms",
-            "largest error of a coefficient",
-        ],
-        [
-            [
-                LABELS[name],
-                "; ".join(f"`{equation}`" for equation in found),
-                "yes" if metrics[f"{name}_terms_right"]["value"] else "no",
-                record.show(f"{name}_coefficient_error", ".1e"),
-            ]
-            for name, found in equations.items()
-        ],
-    )
-
-
 def noise_table(names: Iterable[str], levels: Mapping[str, float]) -> record.Table:
     """Valid times by the noise on the data, of the methods that were fitted to noisy data.
 

@@ -81,17 +81,6 @@ def test_a_search_is_listed_with_its_choice():
     assert row == ["reservoir", "3", "spectral radius 0.9, leak 0.5", "1.50", "0.25"]
 
 
-def test_equations_are_listed_with_their_errors():
-    record.metric("sindy_fd2_terms_right", 1)
-    record.metric("sindy_fd2_coefficient_error", 0.2)
-    record.metric("sindy_fd4_terms_right", 0)
-    record.metric("sindy_fd4_coefficient_error", 0.001)
-    rows = report.equations_table({"sindy_fd2": ["x' = y", "y' = x"], "sindy_fd4": ["x' = 0"]}).rows
-    assert [row[1:] for row in rows] == [
-        ["`x' = y`; `y' = x`", "yes", "2.0e-01"], ["`x' = 0`", "no", "1.0e-03"]
-    ]  # fmt: skip
-
-
 def test_noise_is_listed_for_methods_that_were_fitted_to_noisy_data():
     levels = {"_noise1e3": 1e-3, "_noise1e2": 1e-2}
     clean = {name: OFF[None] for name in ("stnn", "havok", "persistence")}
