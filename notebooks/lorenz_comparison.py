@@ -418,7 +418,7 @@ for name, values in released.items():
         record.metric(f"released_{name}_mse_{steps}", value, tolerance=0.0)
 
 # %% tags=["hide-input", "view"]
-report.released_table()
+report.protocol_table()
 
 # %% [markdown]
 # ## Ask a question of your own

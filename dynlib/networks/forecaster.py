@@ -42,7 +42,7 @@ class NetworkForecaster:
 
     @property
     def flops(self) -> int:
-        """Operations of one step that uses the structure: :class:`dynlib.networks.count.Layer`."""
+        """Operations of one step, counted by :func:`dynlib.networks.count.layers`."""
         return total(self.model, "flops")
 
     def rollout(self, windows: np.ndarray, n_steps: int) -> np.ndarray:

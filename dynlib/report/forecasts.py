@@ -270,7 +270,7 @@ def cost_table(names: Iterable[str]) -> record.Table:
     )
 
 
-def released_table() -> record.Table:
+def protocol_table() -> record.Table:
     """Errors at 100 steps from one start, as released, and ours scored in both ways."""
     rows = [
         ("the truth itself", "", "single_truth_misaligned", "single_truth_aligned"),

@@ -105,6 +105,6 @@ def test_released_errors_stand_beside_ours():
         )
     ):  # fmt: skip
         record.metric(f"{name}_mse_100", number)
-    assert [row[1:] for row in report.released_table().rows] == [
+    assert [row[1:] for row in report.protocol_table().rows] == [
         ["", "0", "1"], ["2", "3", "4"], ["5", "6", "7"], ["8", "", "9"], ["10", "", "11"]
     ]  # fmt: skip

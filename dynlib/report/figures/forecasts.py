@@ -11,7 +11,7 @@ from dynlib.report import record, style
 from dynlib.report.forecasts import COLOURS, LABELS, apart
 from dynlib.report.style import Shown
 
-#: Larger errors than this are drawn here: a rollout may grow beyond all numbers.
+#: Larger errors are drawn at this height; a rollout may grow beyond all numbers.
 MOST = 1e30
 
 
