@@ -142,7 +142,8 @@ reach = horizon * dt * exponent
 record.metric("spread", sigma, tolerance=0.05)
 record.metric("horizon_lyapunov", reach, unit="Lyapunov times", tolerance=0.0)
 
-again = simulate(TimeMap(system, dt, substeps=20), starts, horizon + 1)[:, 1:]
+solver = TimeMap(system, dt, substeps=20)
+again = simulate(solver, starts, horizon + 1)[:, 1:]
 difference = np.abs(again - truth).max()
 record.metric("truth_difference", difference, tolerance=100.0)
 print(f"two solvers of the truth differ by {difference:.0e} at most")
@@ -221,7 +222,7 @@ degrees = range(2, 8)
 
 
 def fitted(x: np.ndarray) -> dict:
-    """Every method that learns from one record: name -> its model, in a list."""
+    """The methods that learn from one record: name -> [its model]."""
     models = {f"sindy_{each}": fit_sindy(x, dt, each) for each in DERIVATIVES}
     for degree in degrees:
         fit = PolynomialMap.fit(x[:-1], x[1:], degree)
@@ -237,8 +238,8 @@ predictions = forecasts(methods, windows, horizon)
 
 # %% [markdown]
 # **HAVOK needs to know its forcing**, and in a forecast the forcing lies in the future. Above it
-# is zero. Two variants hold it at its last value, or take it from the true future, as only an
-# oracle could; a third gives the oracle twenty forcings. With an oracle it is not a forecast:
+# is zero. One variant holds it at its last value. Another takes it from the true future, as only
+# an oracle could, and a third takes twenty such forcings. With an oracle it is not a forecast:
 # these rows show what the linear part is worth.
 #
 # Two answers that need no model set the scale: *no change*, and the *mean state* of the record.
@@ -410,12 +411,7 @@ report.record_single("single_sindy_aligned", single["sindy_fd2"], aligned)
 rebuilt = havok(known, delays=min(100, largest_delays), rank=16).reconstruct()
 in_sample = rebuilt[:horizon], known[:horizon]
 report.record_single("havok_insample_accumulated", *in_sample)
-
-released = {"stnn": (0.5704, 5.544), "ffnn": (0.2910, 0.7495)}
-released |= {"sindy": (2.448, 27.71), "havok": (0.00299, 16.13)}
-for name, values in released.items():
-    for steps, value in zip((100, 600), values, strict=True):
-        record.metric(f"released_{name}_mse_{steps}", value, tolerance=0.0)
+report.record_released()
 
 # %% tags=["hide-input", "view"]
 report.protocol_table()

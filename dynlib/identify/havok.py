@@ -16,8 +16,8 @@ from scipy.linalg import expm
 from dynlib.measure.forecaster import last_states
 
 FORCINGS = ("zero", "held", "oracle")
-#: Spread over mean from which a record is decomposed. The mean is the first singular direction; the
-#: others are found to the machine's precision of it: relative to the spread, to half of the digits.
+#: The ratio of spread to mean that a record must exceed. The mean is the first singular direction,
+#: and the others are found to its machine precision. Here half of the digits of the spread are left.
 NEAREST = float(np.sqrt(np.finfo(np.float64).eps))
 
 
@@ -74,7 +74,7 @@ class Havok:
         ------
         ValueError
             For impossible shapes or numbers, values that are not finite, or a record whose spread
-            is lost beside its mean.
+            is negligible against its mean.
         """
         record = _record(trajectory, delays, rank)
         if not 0 < dt < np.inf:
@@ -120,8 +120,8 @@ class Havok:
         n_steps : int
             Number of steps, at least 1.
         forcing : str
-            ``"zero"``: none. ``"held"``: its value at the start, for ever. ``"oracle"``: its
-            true values, computed from the true states of the future: no forecast.
+            ``"zero"``: none. ``"held"``: its value at the start, throughout. ``"oracle"``: its
+            true values, computed from the true states of the future, which is not a forecast.
         true_future : numpy.ndarray, optional
             For ``"oracle"`` alone: true states at steps 1 to `n_steps`, (S, n_steps, dim).
 

@@ -1,4 +1,4 @@
-r"""Polynomial one-step maps by least squares: the plainest model that a network competes with."""
+r"""Polynomial one-step maps by least squares: the simplest rival of a network."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Monomials:
         if self.degree not in range(1, 10):
             raise ValueError(
                 f"degree must be an integer from 1 to 9, got {self.degree}; in double precision "
-                "higher powers tell nothing apart that lower ones do not"
+                "higher powers add nothing to lower ones"
             )
 
     def __len__(self) -> int:

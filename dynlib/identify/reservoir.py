@@ -110,10 +110,10 @@ def fit_reservoir(
     .. math:: \min_{W_{out}, c} \sum_{t > w} \lVert W_{out}^T h_t + c - z_{t+1} \rVert_2^2
               + \gamma \lVert W_{out} \rVert_F^2
 
-    A tenth of W is normal and scaled to the spectral radius, every unit hears every coordinate
-    with a weight of plus or minus the input scaling, and the biases are plus or minus 1. Without
-    biases, as reservoirpy sets them when told nothing, the units are odd functions of what they
-    have heard, which the Lorenz system is not: forecasts are far worse.
+    A tenth of W is normal and scaled to the spectral radius. Every unit receives every coordinate
+    with a weight of plus or minus the input scaling, and its bias is plus or minus 1. Without
+    biases (reservoirpy's default) the units are odd functions of their inputs. The Lorenz system
+    is not odd, and forecasts are far worse.
 
     Parameters
     ----------

@@ -98,8 +98,8 @@ class SparseField:
     def rollout(self, windows: np.ndarray, n_steps: int, *, substeps: int = 2) -> np.ndarray:
         r"""Solutions from all starts at once, by equal steps of order eight.
 
-        Equal steps cost the same whatever the field does: a solution that grows beyond all
-        numbers neither stalls nor spoils the others. On the Lorenz attractor two steps of 0.005
+        Equal steps cost the same whatever the field does: a solution that overflows neither
+        delays nor changes the others. On the Lorenz attractor two steps of 0.005
         a sample are off by some :math:`10^{-9}` after 600 samples, LSODA at a tolerance of
         :math:`10^{-12}` by more.
 
@@ -155,7 +155,7 @@ def fit_sindy(
 
     with the threshold :math:`\theta`. Where the last, unregularised fit of pysindy takes a
     coefficient below the threshold, that coefficient becomes 0 and the others are fitted again.
-    All hangs on the estimate of the derivative. ``"fd2"``, pysindy's default, errs by
+    The result depends on the estimate of the derivative. ``"fd2"``, pysindy's default, errs by
     :math:`O(\Delta t^2)` however many data there are; ``"fd4"`` and ``"fd6"`` by higher powers.
     ``"smoothed"`` first fits cubics to windows of eleven samples. ``"weak"`` differentiates no
     data: it integrates the equation against bumps :math:`(1 - t^2)^4` on 200 random windows.

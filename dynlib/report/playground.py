@@ -87,7 +87,7 @@ def as_map(model: Model, dim: int, substeps: int = 2) -> dict[str, Any]:
 
 @dataclass(frozen=True, repr=False)
 class Playground:
-    r"""Everything that a page needs to forecast from a start of the reader's own.
+    r"""Everything that a page needs to forecast from a start that the reader chooses.
 
     A notebook displays it as an output of the type :data:`MIME`, in full double precision, which
     the book takes from the executed notebook; anywhere else it is one line of text.
@@ -102,7 +102,7 @@ class Playground:
         States on the attractor, shape (S, dim).
     reference : dict of str to numpy.ndarray
         Method -> Python's states at steps 1, 2, … from ``starts[0]``, shape (steps, dim): what
-        the page's own arithmetic is held to.
+        the page's own arithmetic is compared with.
     dt, spread, exponent, threshold : float
         As for :func:`dynlib.measure.rollout.valid_time`.
 
@@ -182,20 +182,22 @@ class Playground:
         } | {f"reference of {name!r}": path for name, path in self.reference.items()}  # fmt: skip
         for name, values in numbers.items():
             if not np.isfinite(values).all():
-                raise ValueError(f"{name} must be finite: a page cannot be held to anything else")
+                raise ValueError(
+                    f"{name} must be finite: a page cannot be compared with anything else"
+                )
 
     def __repr__(self) -> str:
         return "models of a playground: " + "; ".join(LABELS[name] for name in self.models)
 
     def data(self) -> dict[str, Any]:
-        """What the page reads, as JSON knows it; each colour for light and for dark."""
+        """What the page reads, in the types of JSON; each colour for light and for dark."""
         dim = self.starts.shape[1]
         return {
             "dt": float(self.dt),
             "spread": float(self.spread),
             "exponent": float(self.exponent),
             "threshold": float(self.threshold),
-            # The truth by steps half as long: it is the yardstick.
+            # Forecasts are measured against the truth: it takes steps half as long.
             "models": {
                 name: {
                     "label": LABELS[name],

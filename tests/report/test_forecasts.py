@@ -95,6 +95,14 @@ def test_noise_is_listed_for_methods_that_were_fitted_to_noisy_data():
     ]  # fmt: skip
 
 
+def test_released_errors_are_recorded_as_printed():
+    report.record_released()
+    found = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert len(found) == 8
+    assert (found["released_stnn_mse_100"], found["released_stnn_mse_600"]) == (0.5704, 5.544)
+    assert (found["released_havok_mse_100"], found["released_havok_mse_600"]) == (0.00299, 16.13)
+
+
 def test_released_errors_stand_beside_ours():
     for number, name in enumerate(
         (
