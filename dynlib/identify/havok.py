@@ -16,8 +16,8 @@ from scipy.linalg import expm
 from dynlib.measure.forecaster import last_states
 
 FORCINGS = ("zero", "held", "oracle")
-#: The ratio of spread to mean that a record must exceed. The mean is the first singular direction,
-#: and the others are found to its machine precision. Here half of the digits of the spread are left.
+#: The ratio of spread to mean that a record must exceed. The mean is the first singular direction;
+#: the others are found to its machine precision, and here half of the digits of the spread remain.
 NEAREST = float(np.sqrt(np.finfo(np.float64).eps))
 
 
