@@ -170,7 +170,7 @@ for degree in degrees:
     maps = [PolynomialMap.fit(*pairs(data), degree) for data in learn]
     seconds = time.perf_counter() - start
     following = [
-        each.rollout(data[:, 0], n_steps)
+        each.rollout(data[:, :1], n_steps)
         for each, data in zip(maps, test, strict=True)
     ]
     name = f"polynomial_{degree}"
@@ -640,7 +640,7 @@ error = [
 record_new("stnn", with_code(codes[np.argmin(error)], unseen))
 for degree in (2, 3):
     fit = PolynomialMap.fit(*pairs(seen[0]), degree)
-    following = fit.rollout(unseen[0, :, 0], n_steps)[None]
+    following = fit.rollout(unseen[0, :, :1], n_steps)[None]
     record_new(f"polynomial_{degree}", with_start(unseen[:, :, 0], following))
 rates = fit_parameters(LotkaVolterra, seen[0], TIMES, np.full(4, 0.5))
 record_new("equations", trajectories([LotkaVolterra(*rates)], unseen[0, :, 0]))

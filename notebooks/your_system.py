@@ -440,7 +440,7 @@ predictions = {
     name: np.stack([rollout(each.model, starts, horizon) for each in found])
     for name, found in trained.items()
 }
-predictions[f"polynomial_{degree}"] = polynomial.rollout(starts, horizon)[None]
+predictions[f"polynomial_{degree}"] = polynomial.rollout(windows, horizon)[None]
 predictions["reservoir"] = reservoir.rollout(windows, horizon)[None]
 predictions["persistence"] = np.broadcast_to(starts[:, None], truth.shape)[None]
 labels = LABELS | {
@@ -510,7 +510,7 @@ told = {
         {record.named(m, "w1_ratio"): methods[m] for m in methods}
     ),
     f"Has the smallest error over {horizon} steps": own_report.best(
-        {f"{name}_accumulated_mse_600": labels[name] for name in rivals}
+        {f"{name}_accumulated_mse_horizon": labels[name] for name in rivals}
     ),
 }
 if chaotic:

@@ -112,7 +112,7 @@ def test_a_limit_cycle_has_no_lyapunov_time(metrics_of):
     for name in ("lyapunov_time", "stnn_valid_time"):
         assert metrics[name]["value"] is None
         assert metrics[f"{name}_failures"]["value"] > 0
-    assert metrics["polynomial_3_accumulated_mse_600"]["value"] < 1
+    assert metrics["polynomial_3_accumulated_mse_horizon"]["value"] < 1
     assert "Forecasts longest" not in metrics["said"]
 
 

@@ -1,1 +1,1 @@
-"""Models identified from trajectories by regression: polynomials, sparse fields, delays, echoes."""
+"""Models fitted to trajectories by regression: polynomials, sparse fields, delays, reservoirs."""

@@ -1,7 +1,7 @@
 r"""Linear models of delay coordinates: HAVOK, through pydmd, and plain delay DMD.
 
-Both see windows of the last d states, projected on the r leading singular vectors of all
-windows of the record: to start they are given d - 1 states more than a model of the state.
+Both take windows of the last d states and project them on the r leading singular vectors of all
+windows of the record. They start from d - 1 states more than a model of the state does.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import pydmd
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.linalg import expm
 
+from dynlib.measure.forecaster import last_states
+
 FORCINGS = ("zero", "held", "oracle")
-#: Spread over mean from which a record is decomposed. The mean is the first singular direction; the
-#: others are found to the machine's precision of it: relative to the spread, to half of the digits.
+#: The ratio of spread to mean that a record must exceed. The mean is the first singular direction;
+#: the others are found to its machine precision, and here half of the digits of the spread remain.
 NEAREST = float(np.sqrt(np.finfo(np.float64).eps))
 
 
@@ -72,7 +74,7 @@ class Havok:
         ------
         ValueError
             For impossible shapes or numbers, values that are not finite, or a record whose spread
-            is lost beside its mean.
+            is negligible against its mean.
         """
         record = _record(trajectory, delays, rank)
         if not 0 < dt < np.inf:
@@ -87,10 +89,20 @@ class Havok:
         """Entries of A, B and the basis of the delay coordinates."""
         return self.model.A.size + self.model.B.size + self.model.modes.size
 
+    @property
+    def flops(self) -> int:
+        r"""Operations of one step without forcing, :math:`2n^2 + 2dn`.
+
+        A product with a matrix of the n delay coordinates that are not forcing, and the d
+        coordinates of the newest state out of them.
+        """
+        n = len(self.model.A)
+        return 2 * n * n + 2 * self.dim * n
+
     def encode(self, windows: np.ndarray) -> np.ndarray:
         """Delay coordinates (S, r) at the last states of windows (S, delays, dim) or longer."""
-        flat = _flatten(windows, self.model.delays, self.dim)
-        return flat @ (self.model.modes / self.model.singular_vals)
+        last = last_states(windows, 1, self.dim, self.model.delays)
+        return last.reshape(len(last), -1) @ (self.model.modes / self.model.singular_vals)
 
     def rollout(
         self,
@@ -108,8 +120,8 @@ class Havok:
         n_steps : int
             Number of steps, at least 1.
         forcing : str
-            ``"zero"``: none. ``"held"``: its value at the start, for ever. ``"oracle"``: its
-            true values, computed from the true states of the future: no forecast.
+            ``"zero"``: none. ``"held"``: its value at the start, throughout. ``"oracle"``: its
+            true values, computed from the true states of the future, which is not a forecast.
         true_future : numpy.ndarray, optional
             For ``"oracle"`` alone: true states at steps 1 to `n_steps`, (S, n_steps, dim).
 
@@ -211,13 +223,22 @@ class DelayDMD:
         """Entries of the operator and of the basis."""
         return self.operator.size + self.modes.size
 
+    @property
+    def dim(self) -> int:
+        """Number of coordinates of a state."""
+        return len(self.modes) // self.delays
+
+    @property
+    def flops(self) -> int:
+        r"""Operations of one step, :math:`2r^2 + 2dr`, as for :attr:`Havok.flops`."""
+        r = len(self.operator)
+        return 2 * r * r + 2 * self.dim * r
+
     def rollout(self, windows: np.ndarray, n_steps: int) -> np.ndarray:
         """States (S, n_steps, dim) after windows (S, delays, dim), or longer, of true states."""
-        if n_steps < 1:
-            raise ValueError(f"n_steps must be at least 1, got {n_steps}")
-        dim = len(self.modes) // self.delays
-        start = _flatten(windows, self.delays, dim) @ self.modes
-        return _march(start, self.operator.T, np.zeros((n_steps, 1, 1)), self.modes[-dim:])
+        last = last_states(windows, n_steps, self.dim, self.delays)
+        start = last.reshape(len(last), -1) @ self.modes
+        return _march(start, self.operator.T, np.zeros((n_steps, 1, 1)), self.modes[-self.dim :])
 
 
 def _march(states: np.ndarray, step: np.ndarray, pushes: np.ndarray, newest: np.ndarray):
@@ -251,14 +272,3 @@ def _record(trajectory: np.ndarray, delays: int, rank: int) -> np.ndarray:
             f"matrix of windows, got delays={delays}, rank={rank}; a longer record allows more"
         )
     return record
-
-
-def _flatten(windows: np.ndarray, delays: int, dim: int) -> np.ndarray:
-    """The last `delays` states of windows (S, T, dim), side by side: (S, delays * dim)."""
-    windows = np.asarray(windows, dtype=np.float64)
-    if windows.ndim != 3 or windows.shape[1] < delays or windows.shape[2] != dim:
-        raise ValueError(
-            f"windows must have shape (S, {delays}, {dim}), or more states, got {windows.shape}; "
-            "the last state is the start"
-        )
-    return windows[:, -delays:].reshape(len(windows), -1)

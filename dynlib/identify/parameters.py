@@ -1,4 +1,4 @@
-r"""The parameters of known equations, fitted to trajectories: what no learner can do better."""
+r"""The parameters of known equations, fitted to trajectories: the best that any learner can do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Polynomial one-step maps by least squares: the plainest model that a network competes with."""
+r"""Polynomial one-step maps by least squares: the simplest rival of a network."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from dynlib.dynamics.flows import check_coordinates
 from dynlib.dynamics.pairs import constant
+from dynlib.measure.forecaster import last_states
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Monomials:
         if self.degree not in range(1, 10):
             raise ValueError(
                 f"degree must be an integer from 1 to 9, got {self.degree}; in double precision "
-                "higher powers tell nothing apart that lower ones do not"
+                "higher powers add nothing to lower ones"
             )
 
     def __len__(self) -> int:
@@ -105,7 +106,7 @@ class PolynomialMap:
     --------
     >>> states = np.linspace(-1, 1, 9)[:, None]
     >>> fit = PolynomialMap.fit(states, 1 - 2 * states**2, degree=2)
-    >>> fit.parameters, fit.rollout(np.array([[0.5]]), 3).round(6).ravel()
+    >>> fit.parameters, fit.rollout(np.array([[[0.5]]]), 3).round(6).ravel()
     (3, array([0.5, 0.5, 0.5]))
 
     References
@@ -174,6 +175,16 @@ class PolynomialMap:
         """Number of coefficients, dim times the number of monomials."""
         return self.coefficients.size
 
+    @property
+    def flops(self) -> int:
+        r"""Operations of one step, :math:`2d + (M - 1 - d) + 2dM`.
+
+        To standardise d coordinates, to multiply up the M monomials beyond 1 and the coordinates,
+        and to add their combinations to the state.
+        """
+        d, m = len(self.mean), len(self.monomials)
+        return 2 * d + (m - 1 - d) + 2 * d * m
+
     def step(self, states: np.ndarray) -> np.ndarray:
         """Successors of states of shape (..., dim)."""
         check_coordinates(states, len(self.mean))
@@ -182,29 +193,23 @@ class PolynomialMap:
             np.tensordot(self.coefficients, self.monomials(standard), axes=1), 0, -1
         )
 
-    def rollout(self, starts: np.ndarray, n_steps: int) -> np.ndarray:
+    def rollout(self, windows: np.ndarray, n_steps: int) -> np.ndarray:
         """Predictions from the map's own predictions, from all starts at once.
 
         Parameters
         ----------
-        starts : numpy.ndarray
-            States at time 0, shape (S, dim).
-        n_steps : int
-            Number of steps, at least 1.
+        windows, n_steps
+            As for :meth:`dynlib.measure.forecaster.Forecaster.rollout`; only the last state of a
+            window counts.
 
         Returns
         -------
         numpy.ndarray
-            States at steps 1 to `n_steps`, shape (S, n_steps, dim); a rollout that grows beyond
+            States at steps 1 to `n_steps`, shape (S, n_steps, dim). A rollout that grows beyond
             all numbers goes on as infinities and not-a-numbers.
-
-        Raises
-        ------
-        ValueError
-            For another shape of the starts or an impossible number of steps.
         """
         dim = len(self.mean)
-        states = as_starts(starts, dim, n_steps)
+        states = last_states(windows, n_steps, dim)[:, -1]
         states = states.T.copy()  # (dim, S): one matrix product a step
         mean, scale = self.mean[:, None], self.scale[:, None]
         rollout = np.empty((n_steps, dim, states.shape[1]))
@@ -213,23 +218,3 @@ class PolynomialMap:
                 states = states + self.coefficients @ self.monomials((states - mean) / scale)
                 rollout[k] = states
         return rollout.transpose(2, 0, 1)
-
-
-def as_starts(starts: np.ndarray, dim: int, n_steps: int) -> np.ndarray:
-    """States (S, dim) to roll out from, as float64; a ValueError if there is nothing to do.
-
-    Examples
-    --------
-    >>> as_starts([[1, 2]], 2, n_steps=5)
-    array([[1., 2.]])
-    """
-    starts = np.asarray(starts, dtype=np.float64)
-    if starts.ndim != 2 or starts.shape[1] != dim or not len(starts):
-        raise ValueError(
-            f"starts must have shape (S, {dim}), got {starts.shape}; one start is start[None]"
-        )
-    if not np.isfinite(starts).all():
-        raise ValueError("starts must be finite; leave out those that are not")
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be at least 1, got {n_steps}")
-    return starts

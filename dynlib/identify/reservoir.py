@@ -14,6 +14,7 @@ from reservoirpy.nodes import Reservoir, Ridge
 from scipy import sparse
 
 from dynlib.dynamics.pairs import constant
+from dynlib.measure.forecaster import last_states
 
 
 @dataclass(frozen=True)
@@ -53,38 +54,30 @@ class EchoState:
         """Number of fitted weights, those of the readout; all others are drawn at random."""
         return self.readout.size + self.offset.size
 
+    @property
+    def flops(self) -> int:
+        """Operations of one step, 2 for every weight between units, into them and out of them.
+
+        Biases, leaks and the units of measurement do not count.
+        """
+        return 2 * self.recurrent.nnz + 2 * self.inputs.size + 2 * self.readout.size
+
     def rollout(self, windows: np.ndarray, n_steps: int) -> np.ndarray:
         """Predictions from the network's own predictions, from all starts at once.
 
         Parameters
         ----------
-        windows : numpy.ndarray
-            True states that the network hears from rest, the start last, shape (S, T, dim). It
-            forgets its rest within some 100 states, depending on its options.
-        n_steps : int
-            Number of steps, at least 1.
+        windows, n_steps
+            As for :meth:`dynlib.measure.forecaster.Forecaster.rollout`. The network reads every
+            state, from rest. It forgets its rest within some 100 states, depending on its options.
 
         Returns
         -------
         numpy.ndarray
             States at steps 1 to `n_steps`, shape (S, n_steps, dim).
-
-        Raises
-        ------
-        ValueError
-            For another shape of the windows, values that are not finite, or an impossible
-            number of steps.
         """
-        windows, dim = np.asarray(windows, dtype=np.float64), len(self.mean)
-        if windows.ndim != 3 or windows.shape[2] != dim or not windows.size:
-            raise ValueError(
-                f"windows must have shape (S, T, {dim}) with at least one state each, got "
-                f"{windows.shape}; the last state is the start"
-            )
-        if not np.isfinite(windows).all():
-            raise ValueError("windows must be finite; leave out those that are not")
-        if n_steps < 1:
-            raise ValueError(f"n_steps must be at least 1, got {n_steps}")
+        dim = len(self.mean)
+        windows = last_states(windows, n_steps, dim, count=0)
         heard = ((windows - self.mean) / self.scale).transpose(1, 2, 0)  # (T, dim, S)
         units = np.zeros((len(self.bias), len(windows)))
         for state in heard:
@@ -117,10 +110,10 @@ def fit_reservoir(
     .. math:: \min_{W_{out}, c} \sum_{t > w} \lVert W_{out}^T h_t + c - z_{t+1} \rVert_2^2
               + \gamma \lVert W_{out} \rVert_F^2
 
-    A tenth of W is normal and scaled to the spectral radius, every unit hears every coordinate
-    with a weight of plus or minus the input scaling, and the biases are plus or minus 1. Without
-    biases, as reservoirpy sets them when told nothing, the units are odd functions of what they
-    have heard, which the Lorenz system is not: forecasts are far worse.
+    A tenth of W is normal and scaled to the spectral radius. Every unit receives every coordinate
+    with a weight of plus or minus the input scaling, and its bias is plus or minus 1. Without
+    biases (reservoirpy's default) the units are odd functions of their inputs. The Lorenz system
+    is not odd, and forecasts are far worse.
 
     Parameters
     ----------

@@ -10,7 +10,8 @@ import numpy as np
 import pysindy
 from scipy.integrate import DOP853
 
-from dynlib.identify.polynomial import Monomials, as_starts
+from dynlib.identify.polynomial import Monomials
+from dynlib.measure.forecaster import last_states
 
 DERIVATIVES = ("fd2", "smoothed", "fd4", "fd6", "weak")
 
@@ -27,22 +28,25 @@ class SparseField:
     ----------
     coefficients : numpy.ndarray
         :math:`\Xi`, shape (dim, number of monomials): (3, 10) in three coordinates.
+    dt : float
+        Time between two states of a rollout.
 
     Raises
     ------
     ValueError
-        If the shape is another, or a coefficient is not finite.
+        For another shape, a coefficient that is not finite, or a dt that is not positive.
 
     Examples
     --------
-    >>> decay = SparseField(np.array([[0.0, -1.0, 0.0]]))
+    >>> decay = SparseField(np.array([[0.0, -1.0, 0.0]]), dt=0.5)
     >>> decay.equations(), decay.parameters
     (["x' = -1.000 x"], 1)
-    >>> decay.rollout(np.ones((1, 1)), n_steps=2, dt=0.5).round(6).ravel()
+    >>> decay.rollout(np.ones((1, 1, 1)), n_steps=2).round(6).ravel()
     array([0.606531, 0.367879])
     """
 
     coefficients: np.ndarray
+    dt: float
 
     def __post_init__(self) -> None:
         shape = np.shape(self.coefficients)
@@ -52,6 +56,8 @@ class SparseField:
             )
         if not np.isfinite(self.coefficients).all():
             raise ValueError("coefficients must be finite; the fit that gave them failed")
+        if not 0 < self.dt < np.inf:
+            raise ValueError(f"dt must be a positive number, got {self.dt}")
 
     @property
     def dim(self) -> int:
@@ -68,6 +74,16 @@ class SparseField:
         """Number of coefficients that are not zero."""
         return int(self.active.sum())
 
+    @property
+    def flops(self) -> int:
+        r"""Operations of one classical Runge–Kutta step, :math:`4(2n - d + q) + 13d`.
+
+        Four velocities, each of q products of coordinates and n terms that are added up in d
+        equations, and what combines them. (A rollout takes finer steps: :meth:`rollout`.)
+        """
+        products = int(self.active[:, 1 + self.dim :].any(axis=0).sum())
+        return 4 * (2 * self.parameters - self.dim + products) + 13 * self.dim
+
     def equations(self, digits: int = 3) -> list[str]:
         """The equations with so many digits after the point, one string a coordinate."""
         names = "xyz"[: self.dim] if self.dim <= 3 else [f"x{i}" for i in range(self.dim)]
@@ -79,24 +95,19 @@ class SparseField:
             equations.append(f"{name}' = {right.replace(' +', ' + ').replace(' -', ' - ')}")
         return equations
 
-    def rollout(
-        self, starts: np.ndarray, n_steps: int, dt: float, *, substeps: int = 2
-    ) -> np.ndarray:
+    def rollout(self, windows: np.ndarray, n_steps: int, *, substeps: int = 2) -> np.ndarray:
         r"""Solutions from all starts at once, by equal steps of order eight.
 
-        Equal steps cost the same whatever the field does: a solution that grows beyond all
-        numbers neither stalls nor spoils the others. On the Lorenz attractor two steps of 0.005
+        Equal steps cost the same whatever the field does: a solution that overflows neither
+        delays nor changes the others. On the Lorenz attractor two steps of 0.005
         a sample are off by some :math:`10^{-9}` after 600 samples, LSODA at a tolerance of
         :math:`10^{-12}` by more.
 
         Parameters
         ----------
-        starts : numpy.ndarray
-            States at time 0, shape (S, dim).
-        n_steps : int
-            Number of samples, at least 1.
-        dt : float
-            Time between two samples.
+        windows, n_steps
+            As for :meth:`dynlib.measure.forecaster.Forecaster.rollout`; only the last state of a
+            window counts.
         substeps : int
             Steps of the integrator between two samples, at least 1.
 
@@ -106,21 +117,16 @@ class SparseField:
             States at times dt, 2 dt, ..., shape (S, n_steps, dim); infinities and
             not-a-numbers where a solution has left.
 
-        Raises
-        ------
-        ValueError
-            For another shape of the starts or an impossible number.
-
         References
         ----------
         Hairer, Nørsett & Wanner (1993), Solving Ordinary Differential Equations I, section
         II.10: the formula of DOP853, with scipy's coefficients.
         """
-        states = as_starts(starts, self.dim, n_steps).T.copy()  # (dim, S)
-        if not 0 < dt < np.inf or substeps < 1:
-            raise ValueError(f"{dt=} must be positive and {substeps=} at least 1")
+        states = last_states(windows, n_steps, self.dim)[:, -1].T.copy()  # (dim, S)
+        if substeps < 1:
+            raise ValueError(f"substeps must be at least 1, got {substeps}")
         monomials, shape = Monomials(self.dim, 2), states.shape
-        inner, outer = dt / substeps * DOP853.A, dt / substeps * DOP853.B
+        inner, outer = self.dt / substeps * DOP853.A, self.dt / substeps * DOP853.B
         slopes = np.empty((len(outer), states.size))
         rollout = np.empty((n_steps, *shape))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -149,7 +155,7 @@ def fit_sindy(
 
     with the threshold :math:`\theta`. Where the last, unregularised fit of pysindy takes a
     coefficient below the threshold, that coefficient becomes 0 and the others are fitted again.
-    All hangs on the estimate of the derivative. ``"fd2"``, pysindy's default, errs by
+    The result depends on the estimate of the derivative. ``"fd2"``, pysindy's default, errs by
     :math:`O(\Delta t^2)` however many data there are; ``"fd4"`` and ``"fd6"`` by higher powers.
     ``"smoothed"`` first fits cubics to windows of eleven samples. ``"weak"`` differentiates no
     data: it integrates the equation against bumps :math:`(1 - t^2)^4` on 200 random windows.
@@ -215,7 +221,7 @@ def fit_sindy(
     with warnings.catch_warnings():  # a complaint of the weak form about an array of its own
         warnings.filterwarnings("ignore", message=".* axes labeled for array")
         model = pysindy.SINDy(optimizer, library, method).fit(records, t=dt)
-    return SparseField(np.array(model.coefficients(), dtype=np.float64))
+    return SparseField(np.array(model.coefficients(), dtype=np.float64), dt)
 
 
 # Mean over spread up to which quadratic monomials of raw coordinates can be told apart: at 100 the

@@ -1,12 +1,18 @@
-"""What the arena of the second paper records of every method, and how it names and colours it."""
+"""What a comparison of forecasts records of every method, and its names, colours and tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+from torch import nn
 
+from dynlib.measure.forecaster import Forecaster
 from dynlib.measure.rollout import accumulated_mse, failures, step_errors, valid_time
+from dynlib.measure.timing import microseconds
+from dynlib.networks.forecaster import feed_back
 from dynlib.report import record, style
 
 COLOURS = {
@@ -50,6 +56,15 @@ LABELS = {
 } | {f"polynomial_{degree}": f"polynomial, degree {degree}" for degree in range(2, 10)}
 
 
+#: Accumulated errors that the authors released, at 100 and at 600 steps.
+RELEASED = {
+    "stnn": (0.5704, 5.544),
+    "ffnn": (0.2910, 0.7495),
+    "sindy": (2.448, 27.71),
+    "havok": (0.00299, 16.13),
+}
+
+
 def record_rollout(
     name: str,
     predictions: np.ndarray,
@@ -62,7 +77,7 @@ def record_rollout(
 ) -> np.ndarray:
     """Record how well a method forecasts from every start, and return its errors by step.
 
-    Metrics: ``_accumulated_mse_100`` and ``_accumulated_mse_600`` (at 100 steps and at the
+    Metrics: ``_accumulated_mse_100`` and ``_accumulated_mse_horizon`` (at 100 steps and at the
     horizon), ``_valid_time`` with ``_valid_time_censored``, ``_failures``. A rollout that is
     not finite ranks worst; where half of them are not, the median does not exist.
 
@@ -71,8 +86,8 @@ def record_rollout(
     name : str
         Of the method.
     predictions : numpy.ndarray
-        States at steps 1, 2, …, shape (seeds, starts, steps, dim); of the seeds the median
-        counts, start by start.
+        States at steps 1, 2, …, shape (seeds, starts, steps, dim). For every start the median
+        seed counts.
     truth : numpy.ndarray
         Shape (starts, steps, dim).
     spread, dt, exponent : float
@@ -88,7 +103,7 @@ def record_rollout(
     steps = truth.shape[1]
     over: dict[str, Any] = {"over": "starts", "tolerance": 1.0}
     errors = np.array([step_errors(each, truth) for each in predictions])
-    for count, label in ((min(100, steps), "100"), (steps, "600")):
+    for count, label in ((min(100, steps), "100"), (steps, "horizon")):
         found = np.array([accumulated_mse(each, count) for each in errors])
         found = np.median(found, axis=0)
         worst = np.minimum(found, 1e30)  # infinity keeps its rank
@@ -107,18 +122,193 @@ def record_rollout(
     return np.median(errors, axis=0)
 
 
+def record_rollouts(
+    predictions: Mapping[str, np.ndarray], truth: np.ndarray, **options: Any
+) -> dict[str, np.ndarray]:
+    """:func:`record_rollout` of several methods: name -> errors by step, (starts, steps)."""
+    return {
+        name: record_rollout(name, found, truth, **options) for name, found in predictions.items()
+    }
+
+
+def record_single(name: str, prediction: np.ndarray, truth: np.ndarray) -> None:
+    """Record the accumulated errors of one rollout (steps, dim), at 100 steps and at its end.
+
+    Metrics: ``_mse_100`` and ``_mse_horizon``.
+    """
+    errors = step_errors(prediction[None], truth[None])
+    for count, label in ((min(100, len(truth)), "100"), (len(truth), "horizon")):
+        found = accumulated_mse(errors, count)[0]
+        record.metric(f"{name}_mse_{label}", found, tolerance=2.0)
+
+
+def record_released() -> None:
+    """Record the errors that the authors released: ``released_<method>_mse_100`` and ``_600``."""
+    for name, values in RELEASED.items():
+        for steps, value in zip((100, 600), values, strict=True):
+            record.metric(f"released_{name}_mse_{steps}", value, tolerance=0.0)
+
+
+def record_cost(
+    name: str,
+    model: Forecaster,
+    windows: np.ndarray,
+    network: nn.Module | None = None,
+    n_steps: int = 50,
+) -> None:
+    """Record what a step of a model costs, counted and by the clock.
+
+    Metrics: ``_parameters``, ``_flops``, and microseconds a step ``_step_us`` for one state and
+    ``_step_us_batch1000`` for a thousand.
+
+    Parameters
+    ----------
+    name : str
+        Of the method.
+    model : Forecaster
+        Its model; what is timed is a rollout of `n_steps` steps.
+    windows : numpy.ndarray
+        A thousand windows, (1000, T, dim).
+    network : torch.nn.Module, optional
+        Timed instead, fed with its own outputs.
+    n_steps : int
+        Steps of a timing.
+    """
+    record.metric(f"{name}_parameters", model.parameters, tolerance=0.1)
+    record.metric(f"{name}_flops", model.flops, tolerance=0.1)
+    for batch, suffix in ((1, ""), (1000, "_batch1000")):
+        if network is None:
+            call = partial(model.rollout, windows[:batch], n_steps)
+        else:
+            call = partial(feed_back, network, batch, n_steps)
+        taken = microseconds(call) / n_steps
+        record.metric(f"{name}_step_us{suffix}", taken, unit="us", tolerance=3.0, timing=True)
+
+
 def show_row(name: str, suffix: str = "") -> list[str]:
     """Cells of a table: accumulated errors and valid time of a method, with intervals."""
+    forms = {
+        "accumulated_mse_100": ".1e", "accumulated_mse_horizon": ".1e", "valid_time": ".2f",
+        "failures": "d",
+    }  # fmt: skip
+    return [record.show(f"{name}_{measure}{suffix}", form) for measure, form in forms.items()]
 
-    def show(measure: str, form: str) -> str:
-        return record.show(f"{name}_{measure}{suffix}", form)
 
-    return [
-        show("accumulated_mse_100", ".1e"),
-        show("accumulated_mse_600", ".1e"),
-        show("valid_time", ".2f"),
-        show("failures", "d"),
+def errors_table(
+    names: Iterable[str],
+    horizon: int,
+    *,
+    first: str = "method",
+    suffix: str = "",
+    fitted_on: Mapping[str, str] | None = None,
+) -> record.Table:
+    """The forecasts of some methods: errors, valid times and failures.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The methods, in the order of the rows.
+    horizon : int
+        Steps of a forecast.
+    first : str
+        Heading of the first column.
+    suffix : str
+        As for :func:`record_rollout`.
+    fitted_on : mapping of str to str, optional
+        Method -> its data, for a column of their own; "the record" for the others.
+    """
+    header = [
+        "accumulated MSE, 100 steps", f"{horizon} steps", "valid time, Lyapunov times", "failures"
+    ]  # fmt: skip
+    between = [] if fitted_on is None else ["fitted on"]
+    return record.Table(
+        [first, *between, *header],
+        [
+            [
+                LABELS[name],
+                *([] if fitted_on is None else [fitted_on.get(name, "the record")]),
+                *show_row(name, suffix),
+            ]
+            for name in names
+        ],
+    )
+
+
+def search_table(
+    searches: Mapping[str, tuple[Mapping[str, float], Sequence[float]]],
+) -> record.Table:
+    """Searches for settings: method -> the best settings, and the scores of all."""
+    return record.Table(
+        ["method", "tried", "chosen", "valid time on the end of the record", "worst tried"],
+        [
+            [
+                LABELS[name],
+                str(len(scores)),
+                ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in best.items()),
+                f"{max(scores):.2f}",
+                f"{min(scores):.2f}",
+            ]
+            for name, (best, scores) in searches.items()
+        ],
+    )
+
+
+def noise_table(names: Iterable[str], levels: Mapping[str, float]) -> record.Table:
+    """Valid times by the noise on the data, of the methods that were fitted to noisy data.
+
+    `levels` are suffixes of metrics -> shares of the spread.
+    """
+    metrics = record.metrics()
+
+    def cells(name: str) -> list[str]:
+        noisy = [f"{name}_valid_time{suffix}" for suffix in levels]
+        return [record.show(each, ".2f") if each in metrics else "" for each in noisy]
+
+    return record.Table(
+        ["method", "clean", *(f"noise {level:.0e}" for level in levels.values())],
+        [
+            [LABELS[name], record.show(f"{name}_valid_time", ".2f"), *cells(name)]
+            for name in names
+            if any(cells(name))
+        ],
+    )
+
+
+def cost_table(names: Iterable[str]) -> record.Table:
+    """What a step of some methods costs: parameters, operations, microseconds."""
+    forms = {"parameters": "d", "flops": "d", "step_us": ".3g", "step_us_batch1000": ".3g"}
+    return record.Table(
+        ["method", "parameters", "operations a step", "µs a step, one state", "1000 states"],
+        [
+            [LABELS[name], *(record.show(f"{name}_{key}", form) for key, form in forms.items())]
+            for name in names
+        ],
+    )
+
+
+def protocol_table() -> record.Table:
+    """Errors at 100 steps from one start, as released, and ours scored in both ways."""
+    rows = [
+        ("the truth itself", "", "single_truth_misaligned", "single_truth_aligned"),
+        (LABELS["stnn"], "released_stnn", "single_stnn_misaligned", "single_stnn_aligned"),
+        (LABELS["ffnn"], "released_ffnn", "single_ffnn_misaligned", "single_ffnn_aligned"),
+        (LABELS["sindy_fd2"], "released_sindy", "", "single_sindy_aligned"),
+        ("HAVOK, reconstruction in sample", "released_havok", "", "havok_insample_accumulated"),
     ]
+
+    def cell(name: str, form: str) -> str:
+        return record.show(f"{name}_mse_100", form) if name else ""
+
+    return record.Table(
+        [
+            "accumulated MSE at 100 steps, one start", "released", "ours, out of line as released",
+            "ours, in line",
+        ],
+        [
+            [label, cell(given, ".3g"), cell(late, ".2g"), cell(aligned, ".2g")]
+            for label, given, late, aligned in rows
+        ],
+    )  # fmt: skip
 
 
 def apart(heights: np.ndarray, gap: float) -> np.ndarray:

@@ -184,7 +184,7 @@ def record_forecast(
         record_rollout(name, predictions, truth, spread=spread, dt=dt, exponent=exponent)
         return
     errors = np.array([step_errors(each, truth) for each in predictions])
-    for count, label in ((min(100, truth.shape[1]), "100"), (truth.shape[1], "600")):
+    for count, label in ((min(100, truth.shape[1]), "100"), (truth.shape[1], "horizon")):
         found = np.median([accumulated_mse(each, count) for each in errors], axis=0)
         exists = np.isfinite(np.median(found))
         record.metric(

@@ -6,7 +6,7 @@ integrator, or a polynomial increment. The book's ``playground/dynamics.js`` eva
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,18 @@ from scipy.integrate import DOP853
 
 from dynlib.identify.polynomial import PolynomialMap
 from dynlib.identify.sindy import SparseField
+from dynlib.measure.forecaster import Forecaster
+from dynlib.measure.rollout import accumulated_mse, step_errors
 from dynlib.networks.ffnn import FFNN
+from dynlib.networks.forecaster import NetworkForecaster
 from dynlib.networks.stnn import StNN
 from dynlib.report.forecasts import COLOURS, LABELS
 from dynlib.report.style import DARK
 
 #: Type of the notebook's output, by which the book finds it.
 MIME = "application/vnd.companion.models+json"
+#: Steps of a forecast that the page's own arithmetic is compared with.
+CHECKED = 50
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 
 Model = StNN | FFNN | SparseField | PolynomialMap
@@ -82,7 +87,7 @@ def as_map(model: Model, dim: int, substeps: int = 2) -> dict[str, Any]:
 
 @dataclass(frozen=True, repr=False)
 class Playground:
-    r"""Everything that a page needs to forecast from a start of the reader's own.
+    r"""Everything that a page needs to forecast from a start that the reader chooses.
 
     A notebook displays it as an output of the type :data:`MIME`, in full double precision, which
     the book takes from the executed notebook; anywhere else it is one line of text.
@@ -97,7 +102,7 @@ class Playground:
         States on the attractor, shape (S, dim).
     reference : dict of str to numpy.ndarray
         Method -> Python's states at steps 1, 2, … from ``starts[0]``, shape (steps, dim): what
-        the page's own arithmetic is held to.
+        the page's own arithmetic is compared with.
     dt, spread, exponent, threshold : float
         As for :func:`dynlib.measure.rollout.valid_time`.
 
@@ -108,7 +113,7 @@ class Playground:
 
     Examples
     --------
-    >>> still = SparseField(np.zeros((3, 10)))
+    >>> still = SparseField(np.zeros((3, 10)), dt=0.01)
     >>> Playground({"true": still}, np.zeros((1, 3)), {"true": np.zeros((5, 3))}, 0.01, 1.0, 0.9)
     models of a playground: truth
     """
@@ -120,6 +125,44 @@ class Playground:
     spread: float
     exponent: float
     threshold: float = 0.4
+
+    @classmethod
+    def of(
+        cls,
+        methods: Mapping[str, Sequence[Forecaster]],
+        predictions: Mapping[str, np.ndarray],
+        truth: np.ndarray,
+        starts: np.ndarray,
+        true_field: SparseField,
+        **rule: float,
+    ) -> Playground:
+        """A playground of some methods, each with the model whose error is the median.
+
+        Parameters
+        ----------
+        methods : mapping of str to sequence of Forecaster
+            Method -> its models, one a seed.
+        predictions : mapping of str to numpy.ndarray
+            Method -> their states at steps 1, 2, …, shape (seeds, S, steps, dim).
+        truth, starts : numpy.ndarray
+            True states at those steps, (S, steps, dim), and at step 0, (S, dim).
+        true_field : SparseField
+            The true equations.
+        **rule : float
+            `dt`, `spread` and `exponent`.
+        """
+        models: dict[str, Any] = {"true": true_field}
+        paths = {"true": truth[0]}
+        for name, found in methods.items():
+            errors = [
+                np.median(accumulated_mse(step_errors(path, truth), truth.shape[1]))
+                for path in predictions[name]
+            ]
+            middle = np.argsort(errors)[(len(errors) - 1) // 2]
+            model = found[middle]
+            models[name] = model.model if isinstance(model, NetworkForecaster) else model
+            paths[name] = predictions[name][middle, 0]
+        return cls(models, starts, {name: path[:CHECKED] for name, path in paths.items()}, **rule)
 
     def __post_init__(self) -> None:
         if "true" not in self.models or set(self.models) != set(self.reference):
@@ -139,20 +182,22 @@ class Playground:
         } | {f"reference of {name!r}": path for name, path in self.reference.items()}  # fmt: skip
         for name, values in numbers.items():
             if not np.isfinite(values).all():
-                raise ValueError(f"{name} must be finite: a page cannot be held to anything else")
+                raise ValueError(
+                    f"{name} must be finite: a page cannot be compared with anything else"
+                )
 
     def __repr__(self) -> str:
         return "models of a playground: " + "; ".join(LABELS[name] for name in self.models)
 
     def data(self) -> dict[str, Any]:
-        """What the page reads, as JSON knows it; each colour for light and for dark."""
+        """What the page reads, in the types of JSON; each colour for light and for dark."""
         dim = self.starts.shape[1]
         return {
             "dt": float(self.dt),
             "spread": float(self.spread),
             "exponent": float(self.exponent),
             "threshold": float(self.threshold),
-            # The truth by steps half as long: it is the yardstick.
+            # Forecasts are measured against the truth: it takes steps half as long.
             "models": {
                 name: {
                     "label": LABELS[name],

@@ -1,8 +1,7 @@
-"""Trajectories that a reader of the book can turn in 3-D, beside a figure that stands still.
+"""Trajectories that a reader of the book can turn in 3-D, beside a static figure.
 
-A scene carries its own data and asks nothing of the network: the book's ``scene3d.js`` draws it,
-with the copy of Plotly that the book brings along, when a reader presses its button. Anywhere
-else it is one line of text.
+A scene holds its own data and needs no connection. When a reader presses its button, the book's
+``scene3d.js`` draws it with the book's copy of Plotly. Anywhere else it is one line of text.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 
 from dynlib.report.style import COLOURS, DARK, GRID, INK, LABELS
 
-#: Most points of a scene, which its page carries whether a reader opens it or not.
+#: Most points of a scene: its page contains them whether a reader opens it or not.
 MOST = 6000
 
 
@@ -30,7 +29,7 @@ class Scene:
     """Curves in three dimensions that a page of the book can show from any side.
 
     A notebook displays it as HTML that the book's script brings to life, and that is one line
-    of text anywhere else. It stands beside a figure and never in its place.
+    of text anywhere else. It accompanies a figure and never replaces it.
 
     Parameters
     ----------
@@ -88,7 +87,7 @@ class Scene:
                     )
         points = sum(map(len, curves.values()))
         if points > MOST:
-            raise ValueError(f"the curves have {points} points; a scene carries at most {MOST}")
+            raise ValueError(f"the curves have {points} points; a scene holds at most {MOST}")
         if isinstance(axes, str) or len(axes) != 3:
             raise ValueError(f"axes must name three axes, got {axes!r}")
         if not alt.strip():

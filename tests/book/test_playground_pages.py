@@ -74,12 +74,9 @@ def small() -> tuple[Playground, np.ndarray]:
         "polynomial_4": PolynomialMap.fit(known[:-1], known[1:], 4),
     }
     paths = {name: rollout(model, start[None], 50)[0] for name, model in networks.items()}
-    paths |= {
-        name: fitted[name].rollout(start[None], 50, DT)[0] for name in fitted if "_fd" in name
-    }
-    paths["polynomial_4"] = fitted["polynomial_4"].rollout(start[None], 50)[0]
+    paths |= {name: model.rollout(start[None, None], 50)[0] for name, model in fitted.items()}
     playground = Playground(
-        {"true": SparseField(LORENZ)} | networks | fitted,
+        {"true": SparseField(LORENZ, DT)} | networks | fitted,
         np.stack([start, known[1000], known[1500]]),
         {"true": truth[:50]} | paths,
         dt=DT, spread=spread(known), exponent=EXPONENT,
@@ -185,7 +182,7 @@ def test_the_time_of_leaving_is_the_valid_time(visit, small):
                 path("sindy_fd2"), path("true"), data.threshold * data.spread);
         }"""
     )
-    path = playground.models["sindy_fd2"].rollout(playground.starts[:1], 600, DT)
+    path = playground.models["sindy_fd2"].rollout(playground.starts[:1, None], 600)
     times, censored = valid_time(path, truth[None, :600], playground.spread, DT, EXPONENT)
     assert not censored[0]
     assert found * DT * EXPONENT == pytest.approx(times[0])

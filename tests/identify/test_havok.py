@@ -157,7 +157,7 @@ window = noise[None, :4]
         (lambda: Havok.fit(noise, 0.1, 98, 3), "from 1 to 2"),
         (lambda: Havok.fit(noise, 0.1, 4, 5, num_chaos=5), "= 4, got 5"),
         (lambda: Havok.fit(noise, 0.1, 4, 5, num_chaos=0), "got 0"),
-        (lambda: small.encode(noise[:4]), r"\(S, 4, 2\)"),
+        (lambda: small.encode(noise[:4]), r"\(S, T, 2\) with T of 4"),
         (lambda: small.rollout(noise[None, :3], 5), r"\(1, 3, 2\)"),
         (lambda: small.rollout(window, 5, "true"), "zero, held, oracle"),
         (lambda: small.rollout(window, 0), "n_steps=0"),

@@ -46,7 +46,9 @@ def test_the_henon_map_is_recovered(henon_states, degree):
     np.testing.assert_allclose(fit.step(everywhere), Henon().step(everywhere), atol=1e-11)
     starts = henon_states[:, 500]
     truth = simulate(Henon(), starts, 21)[:, 1:]
-    np.testing.assert_allclose(fit.rollout(starts, 20), truth, atol=1e-8)  # rounding x e^(0.42 k)
+    np.testing.assert_allclose(
+        fit.rollout(starts[:, None], 20), truth, atol=1e-8
+    )  # rounding x e^(0.42 k)
 
 
 def test_a_polynomial_of_degree_five_is_recovered():
@@ -76,8 +78,8 @@ def test_units_do_not_matter(record):
     scaled = PolynomialMap.fit(factor * x + shift, factor * y + shift, degree=5)
     starts = record[1000:1004]
     np.testing.assert_allclose(
-        scaled.rollout(factor * starts + shift, 30),
-        factor * plain.rollout(starts, 30) + shift,
+        scaled.rollout(factor * starts[:, None] + shift, 30),
+        factor * plain.rollout(starts[:, None], 30) + shift,
         rtol=1e-6,
     )
 
@@ -94,12 +96,12 @@ def test_every_degree_predicts_lorenz_better(record):
 def test_a_rollout_repeats_the_step_and_starts_do_not_meet(record):
     fit = PolynomialMap.fit(record[:-1], record[1:], degree=3)
     starts = record[[100, 900, 2000]]
-    rollout, states = fit.rollout(starts, 25), starts
+    rollout, states = fit.rollout(starts[:, None], 25), starts
     assert rollout.shape == (3, 25, 3)
     for k in range(25):
         states = fit.step(states)
         np.testing.assert_allclose(rollout[:, k], states, rtol=1e-10)
-    np.testing.assert_allclose(fit.rollout(starts[1:2], 25)[0], rollout[1], rtol=1e-10)
+    np.testing.assert_allclose(fit.rollout(starts[1:2, None], 25)[0], rollout[1], rtol=1e-10)
 
 
 def test_a_rollout_that_explodes_is_silent_and_alone():
@@ -108,7 +110,7 @@ def test_a_rollout_that_explodes_is_silent_and_alone():
     fit = PolynomialMap.fit(x, x + x**2, degree=2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rollout = fit.rollout(np.array([[1.0], [-0.5]]), 40)
+        rollout = fit.rollout(np.array([[[1.0]], [[-0.5]]]), 40)
     assert failures(rollout) == 1
     assert np.isfinite(rollout[0, :5]).all()
     assert not np.isfinite(rollout[0, 20:]).any()
@@ -132,11 +134,13 @@ fitted = PolynomialMap.fit(x, y, degree=1)
         (lambda: PolynomialMap.fit(x, y + np.inf, 2), "finite"),
         (lambda: PolynomialMap.fit(x, y, 7), "36 monomials but there are only 30"),
         (lambda: PolynomialMap.fit(x * [1, 0], y, 2), "coordinate 1 is constant"),
-        (lambda: fitted.rollout(x[0], 3), r"start\[None\]"),
-        (lambda: fitted.rollout(x[:, :1], 3), r"\(S, 2\)"),
-        (lambda: fitted.rollout(x[:0], 3), r"\(0, 2\)"),
-        (lambda: fitted.rollout(x + np.nan, 3), "starts must be finite"),
-        (lambda: fitted.rollout(x, 0), "at least 1, got 0"),
+        (lambda: fitted.rollout(x[0], 3), r"states\[:, None\]"),
+        (lambda: fitted.rollout(x, 3), r"\(S, T, 2\) .* got \(30, 2\)"),
+        (lambda: fitted.rollout(x[None, :, :1], 3), r"got \(1, 30, 1\)"),
+        (lambda: fitted.rollout(x[None, :0], 3), r"T of 1 or more, got \(1, 0, 2\)"),
+        (lambda: fitted.rollout(x[:0, None], 3), r"\(0, 1, 2\) hold no start"),
+        (lambda: fitted.rollout(x[None] + np.nan, 3), "windows must be finite"),
+        (lambda: fitted.rollout(x[None], 0), "at least 1, got 0"),
     ],
 )
 def test_bad_input_is_named(call, words):
@@ -152,8 +156,10 @@ def test_forecasts_do_not_depend_on_where_the_states_lie(offset):
         orbit.append(3.7 * orbit[-1] * (1 - orbit[-1]))
     states = np.array(orbit)[:, None]
     near, far = (PolynomialMap.fit(s[:-1], s[1:], 2) for s in (states, states + offset))
-    ours = far.rollout(states[:1] + offset, 5) - offset
-    np.testing.assert_allclose(ours, near.rollout(states[:1], 5), atol=1e4 * np.spacing(offset))
+    ours = far.rollout(states[None, :1] + offset, 5) - offset
+    np.testing.assert_allclose(
+        ours, near.rollout(states[None, :1], 5), atol=1e4 * np.spacing(offset)
+    )
 
 
 @pytest.mark.parametrize("value", [0.1, 23.7, 1e8 + 0.1])

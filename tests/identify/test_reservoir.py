@@ -134,7 +134,7 @@ fitted = fit_reservoir(short, units=10, washout=10)
         (lambda: fit_reservoir(short, washout=1, ridge=-1e-3), "-0.001"),
         (lambda: fit_reservoir(short * [1, 0], washout=1), "coordinate 1 is constant"),
         (lambda: fitted.rollout(short, 3), r"\(60, 2\)"),
-        (lambda: fitted.rollout(short[None, :0], 3), "at least one state"),
+        (lambda: fitted.rollout(short[None, :0], 3), "T of 1 or more"),
         (lambda: fitted.rollout(short[None] + np.inf, 3), "windows must be finite"),
         (lambda: fitted.rollout(short[None], 0), "got 0"),
     ],

@@ -47,9 +47,8 @@ def test_coefficients_are_pysindys(record, derivative, method):
     ours = fit_sindy(record, 0.01, derivative)
     np.testing.assert_allclose(ours.coefficients, plain.coefficients(), rtol=1e-12)
     states = record[::500]
-    np.testing.assert_allclose(
-        ours.rollout(states, 1, dt=1e-6)[:, 0], states + 1e-6 * plain.predict(states), atol=1e-7
-    )
+    short = SparseField(ours.coefficients, dt=1e-6).rollout(states[:, None], 1)[:, 0]
+    np.testing.assert_allclose(short, states + 1e-6 * plain.predict(states), atol=1e-7)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -110,7 +109,7 @@ def test_several_trajectories(record, derivative):
 
 def test_rollouts_of_the_true_field_are_solutions():
     starts = np.array([[1.0, 2.0, 20.0], [-8.0, -8.0, 27.0], [0.1, 0.0, 5.0]])
-    rollout = SparseField(LORENZ).rollout(starts, 300, dt=0.01)
+    rollout = SparseField(LORENZ, 0.01).rollout(starts[:, None], 300)
     lsoda = integrate(Lorenz(beta=8 / 3), starts, 0.01 * np.arange(301))[:, 1:]
     np.testing.assert_allclose(rollout, lsoda, atol=1e-7)
     sigma, rho, beta = 10, 28, 8 / 3
@@ -123,11 +122,11 @@ def test_rollouts_of_the_true_field_are_solutions():
 
 def test_rollouts_of_linear_fields_are_matrix_exponentials_to_order_eight():
     matrix = np.array([[-0.2, 1.0], [-2.0, 0.1]])
-    field = SparseField(np.concatenate([np.zeros((2, 1)), matrix, np.zeros((2, 3))], axis=1))
-    start = np.array([[1.0, -1.0]])
-    exact = np.stack([expm(k * matrix) @ start[0] for k in range(1, 6)])
+    field = SparseField(np.concatenate([np.zeros((2, 1)), matrix, np.zeros((2, 3))], axis=1), 1.0)
+    start = np.array([1.0, -1.0])
+    exact = np.stack([expm(k * matrix) @ start for k in range(1, 6)])
     errors = [
-        np.abs(field.rollout(start, 5, dt=1.0, substeps=n)[0] - exact).max() for n in (1, 2, 40)
+        np.abs(field.rollout(start[None, None], 5, substeps=n)[0] - exact).max() for n in (1, 2, 40)
     ]
     assert np.log2(errors[0] / errors[1]) == pytest.approx(8, abs=0.7)
     assert errors[2] < 1e-13
@@ -135,10 +134,10 @@ def test_rollouts_of_linear_fields_are_matrix_exponentials_to_order_eight():
 
 def test_a_solution_that_explodes_is_silent_and_alone():
     """x' = x^2 leaves all numbers at time 1/x(0)."""
-    field = SparseField(np.array([[0.0, 0.0, 1.0]]))
+    field = SparseField(np.array([[0.0, 0.0, 1.0]]), dt=0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rollout = field.rollout(np.array([[1.0], [-1.0], [0.1]]), 30, dt=0.1)
+        rollout = field.rollout(np.array([[[1.0]], [[-1.0]], [[0.1]]]), 30)
     assert failures(rollout) == 1
     assert not np.isfinite(rollout[0, 20:]).any()
     times = 0.1 * np.arange(1, 31)
@@ -148,15 +147,15 @@ def test_a_solution_that_explodes_is_silent_and_alone():
 
 
 def test_equations_are_readable():
-    assert SparseField(LORENZ).equations(2) == [
+    assert SparseField(LORENZ, 0.01).equations(2) == [
         "x' = -10.00 x + 10.00 y",
         "y' = 28.00 x - 1.00 y - 1.00 xz",
         "z' = -2.67 z + 1.00 xy",
     ]
-    assert SparseField(np.array([[-0.5, 0.0, 2.0]])).equations(1) == ["x' = -0.5 + 2.0 x2"]
+    assert SparseField(np.array([[-0.5, 0.0, 2.0]]), 0.1).equations(1) == ["x' = -0.5 + 2.0 x2"]
     wide = np.zeros((4, 15))
     wide[0, 8] = 1.5  # 1, four x_i, then x0 times each of four, then x1 times x1
-    assert SparseField(wide).equations(0)[0] == "x0' = 2 x0x3"
+    assert SparseField(wide, 0.1).equations(0)[0] == "x0' = 2 x0x3"
 
 
 def test_a_threshold_above_everything_leaves_nothing(record):
@@ -165,20 +164,20 @@ def test_a_threshold_above_everything_leaves_nothing(record):
     assert field.parameters == 0
     assert field.equations() == ["x' = 0", "y' = 0", "z' = 0"]
     np.testing.assert_array_equal(
-        field.rollout(record[:2], 3, 0.01), record[:2, None] * [[[1]] * 3]
+        field.rollout(record[:2, None], 3), record[:2, None] * [[[1]] * 3]
     )
 
 
 ramp = np.stack([np.arange(50.0), np.arange(50.0) ** 2], axis=1)
-still = SparseField(np.zeros((1, 3)))
+still = SparseField(np.zeros((1, 3)), 0.1)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: SparseField(np.zeros((3, 9))), r"\(3, 9\)"),
-        (lambda: SparseField(np.zeros(3)), r"\(3,\)"),
-        (lambda: SparseField(np.full((1, 3), np.nan)), "finite"),
+        (lambda: SparseField(np.zeros((3, 9)), 0.1), r"\(3, 9\)"),
+        (lambda: SparseField(np.zeros(3), 0.1), r"\(3,\)"),
+        (lambda: SparseField(np.full((1, 3), np.nan), 0.1), "finite"),
         (lambda: fit_sindy(ramp, 0.01, "fd3"), "fd2, smoothed, fd4, fd6, weak, got 'fd3'"),
         (lambda: fit_sindy(ramp, 0), "dt=0"),
         (lambda: fit_sindy(ramp, 0.1, threshold=-1), "threshold=-1"),
@@ -188,10 +187,10 @@ still = SparseField(np.zeros((1, 3)))
         (lambda: fit_sindy([ramp, ramp[:19]], 0.1), "20 samples .* got 19"),
         (lambda: fit_sindy(ramp + np.inf, 0.1), "finite"),
         (lambda: fit_sindy([ramp, ramp[:40]], 0.1, "weak"), r"\[40, 50\]"),
-        (lambda: still.rollout(np.zeros((2, 3)), 5, 0.1), r"\(S, 1\)"),
-        (lambda: still.rollout(np.zeros((2, 1)), 0, 0.1), "n_steps"),
-        (lambda: still.rollout(np.zeros((2, 1)), 5, -0.1), "dt=-0.1"),
-        (lambda: still.rollout(np.zeros((2, 1)), 5, 0.1, substeps=0), "substeps=0"),
+        (lambda: SparseField(np.zeros((1, 3)), -0.1), "dt must be .* got -0.1"),
+        (lambda: still.rollout(np.zeros((2, 1, 3)), 5), r"\(S, T, 1\)"),
+        (lambda: still.rollout(np.zeros((2, 1, 1)), 0), "n_steps"),
+        (lambda: still.rollout(np.zeros((2, 1, 1)), 5, substeps=0), "substeps must .* got 0"),
     ],
 )
 def test_bad_input_is_named(call, words):

@@ -115,7 +115,7 @@ def test_rollouts_are_scored_by_the_protocol():
     found = record.metrics()
     assert errors.shape == (6, 120)
     assert found["method_accumulated_mse_100"]["value"] == pytest.approx(91 / 100)
-    assert found["method_accumulated_mse_600"]["value"] == pytest.approx(111 / 120)
+    assert found["method_accumulated_mse_horizon"]["value"] == pytest.approx(111 / 120)
     assert found["method_valid_time"]["value"] == pytest.approx(10 * 0.1 * 2.0)
     assert found["method_failures"]["value"] == 1
     assert (
@@ -128,7 +128,7 @@ def test_a_median_over_lost_rollouts_does_not_exist():
     rule = {"spread": 1.0, "dt": 0.1, "exponent": 2.0}
     rollout_report.record_rollout("method", predictions, truth, **rule)
     found = record.metrics()
-    assert found["method_accumulated_mse_600"]["value"] is None
+    assert found["method_accumulated_mse_horizon"]["value"] is None
     assert found["method_failures"]["value"] == 4
 
 

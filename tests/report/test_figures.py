@@ -130,7 +130,8 @@ def test_a_network_is_recorded_by_its_seeds_failed_ones_included():
 
 def test_a_row_of_the_arena_shows_every_measure_once():
     for measure, value in {
-        "accumulated_mse_100": 0.5, "accumulated_mse_600": 20.0, "valid_time": 1.25, "failures": 2
+        "accumulated_mse_100": 0.5, "accumulated_mse_horizon": 20.0, "valid_time": 1.25,
+        "failures": 2,
     }.items():  # fmt: skip
         record.metric(f"stnn_{measure}_noisy", value)
     assert rollout_report.show_row("stnn", "_noisy") == ["5.0e-01", "2.0e+01", "1.25", "2"]

@@ -77,7 +77,7 @@ def test_without_an_exponent_a_forecast_has_errors_and_no_valid_time():
     record_forecast("stnn", predictions, TRUTH, exponent=None, **RULE)
     found = record.metrics()
     assert found["stnn_accumulated_mse_100"]["value"] == pytest.approx(4.0)
-    assert found["stnn_accumulated_mse_600"]["value"] == pytest.approx(4.0 * 100 / 120)
+    assert found["stnn_accumulated_mse_horizon"]["value"] == pytest.approx(4.0 * 100 / 120)
     assert found["stnn_accumulated_mse_100"]["n"] == 3
     assert found["stnn_valid_time"]["value"] is None
     assert found["stnn_valid_time_failures"]["value"] == 3
@@ -89,7 +89,7 @@ def test_a_forecast_that_is_lost_has_no_median():
     predictions[0, :2, 60:] = np.nan
     record_forecast("stnn", predictions, TRUTH, exponent=None, **RULE)
     found = record.metrics()
-    assert found["stnn_accumulated_mse_600"]["value"] is None
+    assert found["stnn_accumulated_mse_horizon"]["value"] is None
     assert found["stnn_failures"]["value"] == 2
 
 

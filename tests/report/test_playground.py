@@ -10,6 +10,7 @@ import torch
 from dynlib.identify.polynomial import PolynomialMap
 from dynlib.identify.sindy import SparseField
 from dynlib.networks.ffnn import FFNN
+from dynlib.networks.forecaster import NetworkForecaster
 from dynlib.networks.scores import rollout
 from dynlib.networks.stnn import StNN
 from dynlib.report.playground import MIME, Playground, as_layers, as_map
@@ -48,7 +49,7 @@ def test_the_layers_are_the_network(model):
 
 
 def test_a_field_and_a_polynomial_keep_every_digit():
-    field = SparseField(np.random.default_rng(0).normal(size=(3, 10)))
+    field = SparseField(np.random.default_rng(0).normal(size=(3, 10)), 0.01)
     fit = PolynomialMap.fit(STATES[:-1], STATES[1:], 2)
     for model, names in ((field, ("coefficients",)), (fit, ("coefficients", "mean", "scale"))):
         back = json.loads(json.dumps(as_map(model, 3)))
@@ -58,7 +59,7 @@ def test_a_field_and_a_polynomial_keep_every_digit():
 
 def still(**changes) -> Playground:
     arguments = {
-        "models": {"true": SparseField(np.zeros((3, 10)))},
+        "models": {"true": SparseField(np.zeros((3, 10)), 0.01)},
         "starts": STATES[:2],
         "reference": {"true": STATES[:5]},
         "dt": 0.01,
@@ -97,7 +98,7 @@ def test_what_is_missing_or_not_finite_is_named(changes, words):
 
 
 def test_a_method_without_a_name_for_readers_is_refused():
-    field = SparseField(np.zeros((3, 10)))
+    field = SparseField(np.zeros((3, 10)), 0.01)
     with pytest.raises(ValueError, match="'guess' has no label; there are labels of true"):
         still(
             models={"true": field, "guess": field},
@@ -108,3 +109,19 @@ def test_a_method_without_a_name_for_readers_is_refused():
 def test_another_activation_than_the_page_knows_is_refused():
     with pytest.raises(ValueError, match="linear StNN"):
         as_layers(StNN(4, 1, linear=True), 3)
+
+
+def test_of_several_seeds_the_one_with_the_median_error_is_exported():
+    field = SparseField(np.zeros((3, 10)), 0.01)
+    nets = [NetworkForecaster(network(FFNN, (3, 4, 4, 4, 3))) for _ in range(3)]
+    truth, starts = np.zeros((2, 60, 3)), STATES[:2]
+    errors = np.array([3.0, 1.0, 2.0])[:, None, None, None]
+    predictions = {"ffnn": errors * np.ones((3, 2, 60, 3)), "sindy_fd2": np.ones((1, 2, 60, 3))}
+    found = Playground.of(
+        {"ffnn": nets, "sindy_fd2": [field]}, predictions, truth, starts, field,
+        dt=0.01, spread=2.0, exponent=0.9,
+    )  # fmt: skip
+    assert found.models == {"true": field, "ffnn": nets[2].model, "sindy_fd2": field}
+    np.testing.assert_array_equal(found.reference["ffnn"], np.full((50, 3), 2.0))
+    np.testing.assert_array_equal(found.reference["true"], truth[0, :50])
+    assert set(found.data()["models"]) == {"true", "ffnn", "sindy_fd2"}

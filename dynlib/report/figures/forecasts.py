@@ -1,1 +1,175 @@
-"""Figures of forecasts of the Lorenz system."""
+"""Figures of forecasts: errors by step, one forecast by method, errors by cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dynlib.measure.rollout import valid_time
+from dynlib.report import record, style
+from dynlib.report.forecasts import COLOURS, LABELS, apart
+from dynlib.report.style import Shown
+
+#: Larger errors are drawn at this height; a rollout may grow beyond all numbers.
+MOST = 1e30
+
+
+def accumulated(errors: Mapping[str, np.ndarray]) -> Shown:
+    """Accumulated error against the length of the forecast.
+
+    `errors` are those of :func:`dynlib.report.forecasts.record_rollout`, (starts, steps).
+    """
+    names = [
+        "climatology", "havok", "dmd", "sindy_fd2", "reservoir", "ffnn", "stnn", "control",
+        "sindy_fd6", "polynomial_5",
+    ]  # fmt: skip
+    figure, axes = style.figure(4.4)
+    curves = {name: np.median(_running(errors[name]), axis=0) for name in names}
+    horizon = len(curves["stnn"])
+    places = apart(np.array([curve[-1] for curve in curves.values()]), 0.85)
+    for (name, curve), place in zip(curves.items(), places, strict=True):
+        dashes = "--" if name == "climatology" else "-"
+        axes.plot(_steps(curve), curve, dashes, color=COLOURS[name], linewidth=1.5)
+        axes.annotate(
+            LABELS[name].replace(", differences of", ","), (horizon, curve[-1]),
+            xytext=(1.04 * horizon, place), color=COLOURS[name], fontsize=8, va="center",
+            annotation_clip=False,
+        )  # fmt: skip
+    axes.set(yscale="log", xlabel="steps", ylabel="accumulated MSE")
+    return style.shown(
+        figure,
+        "accumulated",
+        caption="Accumulated mean squared error against the length of the forecast (their Figure "
+        "6), median over starts. A curve below the line of the mean state is still a forecast.",
+        alt="Curves of accumulated error on a logarithmic axis against steps. Polynomial maps and "
+        "SINDy with good derivatives stay lowest; HAVOK and DMD reach the level of the mean state "
+        "almost at once.",
+    )
+
+
+def coordinates(
+    predictions: Mapping[str, np.ndarray], truth: np.ndarray, axes_names: Sequence[str] = "xyz"
+) -> Shown:
+    """Accumulated error of each coordinate.
+
+    `predictions` have shape (seeds, starts, steps, dim), the truth (starts, steps, dim).
+    """
+    names = ("stnn", "ffnn", "sindy_fd2", "havok")
+    figure, panels = style.figure(5.4, len(axes_names), 1, sharex=True)
+    for number, name in enumerate(names):
+        squared = np.square(predictions[name] - truth)
+        for axis, axes in enumerate(panels):
+            curve = np.median(_running(squared[..., axis]), axis=(0, 1))
+            axes.plot(_steps(curve), curve, color=COLOURS[name])
+        panels[0].annotate(
+            LABELS[name].split(",")[0], (0.02 + 0.23 * number, 1.05), xycoords="axes fraction",
+            color=COLOURS[name], fontsize=9,
+        )  # fmt: skip
+    for axes, axis_name in zip(panels, axes_names, strict=True):
+        axes.set(yscale="log", ylabel=axis_name)
+    panels[-1].set_xlabel("steps")
+    return style.shown(
+        figure,
+        "coordinates",
+        caption="The same for each coordinate: the accumulated squared error of x, y and z, median "
+        "over starts.",
+        alt="Three panels, one a coordinate, with curves for four methods.",
+    )
+
+
+def series(
+    predictions: Mapping[str, np.ndarray],
+    truth: np.ndarray,
+    *,
+    spread: float,
+    dt: float,
+    exponent: float,
+) -> Shown:
+    """The first coordinate of one forecast of each method, over the truth."""
+    names = (
+        "stnn", "control", "ffnn", "sindy_fd2", "sindy_fd6", "polynomial_5", "reservoir", "havok"
+    )  # fmt: skip
+    rule = {"spread": spread, "dt": dt, "exponent": exponent}
+    times, _ = valid_time(predictions["stnn"][0], truth, **rule)
+    typical = np.argsort(times)[(len(times) - 1) // 2]
+    true = truth[typical]
+    clock = _steps(true) * dt * exponent
+    figure, panels = style.figure(7.6, len(names), 1, sharex=True, sharey=True)
+    for axes, name in zip(panels, names, strict=True):
+        path = predictions[name][0, typical]
+        shown = np.clip(path[:, 0], -25, 25)
+        axes.plot(clock, true[:, 0], color=style.INK, linewidth=2)
+        axes.plot(clock, shown, color=COLOURS[name], linewidth=1.1)
+        left, censored = valid_time(path[None], true[None], **rule)
+        if not censored[0]:
+            at = np.searchsorted(clock, left[0] - 1e-9)
+            axes.plot(clock[at], shown[at], "o", color=COLOURS[name], markersize=6)
+        axes.annotate(
+            LABELS[name], (0.01, 0.98), xycoords="axes fraction", va="top", fontsize=8,
+            color=COLOURS[name],
+        )  # fmt: skip
+        axes.set(ylim=(-27, 42), yticks=[-20, 0, 20])
+    panels[-1].set_xlabel("Lyapunov times")
+    return style.shown(
+        figure,
+        "series",
+        caption="One start: the coordinate x of the truth (without colour) and of each method. A "
+        "dot marks where the forecast leaves the truth by 0.4 of the attractor's spread. The start "
+        "is the one with the median valid time of the structured network.",
+        alt="Eight small panels with the true series in black and a forecast in colour, which "
+        "departs at a dot.",
+    )
+
+
+def pareto(degrees: Sequence[int]) -> Shown:
+    """Recorded errors at the horizon against the recorded operations of a step."""
+    metrics = record.metrics()
+
+    def at(name: str) -> tuple[float, dict]:
+        return metrics[f"{name}_flops"]["value"], metrics[f"{name}_accumulated_mse_horizon"]
+
+    figure, axes = style.figure(4.2)
+    found = [at(f"polynomial_{degree}") for degree in degrees]
+    x, y = [flops for flops, _ in found], [entry["value"] for _, entry in found]
+    colour = COLOURS["polynomial_2"]
+    axes.plot(x, y, "o-", color=colour, markersize=4)
+    axes.annotate(
+        f"polynomials, degree {degrees[0]} to {degrees[-1]}", (x[-2], y[-2]), xytext=(6, 2),
+        textcoords="offset points", color=colour, fontsize=9,
+    )  # fmt: skip
+    placed = {
+        "stnn": ("StNN", 5, 5), "control": ("plain, same size", -4, -13),
+        "ffnn": ("FFNN-2073", 5, 3), "sindy_fd2": ("SINDy, order 2", 5, -12),
+        "sindy_fd6": ("SINDy, order 6", -25, -14), "havok": ("HAVOK", -12, 8),
+        "dmd": ("DMD", -10, -14), "reservoir": ("reservoir", -20, -14),
+    }  # fmt: skip
+    for name, (label, right, up) in placed.items():
+        flops, entry = at(name)
+        axes.plot([flops] * 2, [entry["low"], entry["high"]], color=COLOURS[name], linewidth=1.5)
+        axes.plot(flops, entry["value"], "o", color=COLOURS[name], markersize=5)
+        axes.annotate(
+            label, (flops, entry["value"]), xytext=(right, up), textcoords="offset points",
+            color=COLOURS[name], fontsize=9,
+        )  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel="operations a step", ylabel="accumulated MSE")
+    return style.shown(
+        figure,
+        "pareto",
+        caption="Accumulated error over the whole forecast against the operations of one step. "
+        "Lower and further left is better. Bars are intervals over starts. Polynomial maps from "
+        f"degree {degrees[0]} to {degrees[-1]} are joined.",
+        alt="Log-log scatter of accumulated error against operations. Polynomial maps and SINDy "
+        "with sixth-order differences have lower errors for fewer operations than the networks; "
+        "HAVOK and DMD are worst.",
+    )
+
+
+def _steps(path: np.ndarray) -> np.ndarray:
+    """Numbers of the steps of a path, from 1."""
+    return np.arange(1, len(path) + 1)
+
+
+def _running(errors: np.ndarray) -> np.ndarray:
+    """Mean of the errors (..., steps) up to each step."""
+    return np.cumsum(np.minimum(errors, MOST), axis=-1) / np.arange(1, errors.shape[-1] + 1)

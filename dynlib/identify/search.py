@@ -1,0 +1,85 @@
+"""A search for the settings of a forecaster, on data that the comparison does not use."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dynlib.measure.forecaster import Forecaster
+from dynlib.measure.rollout import valid_time
+
+#: From so many places in the rest of a record the options forecast.
+PROBES = 8
+
+
+def grid(**choices: Sequence[Any]) -> list[dict[str, Any]]:
+    """All combinations of some choices; the last choice varies fastest.
+
+    Examples
+    --------
+    >>> grid(delays=(10, 20), rank=(4,))
+    [{'delays': 10, 'rank': 4}, {'delays': 20, 'rank': 4}]
+    """
+    return [dict(zip(choices, each, strict=True)) for each in itertools.product(*choices.values())]
+
+
+def search(
+    fit: Callable[..., Forecaster],
+    options: Sequence[dict[str, Any]],
+    record: np.ndarray,
+    *,
+    split: int,
+    window: int,
+    horizon: int,
+    spread: float,
+    dt: float,
+    exponent: float,
+) -> tuple[dict[str, Any], list[float]]:
+    """Fit a model with every option on the first part of a record, and forecast in the rest.
+
+    Parameters
+    ----------
+    fit : callable
+        Fits a model to a trajectory (T, dim), with an option as keyword arguments.
+    options : sequence of dict
+        The settings that are tried: from :func:`grid`.
+    record : numpy.ndarray
+        One trajectory, shape (T, dim).
+    split : int
+        Number of states in the first part.
+    window, horizon : int
+        States that a forecast may use, and steps that it takes.
+    spread, dt, exponent : float
+        As for :func:`dynlib.measure.rollout.valid_time`.
+
+    Returns
+    -------
+    best : dict
+        The option with the longest mean valid time, the first of equal ones.
+    scores : list of float
+        The mean valid time of each option.
+
+    Raises
+    ------
+    ValueError
+        If there are no options, or a part of the record is too short.
+    """
+    if not options:
+        raise ValueError("options is empty; give at least one dictionary of settings")
+    if not window <= split < len(record) - horizon:
+        raise ValueError(
+            f"split must be from {window}, the window, to {len(record) - horizon - 1}, the length "
+            f"of the record less the horizon, got {split}"
+        )
+    early, rest = record[:split], record[split:]
+    probes = np.linspace(0, len(rest) - horizon - 1, PROBES).astype(int)
+    windows = np.stack([record[split + i - window : split + i] for i in probes])
+    truth = np.stack([rest[i : i + horizon] for i in probes])
+    scores = []
+    for each in options:
+        forecast = fit(early, **each).rollout(windows, horizon)
+        scores.append(valid_time(forecast, truth, spread, dt, exponent)[0].mean())
+    return options[int(np.argmax(scores))], scores

@@ -1,0 +1,118 @@
+"""What the comparison of forecasts records, and what its tables say of it."""
+
+import numpy as np
+import pytest
+
+from dynlib.dynamics.pairs import pairs
+from dynlib.identify.polynomial import PolynomialMap
+from dynlib.networks.ffnn import FFNN
+from dynlib.report import forecasts as report
+from dynlib.report import record
+
+RULE = {"spread": 1.0, "dt": 0.1, "exponent": 2.0}
+TRUTH = np.zeros((6, 120, 3))
+OFF = np.concatenate([np.zeros((6, 9, 3)), np.ones((6, 111, 3))], axis=1)
+
+
+@pytest.fixture(autouse=True)
+def fresh_record():
+    record.clear()
+    yield
+    record.clear()
+
+
+def test_methods_are_recorded_together_as_they_are_alone():
+    both = {"stnn": OFF[None], "ffnn": np.stack([OFF, 2 * OFF, 3 * OFF])}
+    errors = report.record_rollouts(both, TRUTH, suffix="_noise", **RULE)
+    together = record.metrics()
+    record.clear()
+    for name, found in both.items():
+        alone = report.record_rollout(name, found, TRUTH, suffix="_noise", **RULE)
+        np.testing.assert_array_equal(errors[name], alone)
+    assert record.metrics() == together
+    assert together["ffnn_accumulated_mse_100_noise"]["value"] == pytest.approx(4 * 91 / 100)
+
+
+def test_one_rollout_is_recorded_at_100_steps_and_at_its_end():
+    report.record_single("single", OFF[0], TRUTH[0])
+    report.record_single("short", OFF[0, :20], TRUTH[0, :20])
+    found = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert found == pytest.approx(
+        {
+            "single_mse_100": 0.91, "single_mse_horizon": 111 / 120,
+            "short_mse_100": 11 / 20, "short_mse_horizon": 11 / 20,
+        }
+    )  # fmt: skip
+
+
+def test_a_cost_is_counted_and_timed():
+    states = np.random.default_rng(0).normal(size=(1000, 4, 2))
+    model = PolynomialMap.fit(*pairs(states[:5]), degree=2)
+    report.record_cost("polynomial_2", model, states, n_steps=3)
+    network = FFNN((3, 5, 4, 6, 3)).double()
+    report.record_cost("ffnn", model, states, network, n_steps=3)
+    found = record.metrics()
+    assert found["polynomial_2_parameters"]["value"] == model.parameters
+    assert found["ffnn_flops"]["value"] == model.flops
+    for name in ("polynomial_2", "ffnn"):
+        for suffix in ("", "_batch1000"):
+            assert found[f"{name}_step_us{suffix}"]["value"] > 0
+            assert found[f"{name}_step_us{suffix}"]["unit"] == "us"
+    rows = report.cost_table(["ffnn"]).rows
+    assert rows[0][:3] == ["FFNN-2073", str(model.parameters), str(model.flops)]
+
+
+def test_errors_are_listed_with_the_data_of_each_method():
+    report.record_rollouts({"stnn": OFF[None], "persistence": OFF[None]}, TRUTH, **RULE)
+    names = ["stnn", "persistence"]
+    plain = report.errors_table(names, 120, first="fitted on noise")
+    assert plain.header[:3] == ["fitted on noise", "accumulated MSE, 100 steps", "120 steps"]
+    assert [len(row) for row in plain.rows] == [5, 5]
+    full = report.errors_table(names, 120, fitted_on={"stnn": "3 trajectories"})
+    assert [row[:2] for row in full.rows] == [
+        ["StNN, p = 6", "3 trajectories"], ["no change", "the record"]
+    ]  # fmt: skip
+    assert [row[2:] for row in full.rows] == [row[1:] for row in plain.rows]
+
+
+def test_a_search_is_listed_with_its_choice():
+    best = {"spectral_radius": 0.9, "leak": 0.5}
+    (row,) = report.search_table({"reservoir": (best, [0.25, 1.5, 1.0])}).rows
+    assert row == ["reservoir", "3", "spectral radius 0.9, leak 0.5", "1.50", "0.25"]
+
+
+def test_noise_is_listed_for_methods_that_were_fitted_to_noisy_data():
+    levels = {"_noise1e3": 1e-3, "_noise1e2": 1e-2}
+    clean = {name: OFF[None] for name in ("stnn", "havok", "persistence")}
+    report.record_rollouts(clean, TRUTH, **RULE)
+    record.metric("stnn_valid_time_noise1e3", 0.5)
+    for suffix, value in (("_noise1e3", 0.25), ("_noise1e2", 0.125)):
+        record.metric(f"havok_valid_time{suffix}", value)
+    found = report.noise_table(clean, levels)
+    assert found.header == ["method", "clean", "noise 1e-03", "noise 1e-02"]
+    assert [[row[0], *row[2:]] for row in found.rows] == [
+        ["StNN, p = 6", "0.50", ""], ["HAVOK, no forcing", "0.25", "0.12"]
+    ]  # fmt: skip
+
+
+def test_released_errors_are_recorded_as_printed():
+    report.record_released()
+    found = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert len(found) == 8
+    assert (found["released_stnn_mse_100"], found["released_stnn_mse_600"]) == (0.5704, 5.544)
+    assert (found["released_havok_mse_100"], found["released_havok_mse_600"]) == (0.00299, 16.13)
+
+
+def test_released_errors_stand_beside_ours():
+    for number, name in enumerate(
+        (
+            "single_truth_misaligned", "single_truth_aligned", "released_stnn",
+            "single_stnn_misaligned", "single_stnn_aligned", "released_ffnn",
+            "single_ffnn_misaligned", "single_ffnn_aligned", "released_sindy",
+            "single_sindy_aligned", "released_havok", "havok_insample_accumulated",
+        )
+    ):  # fmt: skip
+        record.metric(f"{name}_mse_100", number)
+    assert [row[1:] for row in report.protocol_table().rows] == [
+        ["", "0", "1"], ["2", "3", "4"], ["5", "6", "7"], ["8", "", "9"], ["10", "", "11"]
+    ]  # fmt: skip
