@@ -21,8 +21,11 @@ DARK = {INK: "#e6edf3", MUTED: "#9ea7b0", GRID: "#3d444d"}
 #: One colour a method, on every page (after Okabe and Ito, lightened for dark grounds).
 COLOURS = {
     "true": INK,
+    # token models
+    "orbit": INK,
     "tokens": MUTED,
     "model": "#2f81c1",
+    "sampled": "#2f81c1",
     "greedy": "#d9631e",
     "half": "#5b6fd6",
     "pair": "#1a9e77",
@@ -31,13 +34,45 @@ COLOURS = {
     "best_ngram": "#8f8a1e",
     "parrot": "#1a9e77",
     "recall": "#8a6bbe",
-}
+    # products and minimisers of the Hankel operator
+    "dense": MUTED,
+    "fft": "#2f81c1",
+    "shift": "#c98a00",
+    "plain": "#c98a00",
+    "accelerated": "#b5669b",
+    "restart": "#2f81c1",
+    # networks, and what they are compared with
+    "stnn": "#2f81c1",
+    "printed_stnn": "#8fb8da",
+    "ffnn": "#d9631e",
+    "control": "#1a9e77",
+    "control_onehot": "#63b598",
+    "leads": "#cf4f4f",
+    "printed_leads": "#e39a8f",
+    "sindy_fd2": "#c98a00",
+    "sindy_smoothed": "#c98a00",
+    "sindy_fd4": "#a8741a",
+    "sindy_fd6": "#8f8a1e",
+    "sindy_weak": "#8f8a1e",
+    "havok": "#b5669b",
+    "havok_held": "#b5669b",
+    "havok_oracle": "#d7a5c6",
+    "havok_oracle20": "#d7a5c6",
+    "dmd": "#9a5fb0",
+    "reservoir": "#5b6fd6",
+    "equations": "#8f8a1e",
+    "persistence": MUTED,
+    "climatology": MUTED,
+    "mean": MUTED,
+} | {f"polynomial_{degree}": "#4d9de0" for degree in range(2, 10)}
 
 #: What each method is called in figures and tables.
 LABELS = {
     "true": "truth",
+    "orbit": "true orbits",
     "tokens": "true tokens",
     "model": "GPT-2, T = 1",
+    "sampled": "GPT-2, T = 1",
     "greedy": "GPT-2, greedy",
     "half": "GPT-2, T = 0.5",
     "pair": "true pair",
@@ -46,7 +81,35 @@ LABELS = {
     "best_ngram": "best n-gram",
     "parrot": "context parrot",
     "recall": "training replay",
-}
+    "dense": "dense",
+    "fft": "two FFTs",
+    "shift": "shifts",
+    "plain": "plain, eq. (8)",
+    "accelerated": "accelerated",
+    "restart": "with restart",
+    "stnn": "StNN",
+    "printed_stnn": "StNN, as printed",
+    "ffnn": "FFNN-2073",
+    "control": "plain, same size",
+    "control_onehot": "plain, one-hot",
+    "leads": "LEADS",
+    "printed_leads": "LEADS, as published",
+    "sindy_fd2": "SINDy, differences of order 2",
+    "sindy_smoothed": "SINDy, smoothed differences",
+    "sindy_fd4": "SINDy, order 4",
+    "sindy_fd6": "SINDy, order 6",
+    "sindy_weak": "SINDy, weak form",
+    "havok": "HAVOK, no forcing",
+    "havok_held": "HAVOK, forcing held",
+    "havok_oracle": "HAVOK, oracle forcing",
+    "havok_oracle20": "HAVOK, 20 oracle forcings",
+    "dmd": "DMD on delays",
+    "reservoir": "reservoir",
+    "equations": "true equations, fitted",
+    "persistence": "no change",
+    "climatology": "mean state",
+    "mean": "mean of the environment",
+} | {f"polynomial_{degree}": f"polynomial, degree {degree}" for degree in range(2, 10)}
 
 WIDTH = 5.0  # inches: text of 11 points stays legible when a phone shows it 340 px wide
 
@@ -91,9 +154,7 @@ def use_style() -> None:
         pass
 
 
-def figure(
-    height: float = 3.4, rows: int = 1, columns: int = 1, **options
-) -> tuple[Figure, object]:
+def figure(height: float = 3.4, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, Any]:
     """A figure of the common width; `height` in inches. As ``plt.subplots`` otherwise."""
     return plt.subplots(rows, columns, figsize=(WIDTH, height), **options)
 
