@@ -331,7 +331,7 @@ growth = {
     method: [product_growth(system.jacobian(each), products) for each in states]
     for method, states in sources.items()
 }
-report.lyapunov(growth, products)
+report.estimated_exponents(growth, products)
 
 # %% tags=["view"]
 figures.lyapunov(list(growth), lyapunov["value"])

@@ -265,7 +265,7 @@ def lyapunov_name(method: str) -> str:
     return "lyapunov_model" if method == "model" else f"{method}_lyapunov"
 
 
-def lyapunov(growth: Mapping[str, Sequence[np.ndarray]], products: int) -> record.Table:
+def estimated_exponents(growth: Mapping[str, Sequence[np.ndarray]], products: int) -> record.Table:
     """Record the exponent fitted to each method's growth rates, from n = 1 and from n = 5.
 
     Parameters

@@ -133,7 +133,16 @@ class Generators:
         -------
         dict of str to list of numpy.ndarray
             By method, as :meth:`all`.
+
+        Raises
+        ------
+        ValueError
+            If the prompts cannot be split evenly.
         """
+        if batches < 1 or len(prompts) % batches:
+            raise ValueError(
+                f"{len(prompts)} prompts cannot be split into {batches} equal batches; take a multiple"
+            )
         parts, seed = np.split(prompts, batches), self.seeds[0]
         (name, first), *others = temperatures.items()
         found = {

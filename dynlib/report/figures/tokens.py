@@ -183,7 +183,7 @@ def ratio(methods: Sequence[str], *, finding: str = "") -> style.Shown:
 
 
 def lyapunov(methods: Sequence[str], reference: float) -> style.Shown:
-    """Exponents that :func:`dynlib.report.tokens.lyapunov` recorded, a row a method."""
+    """Exponents that :func:`dynlib.report.tokens.estimated_exponents` recorded, a row a method."""
     figure, axes = style.figure(3.0)
     axes.axvline(reference, color=style.MUTED, linewidth=1)
     for row, method in enumerate(methods):
