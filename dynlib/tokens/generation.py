@@ -141,7 +141,7 @@ class Generators:
         """
         if batches < 1 or len(prompts) % batches:
             raise ValueError(
-                f"{len(prompts)} prompts cannot be split into {batches} equal batches; take a multiple"
+                f"cannot split {len(prompts)} prompts into {batches} equal batches; take a multiple"
             )
         parts, seed = np.split(prompts, batches), self.seeds[0]
         (name, first), *others = temperatures.items()

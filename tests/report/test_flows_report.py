@@ -69,7 +69,7 @@ def separated(rates, prompt=5, tau=0.1, steps=60):
 def test_slopes_are_the_rates_of_growth():
     real = np.zeros((5, 65, 3))
     paired = np.array([True, True, True, True, False])
-    others = real + [0.0, 3.0, 4.0]
+    others = real + np.array([0.0, 3.0, 4.0])
     found = flows.separation(
         excerpts(real), separated([1.5] * 5), separated([0.9] * 4 + [7.0]), others,
         paired=paired, prompt=5, tau=0.1, cell=0.01,

@@ -132,7 +132,7 @@ def test_batches_of_prompts_are_continued_by_the_models_in_turn(
 
 
 def test_prompts_that_do_not_split_evenly_are_refused(generators, prompts):
-    with pytest.raises(ValueError, match="4 prompts cannot be split into 3 equal batches"):
+    with pytest.raises(ValueError, match="cannot split 4 prompts into 3 equal batches"):
         generators.in_batches(prompts, 5, 3, {"model": 1.0})
 
 
