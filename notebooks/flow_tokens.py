@@ -47,7 +47,7 @@ tau: float = 0.03  # [1e-6..10] time between two states
 n_cells: int = 20  # [2..1000] cells per axis, N
 context: int = 16  # [2..] longest input in tokens
 steps: int = 60  # [1..] optimiser steps
-# advanced
+# advanced: data
 vocabulary: str = "occupied"  # {occupied, grid} tokens for the cells seen, or for all N^3
 train_trajectories: int = 12  # [2..] training trajectories, those held out included
 test_trajectories: int = 5  # [5..] test trajectories
@@ -55,6 +55,7 @@ trajectory_length: int = 3000  # [700..] states a trajectory
 validation_trajectories: int = 2  # [0..] training trajectories held out for choices
 transient: int = 300  # [100..] steps passed over before states are taken for measuring
 data_seed: int = 0  # [0..] seed of the initial states
+# advanced: model and training
 embedding: str = "factorised"  # {plain, factorised} token embedding
 layers: int = 1  # [1..] self-attention layers
 heads: int = 2  # [1..] attention heads a layer
@@ -72,6 +73,7 @@ precision: str = "auto"  # {auto, fp32, bf16} arithmetic of training
 n_seeds: int = 1  # [1..64] training seeds
 seed: int = 0  # [0..] first training seed
 device: str = "auto"  # {auto, cpu, cuda} where to train and generate
+# advanced: measuring
 temperature: float = 1.0  # [0.05..10] temperature of sampling (0.5 and greedy run beside it)
 prompt: int = 100  # [5..600] true tokens before each rollout, k
 rollouts: int = 20  # [2..10000] rollouts a method
@@ -150,18 +152,18 @@ record.metric("stay_fraction", stay, tolerance=0.05)
 report.cells(grid, learn)
 
 # %% [markdown]
-# ## Exponents
+# ## The truth to compare with
 #
-# The truth to compare with comes from trajectories that nobody has seen, taken at random times
-# after the start. Their Lyapunov exponents are measured in the tangent space, in nats per unit
-# of time. Every value is the mean over a group of orbits; there are sixteen groups. The paper
-# prints the parameters of the Lorenz system in another order; a Lorenz run records the exponent
-# for these too.
+# Trajectories from new initial states, which neither the training nor the test set holds, show
+# what a perfect model would write. They begin at random times after the start. Their Lyapunov
+# exponents are measured in the tangent space, in nats per unit of time. Every value is the mean
+# over a group of orbits; there are sixteen groups. The paper prints two parameters of the Lorenz
+# system in exchanged places; a run of that system records the exponent for these too.
 
 
 # %%
 def fresh_states(n: int, length: int) -> np.ndarray:
-    """True trajectories that nobody has seen, each from a random time on."""
+    """New true trajectories, each from a random time on."""
     rng = streams[2]
     start = flow.initial_states(n, rng)
     return from_random_times(
@@ -394,7 +396,8 @@ figures.accuracy(orbits, counting=counting, networks=greedy)
 #
 # Test trajectories and their continuations by GPT-2, decoded greedily as in the paper, from the
 # first {param}`@run:prompt` states; and *true pairs*, the trajectories of other initial states
-# that write the same prompt.
+# that write the same prompt. Does the distance from the truth grow as fast as between two true
+# trajectories, that is, at the rate of the Lyapunov exponent?
 
 # %%
 length = prompt + pair_steps

@@ -51,13 +51,14 @@ context: int = 16  # [2..] longest input in tokens
 steps: int = 60  # [1..] optimiser steps
 n_seeds: int = 2  # [1..64] training seeds
 temperature: float = 1.0  # [0.05..10] temperature of sampling (greedy decoding runs beside it)
-# advanced
+# advanced: data
 vocabulary: str = "occupied"  # {occupied, grid} tokens for the cells seen, or for all N^2
 train_trajectories: int = 20  # [2..] training trajectories, those held out included
 test_trajectories: int = 5  # [1..] test trajectories
 trajectory_length: int = 2000  # [700..] states a trajectory
 validation_trajectories: int = 1  # [0..] training trajectories held out for choices
 data_seed: int = 0  # [0..] seed of the initial states
+# advanced: model and training
 embedding: str = "plain"  # {plain, factorised} token embedding
 layers: int = 1  # [1..] self-attention layers
 heads: int = 2  # [1..] attention heads a layer
@@ -74,6 +75,7 @@ clip: float = 1.0  # [0..] largest norm of the gradient, 0 for no limit
 precision: str = "auto"  # {auto, fp32, bf16} arithmetic of training
 seed: int = 0  # [0..] first training seed
 device: str = "auto"  # {auto, cpu, cuda} where to train and generate
+# advanced: measuring
 prompt: int = 100  # [5..600] true tokens before each rollout
 rollouts: int = 20  # [2..10000] rollouts a method
 rollout_steps: int = 200  # [130..100000] states generated a rollout
@@ -149,6 +151,34 @@ figures.cells(grid, test_states[0, 100:4100])
 print(*test[0, 100:116])
 
 # %% [markdown]
+# ## The truth to compare with
+#
+# True orbits from new initial states, which neither the training nor the test set holds, show
+# what a perfect model would write. Their largest Lyapunov exponent is measured in the tangent
+# space: nearby orbits separate by this rate, in nats per iteration.
+
+
+# %%
+def fresh_states(n: int, length: int) -> np.ndarray:
+    """New true orbits, after the transient."""
+    start = system.initial_states(n, streams[2])
+    return simulate(system, start, length, transient=1000)
+
+
+exponents = tangent_exponents(
+    system, fresh_states(64, 1)[:, 0], reference_steps
+)
+lyapunov = record.metric(
+    "lyapunov_reference",
+    exponents[:, 0],
+    over="trajectories",
+    unit="nats/iteration",
+    tolerance=0.005,
+)
+shown = record.show("lyapunov_reference", ".4f")
+record.Table(["", "nats per iteration"], [["Lyapunov exponent", shown]])
+
+# %% [markdown]
 # ## Training
 #
 # A small GPT-2 is trained from {res}`:n_seeds` seeds, to see how much depends on chance. The
@@ -183,7 +213,8 @@ report.training(trained, seeds)
 #
 # How good can a prediction be? By Pesin's formula the entropy rate of the map is its positive
 # Lyapunov exponent. If different orbits always wrote different tokens, no model could have a
-# lower cross-entropy.
+# lower cross-entropy. The distance of a curve from this line is what is left to learn, or what
+# the rounding to cells has lost.
 
 # %%
 counts = NGram(learn, longest_ngram, grid.vocabulary)
@@ -194,24 +225,6 @@ best = (
     else best_order(counts, held_out, targets, test_windows, first=prompt)
 )
 curves = report.memory(models, counts, best, test, n=test_windows, first=prompt)
-
-
-def fresh_states(n: int, length: int) -> np.ndarray:
-    """New true orbits, after the transient."""
-    start = system.initial_states(n, streams[2])
-    return simulate(system, start, length, transient=1000)
-
-
-exponents = tangent_exponents(
-    system, fresh_states(64, 1)[:, 0], reference_steps
-)
-lyapunov = record.metric(
-    "lyapunov_reference",
-    exponents[:, 0],
-    over="trajectories",
-    unit="nats/iteration",
-    tolerance=0.005,
-)
 
 # %% tags=["view"]
 figures.context(
@@ -253,7 +266,7 @@ short = generators.all(prompts, rollout_steps, temperatures)
 # generated states are as far from true ones as true ones are from each other.
 #
 # *Matched* compares with the true continuations of the same prompts instead, which is most
-# likely what the paper did.
+# likely what the paper did. *Squared cost* is the square of the distance that moves a state.
 
 # %%
 batches = grid.encode(
@@ -279,7 +292,8 @@ figures.ratio(
 # ## How far apart are two true samples?
 #
 # That depends on their size, and on how many independent orbits they come from. The paper
-# prints neither, nor the cost. *Cells* measures lengths in cells instead of state units.
+# prints neither, nor the cost. *Cells* measures lengths in cells instead of state units. Compare
+# the rows before you compare a printed distance with any of them.
 
 
 # %%

@@ -88,7 +88,7 @@ def divergence(
         for method, samples in continued.items()
     }
     matches["true"] = [true_divergence_steps(orbits)]
-    labels = style.LABELS | {"model": style.LABELS["greedy"], "true": style.LABELS["pair"]}
+    other = {"model": "greedy", "sampled": "model", "true": "pair"}  # decoded greedily
     horizon, parts = orbits[0].shape[1], excerpts.parts(PARTS)
     rows = []
     for method, samples in matches.items():
@@ -100,7 +100,7 @@ def divergence(
         record.metric(f"{name}_mean", mean, unit="time", tolerance=0.6)
         record.metric(f"{name}_censored", int(np.nansum(steps >= horizon)), tolerance=1.0)
         shown = [record.show(name + suffix) for suffix in ("", "_mean", "_censored")]
-        rows.append([labels[method], *shown])
+        rows.append([style.LABELS[other.get(method, method)], *shown])
     header = ["", "divergence time", "mean over all prompts", "never diverged"]
     return record.Table(header, rows)
 
