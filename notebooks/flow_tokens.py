@@ -407,12 +407,9 @@ real = Excerpts.cut(
 given = real.tokens[:, :prompt]
 written = generate(models[0], given, pair_steps, temperature=0.0)
 written = grid.decode(np.concatenate([given, written], axis=1))
-found = real.shadows(
-    time_map, grid, prompt, lyapunov,
-    samples=max(shadow_samples // 10, 1000), wanted=1,
-)  # fmt: skip
-paired = np.array([s.accepted > 0 for s in found])
-twins = time_map.orbits(np.stack([s.initial[-1] for s in found]), length)
+twins, paired = real.twins(
+    time_map, grid, prompt, lyapunov, samples=max(shadow_samples // 10, 1000)
+)
 distances = flows.separation(
     real, written, twins, fresh_states(pairs, length), paired=paired,
     prompt=prompt, tau=tau, cell=grid.cell_size.max(),

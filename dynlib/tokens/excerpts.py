@@ -89,6 +89,28 @@ class Excerpts:
             for c, path in enumerate(self.states)
         ]
 
+    def twins(
+        self, system: TimeMap, grid: Grid, k: int, exponent: float, *, samples: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Another true trajectory that begins with the same `k` tokens, for every piece.
+
+        Parameters
+        ----------
+        system, grid, k, exponent, samples
+            As for :func:`dynlib.tokens.shadowing.find_shadows`.
+
+        Returns
+        -------
+        states : numpy.ndarray
+            Shape of `states`; the piece itself where no other was found.
+        found : numpy.ndarray
+            Whether another was found, (n,).
+        """
+        shadows = self.shadows(system, grid, k, exponent, samples=samples, wanted=1)
+        last = np.stack([each.initial[-1] for each in shadows])
+        found = np.array([each.accepted > 0 for each in shadows])
+        return system.orbits(last, self.states.shape[1]), found
+
     def parts(self, n: int) -> list[np.ndarray]:
         """Indices of the pieces from each of `n` disjoint groups of trajectories.
 

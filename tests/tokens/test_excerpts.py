@@ -65,6 +65,26 @@ def test_shadows_are_those_of_every_first_state(lorenz):
         np.testing.assert_array_equal(each.initial, alone.initial)
 
 
+def test_a_twin_writes_the_same_prompt_and_then_leaves(lorenz):
+    _, grid, _ = lorenz
+    pieces = cut(lorenz, n=4, length=200)
+    twins, found = pieces.twins(SYSTEM, grid, 5, 0.9, samples=300)
+    assert twins.shape == pieces.states.shape
+    assert found.all()
+    np.testing.assert_array_equal(grid.indices(twins[:, :5]), grid.indices(pieces.states[:, :5]))
+    assert (np.linalg.norm(twins[:, 0] - pieces.states[:, 0], axis=-1) > 0).all()
+    assert np.linalg.norm(twins[:, -1] - pieces.states[:, -1], axis=-1).max() > 1
+
+
+def test_a_piece_without_a_twin_is_its_own(lorenz):
+    """No other start keeps to 190 cells: each piece stands for itself, and is marked."""
+    _, grid, _ = lorenz
+    pieces = cut(lorenz, n=2, length=200)
+    twins, found = pieces.twins(SYSTEM, grid, 190, 0.0, samples=10)
+    assert not found.any()
+    np.testing.assert_allclose(twins[:, :20], pieces.states[:, :20], rtol=1e-9)
+
+
 def test_pieces_that_do_not_fit_are_refused(lorenz):
     states, _, tokens = lorenz
     with pytest.raises(ValueError, match="pieces of 400 steps from step 1 do not fit"):
