@@ -303,13 +303,16 @@ Scene(paths, axes=flow.names, alt=scene_text)
 
 
 # %%
-def fresh(n: int, length: int) -> np.ndarray:
-    """The same as tokens."""
+def fresh_tokens(n: int, length: int) -> np.ndarray:
+    """Tokens of new true trajectories."""
     return grid.encode(fresh_states(n, length), unseen="nearest")
 
 
 batches = np.stack(
-    [fresh(rollouts, rollout_steps) for _ in range(true_batches // 2 * 2)]
+    [
+        fresh_tokens(rollouts, rollout_steps)
+        for _ in range(true_batches // 2 * 2)
+    ]
 )
 euclidean = Reference(batches, grid.centres, "euclidean")
 squared = Reference(batches, grid.centres, "squared")
@@ -331,7 +334,7 @@ figures.ratio(list(short))
 # %%
 half = (max(1, test_trajectories // 2), trajectory_length)
 distances = report.sampling(
-    fresh,
+    fresh_tokens,
     grid,
     designs=[(1, 10_000), (10, 1000), (200, 50), (1, 100_000), half],
     pairs=sampling_pairs,
@@ -410,13 +413,13 @@ written = grid.decode(np.concatenate([given, written], axis=1))
 twins, paired = real.twins(
     time_map, grid, prompt, lyapunov, samples=max(shadow_samples // 10, 1000)
 )
-distances = flows.separation(
+growth = flows.separation(
     real, written, twins, fresh_states(pairs, length), paired=paired,
     prompt=prompt, tau=tau, cell=grid.cell_size.max(),
 )  # fmt: skip
 
 # %% tags=["view"]
-figures.separation(distances, exponent=lyapunov, prompt=prompt, tau=tau)
+figures.separation(growth, exponent=lyapunov, prompt=prompt, tau=tau)
 
 # %% tags=["view"]
 flows.slopes()

@@ -298,7 +298,7 @@ figures.ratio(
 
 # %%
 def fresh_tokens(n: int, length: int) -> np.ndarray:
-    """The same as tokens."""
+    """Tokens of new true orbits."""
     return grid.encode(fresh_states(n, length), unseen="nearest")
 
 
