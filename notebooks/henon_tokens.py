@@ -230,8 +230,9 @@ curves = report.memory(models, counts, best, test, n=test_windows, first=prompt)
 figures.context(
     *curves,
     floor=lyapunov["value"],
-    finding="Counting predicts as well as the network from few tokens. It improves until "
-    "its contexts become too rare; the network levels off where counting is at its best.",
+    finding="Counting predicts as well as the network from few tokens. It "
+    "improves until its contexts become too rare; the network levels off "
+    "where counting is at its best.",
 )
 
 # %% [markdown]
@@ -285,7 +286,8 @@ figures.density(
 # %% tags=["view"]
 figures.ratio(
     list(short),
-    finding="Decoding greedily and copying one's own past stray far from the truth.",
+    finding="Decoding greedily and copying one's own past stray far "
+    "from the truth.",
 )
 
 # %% [markdown]
