@@ -15,10 +15,12 @@
 # %% [markdown]
 # # A chaotic flow as text: the run
 #
-# This page is an executed notebook: it simulates the flow, cuts its space into cells, trains
-# GPT-2 on the resulting sentences, lets it and its rivals continue the same prompts, and
-# measures. What the numbers mean is told in [the Lorenz chapter](../tokens/lorenz.md), in
-# [the Rössler chapter](../tokens/rossler.md) and under [what the tables say](../tokens/tables.md).
+# Can a language model learn a chaotic flow if we write its trajectories as text? This notebook
+# simulates the flow, cuts its space into cells, and trains GPT-2 to predict the next cell.
+# GPT-2 and its rivals then continue the same prompts, and what they write is compared with true
+# trajectories. What the numbers mean is explained in [the Lorenz chapter](../tokens/lorenz.md),
+# in [the Rössler chapter](../tokens/rossler.md) and under
+# [what the tables say](../tokens/tables.md).
 
 # %% tags=["setup", "remove-cell"]
 import importlib.metadata
@@ -43,6 +45,9 @@ if importlib.metadata.version("dynlib") != VERSION:
 system: str = "lorenz"  # {lorenz, rossler} the flow
 tau: float = 0.03  # [1e-6..10] time between two states
 n_cells: int = 20  # [2..1000] cells per axis, N
+context: int = 16  # [2..] longest input in tokens
+steps: int = 60  # [1..] optimiser steps
+# advanced: data
 vocabulary: str = "occupied"  # {occupied, grid} tokens for the cells seen, or for all N^3
 train_trajectories: int = 12  # [2..] training trajectories, those held out included
 test_trajectories: int = 5  # [5..] test trajectories
@@ -50,13 +55,12 @@ trajectory_length: int = 3000  # [700..] states a trajectory
 validation_trajectories: int = 2  # [0..] training trajectories held out for choices
 transient: int = 300  # [100..] steps passed over before states are taken for measuring
 data_seed: int = 0  # [0..] seed of the initial states
+# advanced: model and training
 embedding: str = "factorised"  # {plain, factorised} token embedding
 layers: int = 1  # [1..] self-attention layers
 heads: int = 2  # [1..] attention heads a layer
 width: int = 32  # [1..] width of the representation
-context: int = 16  # [2..] longest input in tokens
 dropout: float = 0.0  # [0..0.9] dropout
-steps: int = 60  # [1..] optimiser steps
 batch_size: int = 16  # [1..] windows a step
 learning_rate: float = 8e-3  # [1e-9..1] peak learning rate
 optimizer: str = "muon"  # {adamw, muon} optimiser
@@ -69,6 +73,7 @@ precision: str = "auto"  # {auto, fp32, bf16} arithmetic of training
 n_seeds: int = 1  # [1..64] training seeds
 seed: int = 0  # [0..] first training seed
 device: str = "auto"  # {auto, cpu, cuda} where to train and generate
+# advanced: measuring
 temperature: float = 1.0  # [0.05..10] temperature of sampling (0.5 and greedy run beside it)
 prompt: int = 100  # [5..600] true tokens before each rollout, k
 rollouts: int = 20  # [2..10000] rollouts a method
@@ -95,71 +100,46 @@ longest_ngram: int = 6  # [4..32] longest memory of the n-grams
 # fmt: on
 
 # %% tags=["hide-input"]
-import matplotlib.pyplot as plt
 import numpy as np
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.lyapunov import tangent_exponents
-from dynlib.dynamics.simulate import simulate
+from dynlib.dynamics.simulate import from_random_times, simulate
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
 from dynlib.measure.distribution import Reference
-from dynlib.measure.separation import growth_rate, mean_separation
-from dynlib.report import record, style
+from dynlib.report import flows, record
 from dynlib.report import tokens as report
 from dynlib.report.figures import tokens as figures
 from dynlib.report.scene import Scene
+from dynlib.tokens.excerpts import Excerpts
 from dynlib.tokens.generation import Generators
 from dynlib.tokens.gpt import GPTConfig, generate, next_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
-from dynlib.tokens.memory import best_order, context_curves
-from dynlib.tokens.parroting import parrot, recall
+from dynlib.tokens.memory import best_order
 from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.seeds import train_seeds
-from dynlib.tokens.shadowing import (
-    divergence_steps,
-    find_shadows,
-    true_divergence_steps,
-)
 from dynlib.tokens.windows import random_windows
-from dynlib.training import parallel
-from dynlib.training.device import resolve_device
-from matplotlib.collections import PatchCollection
-from matplotlib.patches import Rectangle
 
-style.use_style()
-record.clear()
-device = resolve_device(device)
-workers = parallel.default_workers(device)
-seeds = list(range(seed, seed + n_seeds))
-training = TrainingConfig(
-    steps, batch_size, learning_rate, optimizer, beta2, epsilon, weight_decay, schedule, clip,
-    precision,
-)  # fmt: skip
-record.context(device=device, threads=1, seeds=seeds)
+device, workers, seeds = report.begin(device, seed, n_seeds)
 
 # %% [markdown]
-# ## Data and cells
+# ## From states to tokens
 #
-# Initial states, $\tau$ and lengths are the paper's, the transient included; the preset says
-# how many trajectories. The grid runs from the smallest to the largest value of the training
-# data on each axis; a *token* is a cell that the training data visit. Some training
-# trajectories are held out: settings were chosen on them, never on the test set.
+# Initial states, the time $\tau$ between two states, and lengths are the paper's, the transient
+# included. The grid runs from the smallest to the largest value of the training data on each
+# axis. A *token* is a cell that the training data visit. Some training trajectories are held
+# out: settings are chosen on these, never on the test set.
 
 # %%
 flow = {"lorenz": Lorenz(), "rossler": Rossler()}[system]
 time_map = TimeMap(flow, tau)
 streams = np.random.default_rng(data_seed).spawn(6)
-train_states = simulate(
-    time_map,
-    flow.initial_states(train_trajectories, streams[0]),
-    trajectory_length,
-)
-test_states = simulate(
-    time_map,
-    flow.initial_states(test_trajectories, streams[1]),
-    trajectory_length,
-)
+start = flow.initial_states(train_trajectories, streams[0])
+train_states = simulate(time_map, start, trajectory_length)
+start = flow.initial_states(test_trajectories, streams[1])
+test_states = simulate(time_map, start, trajectory_length)
+
 grid = Grid.fit(train_states, n_cells, vocabulary)
 tokens = grid.encode(train_states)
 n_learn = train_trajectories - validation_trajectories
@@ -167,64 +147,30 @@ learn = tokens[:n_learn]
 held_out = tokens[n_learn:] if validation_trajectories else None
 test = grid.encode(test_states, unseen="nearest")
 del train_states
-print(f"{grid.vocabulary} of {n_cells**grid.dim} cells are visited")
-
-
-def fresh_states(n: int, length: int) -> np.ndarray:
-    """True trajectories that nobody has seen, the start dropped at random times."""
-    start = simulate(
-        time_map, flow.initial_states(n, streams[2]), transient + 1
-    )
-    later = simulate(time_map, start[:, -1], length + transient)
-    first = streams[2].integers(0, transient, n)
-    return np.stack(
-        [row[s : s + length] for row, s in zip(later, first, strict=True)]
-    )
-
-
-def fresh(n: int, length: int) -> np.ndarray:
-    """The same as tokens."""
-    return grid.encode(fresh_states(n, length), unseen="nearest")
-
-
-# %% tags=["hide-input"]
-record.metric("vocabulary", grid.vocabulary, tolerance=0.02)
-record.metric("vocabulary_grid", n_cells**grid.dim, tolerance=0.0)
-record.metric("train_tokens", learn.size, tolerance=0.0)
-record.metric(
-    "stay_fraction", (test[:, 1:] == test[:, :-1]).mean(), tolerance=0.05
-)
+stay = (test[:, 1:] == test[:, :-1]).mean()  # tokens equal to the one before
+record.metric("stay_fraction", stay, tolerance=0.05)
+report.cells(grid, learn)
 
 # %% [markdown]
-# ## Exponents
+# ## The truth to compare with
 #
-# All Lyapunov exponents from the tangent space, in nats per unit of time. Every value is the
-# mean over a group of orbits; there are sixteen groups.
+# Trajectories from new initial states, which neither the training nor the test set holds, show
+# what a perfect model would write. They begin at random times after the start. Their Lyapunov
+# exponents are measured in the tangent space, in nats per unit of time. Every value is the mean
+# over a group of orbits; there are sixteen groups. The paper prints two parameters of the Lorenz
+# system in exchanged places; a run of that system records the exponent for these too.
+
 
 # %%
-exponents = tangent_exponents(
-    time_map,
-    fresh_states(reference_orbits // 16 * 16, 1)[:, 0],
-    reference_steps,
-    alignment=100,
-).reshape(16, -1, flow.dim)
+def fresh_states(n: int, length: int) -> np.ndarray:
+    """New true trajectories, each from a random time on."""
+    rng = streams[2]
+    start = flow.initial_states(n, rng)
+    return from_random_times(
+        time_map, start, length, transient=transient, rng=rng
+    )
 
-# %% tags=["hide-input"]
-lyapunov = record.metric(
-    "lyapunov_reference",
-    exponents[..., 0].mean(axis=1),
-    over="trajectories",
-    unit="nats/time",
-    tolerance=0.02,
-)
-record.metric(
-    "inverse_lyapunov",
-    1 / exponents[..., 0].mean(axis=1),
-    over="trajectories",
-    unit="time",
-    tolerance=0.02,
-)
-record.metric("entropy_rate", lyapunov["value"] * tau, unit="nats/token")
+
 if system == "lorenz":  # sigma and rho as the paper prints them
     swapped = TimeMap(Lorenz(sigma=28.0, rho=10.0), tau)
     start = simulate(
@@ -237,20 +183,10 @@ if system == "lorenz":  # sigma and rho as the paper prints them
         unit="nats/time",
         tolerance=0.05,
     )
-record.Table(
-    ["", "exponent"],
-    [
-        ["largest", record.show("lyapunov_reference", ".4f")],
-        *[
-            [name, f"{np.median(exponents[..., i].mean(axis=1)):.4f}"]
-            for name, i in (("second", 1), ("third", 2))
-        ],
-        [
-            "inverse of the largest, time units",
-            record.show("inverse_lyapunov", ".3f"),
-        ],
-    ],
-)
+
+start = fresh_states(reference_orbits // 16 * 16, 1)[:, 0]
+exponents = tangent_exponents(time_map, start, reference_steps, alignment=100)
+flows.exponents(exponents.reshape(16, -1, flow.dim), tau)
 
 # %% [markdown]
 # ## Training
@@ -260,24 +196,29 @@ record.Table(
 
 # %%
 model_config = GPTConfig(
-    grid.vocabulary, layers, heads, width, context, dropout, embedding
-)
+    vocabulary=grid.vocabulary, layers=layers, heads=heads, width=width,
+    context=context, dropout=dropout, embedding=embedding,
+)  # fmt: skip
+training = TrainingConfig(
+    steps=steps, batch_size=batch_size, learning_rate=learning_rate,
+    optimizer=optimizer, beta2=beta2, epsilon=epsilon, clip=clip,
+    weight_decay=weight_decay, schedule=schedule, precision=precision,
+)  # fmt: skip
 trained = train_seeds(
     learn, grid.cells, model_config, training, seeds,
     name=f"{system}-{n_cells}", validation=held_out, device=device,
 )  # fmt: skip
 models = [each.model for each in trained]
-
-# %% tags=["hide-input"]
 report.training(trained, seeds)
 
 # %% [markdown]
 # ## What a longer memory buys
 #
-# Tokens of test trajectories, predicted from the last 1, 2, 3, … tokens before them. The
-# n-grams count what followed in the training set; their memory is chosen on the held-out
-# trajectories. By Pesin's formula the entropy of the flow per token is its positive exponent
-# times $\tau$: what no model with the whole past could beat, if the cells told all orbits apart.
+# All models predict the same tokens of test trajectories from the last 1, 2, 3, … tokens before
+# them. An *n-gram* looks up what followed the last n tokens in the training set; the *best* one
+# is chosen on the held-out trajectories. By Pesin's formula the entropy of the flow per token is
+# its positive exponent times $\tau$. If different trajectories always wrote different tokens, no
+# model could have a lower cross-entropy.
 
 # %%
 counts = NGram(learn, longest_ngram, grid.vocabulary)
@@ -285,475 +226,200 @@ targets = context - context // 2  # the second half of the context is predicted
 best = 4
 if held_out is not None:
     best = best_order(counts, held_out, targets, test_windows, first=prompt)
-report.prediction(models, counts, best, test, test_windows, first=prompt)
-lengths, networks, ngrams = context_curves(
-    models, counts, test, test_windows // 4, first=prompt
-)
-report.context(lengths, networks)
+curves = report.memory(models, counts, best, test, n=test_windows, first=prompt)
 
-# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, all on the same test targets. Both go on improving far beyond four tokens; counting stops when its contexts become too rare."}, "image": {"alt": "Curves of cross-entropy against context length on a logarithmic axis, falling, for n-grams and for GPT-2, far above a horizontal line, the Pesin entropy rate."}}
-figure, axes = style.figure(3.4)
-figures.context_curves(
-    axes, lengths, networks, ngrams, record.metrics()["entropy_rate"]["value"]
+# %% tags=["view"]
+figures.context(
+    *curves,
+    floor=record.metrics()["entropy_rate"]["value"],
+    finding="Both improve far beyond four tokens, "
+    "counting until its contexts become too rare.",
+    bottom=0,
 )
-axes.set_ylim(bottom=0)
-plt.show()
 
 # %% [markdown]
 # ## Rollouts
 #
-# Every method continues the same prompts of true tokens, taken at random times of the test
-# trajectories (GPT-2 sees the last {res}`:context` of them). GPT-2 decodes at temperature 1,
-# at 0.5, and greedily, as the paper does (T → 0). Beside it stand n-grams with one token of
-# memory (the Markov chain), with four, and with as many as predict best, and two copyists that
-# learn nothing: the *context parrot* copies what followed the longest match in its own past,
-# the *training replay* does so in the training data. The replay's states are true ones, so its
-# distance from the truth is chance alone.
+# Every method continues the same prompts of {param}`@run:prompt` true tokens, taken at random
+# times of the test trajectories (GPT-2 sees the last {res}`:context` of them):
+#
+# - **GPT-2** at temperature 1, at 0.5, and greedily, as the paper does (T → 0);
+# - **n-grams** with one token of memory (the Markov chain), with four, and the best one;
+# - two copyists that learn nothing. The *context parrot* copies what followed the longest match
+#   in its own past. The *training replay* does so in the training data. Its states are true
+#   ones, so its distance from the truth is chance alone.
 
 # %%
-chains = {
-    "markov": counts.shorter(1),
-    "ngram4": counts.shorter(4),
-    "best_ngram": counts.shorter(best),
-}
-generators = Generators(models, chains, learn, grid.centres, seeds, workers)
-matched = random_windows(
-    test[:, transient:],
-    prompt + rollout_steps,
-    prompt_batches * rollouts,
-    [data_seed, 1],
-)
+length, n = prompt + rollout_steps, prompt_batches * rollouts
+matched = random_windows(test[:, transient:], length, n, [data_seed, 1])
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
-
-
-def in_batches(tokens: np.ndarray) -> list[np.ndarray]:
-    """Rollouts of all prompts as one array a batch."""
-    return np.split(tokens, prompt_batches)
-
-
-# Each batch of prompts is continued by one of the seeds, in turn.
-sampled = [
-    generate(
-        models[p % n_seeds],
-        batch,
-        rollout_steps,
-        temperature=temperature,
-        seed=seed + p,
-    )
-    for p, batch in enumerate(in_batches(prompts))
-]
-first = prompts[:rollouts]
-half_way, greedy = (
-    [generate(models[0], first, rollout_steps, temperature=t, seed=seed)]
-    for t in (0.5, 0.0)
+memory = {"markov": 1, "ngram4": 4, "best_ngram": best}
+chains = {name: counts.shorter(k) for name, k in memory.items()}
+generators = Generators(models, chains, learn, grid.centres, seeds, workers)
+temperatures = {"model": temperature, "half": 0.5, "greedy": 0.0}
+short = generators.in_batches(
+    prompts, rollout_steps, prompt_batches, temperatures
 )
-short = {
-    "model": sampled,
-    "half": half_way,
-    "greedy": greedy,
-    **{
-        name: in_batches(chain.generate(prompts, rollout_steps, seed=seed))
-        for name, chain in chains.items()
-    },
-    "parrot": [parrot(first, rollout_steps, grid.centres)],
-    "recall": in_batches(recall(learn, prompts, rollout_steps)),
-}
 
-# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-scheme", "caption": "The scheme, with cells, probabilities and continuation of this run. A trajectory (upper left) becomes the row of cells that it visits, a sentence of tokens (upper right, later is stronger). GPT-2 gives each token a probability to come next (lower left, likelier is stronger; the cross is where the trajectory does go). One of them is taken, its centre is the next state, and so on (lower right: the trajectory without colour, the centres that GPT-2 writes in colour)."}, "image": {"alt": "Four panels of the same stretch of a trajectory: as a curve over a grid, as shaded cells, with the probabilities of the next cell, and with its continuation."}}
-plane = (
-    [0, 2] if system == "lorenz" else [0, 1]
-)  # seen from the side, from above
-side, low = grid.cell_size[plane], grid.low[plane]
-row = int(np.argmax(np.abs(np.diff(grid.decode(first)[:, -9:, 0])).sum(axis=1)))
-past, future = grid.decode(prompts[row, -12:]), continuations[row, :18]
-
-
-def shade(axes, cells: np.ndarray, strength: np.ndarray, method: str) -> None:
-    """Fill cells, given by their centres, the stronger the darker."""
-    corners = cells[:, plane] - side / 2
-    squares = [Rectangle(corner, *side) for corner in corners]
-    axes.add_collection(
-        PatchCollection(
-            squares,
-            facecolor=style.COLOURS[method],
-            alpha=strength,
-            linewidth=0,
-        )
-    )
-
-
-following = next_probabilities(models[0], prompts[[row]])[0]
-likely = np.argsort(following)[-8:]
-before = grid.decode(prompts[row, -12:])[:, plane]
-figure, panels = style.figure(5.0, 2, 2, sharex=True, sharey=True)
-panels[0, 0].plot(*before.T, ".-", color=style.INK)
-panels[0, 0].set_title("a trajectory …")
-shade(panels[0, 1], past, np.linspace(0.2, 0.9, len(past)), "model")
-panels[0, 1].set_title("… is a sentence of cells")
-panels[1, 0].plot(*before.T, ".-", color=style.MUTED, linewidth=1)
-strength = following[likely] / following[likely[-1]]
-shade(
-    panels[1, 0], grid.centres[likely], np.clip(strength, 0.08, 0.9), "greedy"
+# %% tags=["view"]
+plane = [0, 2] if system == "lorenz" else [0, 1]  # from the side, from above
+row = figures.lively(grid, prompts[:rollouts])
+figures.scheme(
+    grid,
+    plane,
+    prompt=prompts[row],
+    truth=continuations[row],
+    written=short["model"][0][row],
+    following=next_probabilities(models[0], prompts[[row]])[0],
 )
-panels[1, 0].plot(*grid.decode(future[:1])[:, plane].T, "x", color=style.INK)
-panels[1, 0].set_title("what comes next?")
-panels[1, 1].plot(*before.T, ".-", color=style.MUTED, linewidth=1)
-panels[1, 1].plot(*grid.decode(future)[:, plane].T, ".-", color=style.INK)
-written = grid.decode(short["model"][0][row, : len(future)])[:, plane]
-panels[1, 1].plot(*written.T, "o", color=style.COLOURS["model"], markersize=4)
-panels[1, 1].set_title("one after the other")
-seen = np.concatenate([before, grid.decode(future)[:, plane], written])
-for axes in panels.flat:
-    for i, ticks in enumerate((axes.set_xticks, axes.set_yticks)):
-        first, last = (
-            seen[:, i].min() - 2.5 * side[i],
-            seen[:, i].max() + 2.5 * side[i],
-        )
-        lines = low[i] + side[i] * np.arange(n_cells + 1)
-        ticks(lines[(lines > first) & (lines < last)], [])
-    axes.tick_params(length=0)
-    axes.grid(linewidth=0.4)
-panels[0, 0].set_xlim(
-    seen[:, 0].min() - 2.5 * side[0], seen[:, 0].max() + 2.5 * side[0]
-)
-panels[0, 0].set_ylim(
-    seen[:, 1].min() - 2.5 * side[1], seen[:, 1].max() + 2.5 * side[1]
-)
-plt.show()
 
 # %% [markdown]
-# ## Trajectories: their Figure 2
+# ## Trajectories: Figure 2 of the paper
 #
 # One prompt, continued by the system, by GPT-2 sampled, and by GPT-2 decoded greedily.
 
-# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-trajectories", "caption": "The continuation of one prompt, seen from one side: the true one and those that GPT-2 writes, sampled and greedily. All start from the same tokens; chaos parts them. Sampled, the shape stays."}, "image": {"alt": "Three panels, projections of three trajectories: the true continuation, GPT-2 sampled at temperature one, and GPT-2 decoded greedily."}}
+# %% tags=["view"]
 paths = {
     "true": grid.decode(continuations[row]),
     "model": grid.decode(short["model"][0][row]),
     "greedy": grid.decode(short["greedy"][0][row]),
 }
-figure, panels = style.figure(2.4, 1, 3, sharex=True, sharey=True)
-for axes, (method, path) in zip(panels, paths.items(), strict=True):
-    axes.plot(*path[:, plane].T, color=style.COLOURS[method], linewidth=0.8)
-    axes.set_title(style.LABELS[method])
-    axes.set_xlabel("x")
-panels[0].set_ylabel(flow.names[plane[1]])
-plt.show()
+figures.trajectories(paths, plane, flow.names)
 
 # %% tags=["hide-input", "view"]
-Scene(
-    paths,
-    axes=flow.names,
-    alt="The true continuation of a prompt and two by GPT-2",
-)
+scene_text = "The true continuation of a prompt and two by GPT-2"
+Scene(paths, axes=flow.names, alt=scene_text)
 
 # %% [markdown]
-# ## Distributions: their Table I
+# ## Distributions: Table I of the paper
 #
-# Exact Wasserstein distances between cell centres, one weight a cell. The reference is the
-# distance between two batches of *fresh* true trajectories of the same size; a ratio of one
-# means that generated states are as far from true ones as true ones are from each other.
-# Every batch of prompts gives one value; batches are independent of each other.
-# *Matched* compares with the true continuations of the very prompts instead, which is most
-# likely what the paper did.
+# Do the generated states fill the attractor as true ones do? The measure is the exact
+# Wasserstein distance W1 between cell centres. Two true samples differ as well, by chance. So
+# every distance is divided by that between two batches of *fresh* true trajectories of the same
+# size: a ratio of one means that generated states are as far from true ones as true ones are
+# from each other. Every batch of prompts gives one value; batches are independent. *Matched*
+# compares with the true continuations of the same prompts instead, which is most likely what
+# the paper did.
+
 
 # %%
+def fresh_tokens(n: int, length: int) -> np.ndarray:
+    """Tokens of new true trajectories."""
+    return grid.encode(fresh_states(n, length), unseen="nearest")
+
+
 batches = np.stack(
-    [fresh(rollouts, rollout_steps) for _ in range(true_batches // 2 * 2)]
+    [
+        fresh_tokens(rollouts, rollout_steps)
+        for _ in range(true_batches // 2 * 2)
+    ]
 )
 euclidean = Reference(batches, grid.centres, "euclidean")
 squared = Reference(batches, grid.centres, "squared")
-
-# %% tags=["hide-input"]
-true_continuations = np.stack(in_batches(continuations))
+true_continuations = np.stack(np.split(continuations, prompt_batches))
 report.rollouts(
     short, euclidean, squared, true_continuations, learn, with_squared=["model"]
 )
 
-# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-ratio", "caption": "Distance from the truth, over the distance between two true samples of the same size (dashed: equal). The training replay copies true trajectories: its distance from one is chance. Where the Markov chain is near one as well, this measure does not show that a network has learned more than one token of memory."}, "image": {"alt": "Dot plot on a logarithmic axis of Wasserstein ratios for eight methods with a dashed line at one."}}
-figure, axes = style.figure(3.1)
-figures.ratios(axes, list(short))
-plt.show()
+# %% tags=["view"]
+figures.ratio(list(short))
 
 # %% [markdown]
-# ## What a distance of true from true can mean
+# ## How far apart are two true samples?
 #
-# Two true samples differ by chance, and by how much depends on their size and on how many
-# independent trajectories they come from. The paper prints neither, nor the cost. The last
-# row but one is two halves of a test set as long as ours. *Cells* measures lengths in cells instead of
-# state units.
+# That depends on their size, and on how many independent trajectories they come from. The paper
+# prints neither, nor the cost. The last row but one compares two halves of a test set as long
+# as ours. *Cells* measures lengths in cells instead of state units.
 
 # %%
 half = (max(1, test_trajectories // 2), trajectory_length)
-designs = [(1, 10_000), (10, 1000), (200, 50), (1, 100_000), half]
-sampled = report.sampling(
-    fresh, grid, designs, sampling_pairs, [(10, 1000)], (euclidean, squared)
+distances = report.sampling(
+    fresh_tokens,
+    grid,
+    designs=[(1, 10_000), (10, 1000), (200, 50), (1, 100_000), half],
+    pairs=sampling_pairs,
+    readings_of=[(10, 1000)],
+    references=(euclidean, squared),
 )
-record.metric(
-    "sampling_half_test_w1",
-    record.metrics()[f"sampling_{half[0]}x{half[1]}_w1"]["samples"],
-    over="batches",
-    tolerance=0.5,
-)
-sampled
+same = record.metrics()[f"sampling_{half[0]}x{half[1]}_w1"]["samples"]
+record.metric("sampling_half_test_w1", same, over="batches", tolerance=0.5)
+distances
 
 # %% [markdown]
-# ## Cycles and forbidden steps
+# ## Cycles and steps never seen
 #
 # A greedy model is a deterministic map of its context, so it must end in a cycle; the question
-# is when. No method can leave the cells seen in training, but a sampled model can take steps
-# between them that no training trajectory took; the last row says how often fresh true
+# is when. No method can leave the cells seen in training. But a sampled model can take steps
+# between them that no training trajectory took. The last row says how often fresh true
 # trajectories do.
 
-# %% tags=["hide-input", "view"]
+# %% tags=["view"]
 report.cycles(short)
 
 # %% [markdown]
 # ## Divergence times
 #
 # How long does a continuation stay one that a true trajectory writes? For each test prompt,
-# states are drawn around its first state, and those whose trajectories write the whole prompt
-# are kept ({func}`dynlib.tokens.shadowing.find_shadows`). The divergence time is that of the
-# longest match between the continuation and any of them. Everything is decoded greedily, as in
-# the paper, except where it says T = 1. *True pair* is one of the kept trajectories in place of
-# the continuation: what a perfect writer of true trajectories would reach.
+# states are drawn around its first state. Those whose trajectories write the whole prompt are
+# kept ({func}`dynlib.tokens.shadowing.find_shadows`). The divergence time is that of the longest
+# match between the continuation and any of them. Everything is decoded greedily, as in the
+# paper, except where it says T = 1. *True pair* takes one of the kept trajectories in place of
+# the continuation: a perfect writer of true trajectories would reach this time.
 
 # %%
-rng = streams[3]
-origin = np.arange(conditions) % test_trajectories
-begin = rng.integers(
-    transient, trajectory_length - prompt - horizon + 1, conditions
+lyapunov = record.metrics()["lyapunov_reference"]["value"]
+pieces = Excerpts.cut(
+    test_states, test, conditions, prompt + horizon,
+    first=transient, rng=streams[3],
+)  # fmt: skip
+shadows = pieces.shadows(
+    time_map, grid, prompt, lyapunov, samples=shadow_samples
 )
-shadows = [
-    find_shadows(
-        time_map, grid, test_states[o, b], prompt, lyapunov["value"],
-        samples=shadow_samples, seed=c,
-    )
-    for c, (o, b) in enumerate(zip(origin, begin, strict=True))
-]  # fmt: skip
 orbits = [s.continuations(time_map, grid, prompt, horizon) for s in shadows]
-asked = test[origin[:, None], begin[:, None] + np.arange(prompt)]
-
+asked = pieces.tokens[:, :prompt]
 greedy, drawn = generators.networks(asked, horizon, (0.0, 1.0))
 orders = {1, 2, 3, 4, 6, 8, 12, 16, best} & set(range(1, longest_ngram + 1))
-orders = sorted(orders)
 counting = {
-    k: counts.shorter(k).generate(asked, horizon, temperature=0) for k in orders
+    k: counts.shorter(k).generate(asked, horizon, temperature=0)
+    for k in sorted(orders)
 }
 continued = {
     "model": greedy,
     "sampled": drawn,
-    "markov": [counting[1]],
-    "ngram4": [counting[4]],
-    "best_ngram": [counting[best]],
+    **{name: [counting[k]] for name, k in memory.items()},
     **generators.copying(asked, horizon),
 }
-matches = {
-    method: [divergence_steps(orbits, sample) for sample in samples]
-    for method, samples in continued.items()
-}
-matches["true"] = [true_divergence_steps(orbits)]
+flows.divergence(continued, orbits, shadows, excerpts=pieces, tau=tau)
 
-# %% tags=["hide-input"]
-record.metric("conditions", conditions, tolerance=0.0)
-record.metric(
-    "conditions_without_shadow",
-    sum(s.accepted == 0 for s in shadows),
-    tolerance=1.0,
-)
-record.metric(
-    "conditions_shrunk", sum(s.clouds > 1 for s in shadows), tolerance=1.0
-)
-record.metric(
-    "acceptance_rate",
-    [s.rate for s in shadows],
-    over="conditions",
-    tolerance=1.0,
-)
-record.metric(
-    "acceptance_rate_mean", np.mean([s.rate for s in shadows]), tolerance=1.0
-)
-groups = np.array_split(np.arange(test_trajectories), 5)
-for method, samples in matches.items():
-    name = record.named(method, "divergence_time")
-    steps_matched = np.nanmean(samples, axis=0)  # over training seeds
-    record.metric(
-        name,
-        [
-            tau * np.nanmean(steps_matched[np.isin(origin, group)])
-            for group in groups
-        ],
-        over="batches",
-        unit="time",
-        tolerance=0.6,
-    )
-    record.metric(
-        f"{name}_mean",
-        tau * np.nanmean(steps_matched),
-        unit="time",
-        tolerance=0.6,
-    )
-    record.metric(
-        f"{name}_censored",
-        int(np.nansum(steps_matched >= horizon)),
-        tolerance=1.0,
-    )
-labels = style.LABELS | {"model": "GPT-2, greedy", "sampled": "GPT-2, T = 1"}
-labels["true"] = "true pair"
-record.Table(
-    ["", "divergence time", "mean over all prompts", "never diverged"],
-    [
-        [
-            labels[method],
-            record.show(record.named(method, "divergence_time")),
-            record.show(record.named(method, "divergence_time_mean")),
-            record.show(record.named(method, "divergence_time_censored")),
-        ]
-        for method in matches
-    ],
-)
-
-# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-accuracy", "caption": "Mean number of steps until a greedy continuation matches no true trajectory that was found, against the accuracy a of predicting the next token: n-grams with 1, 2, 3, … tokens of memory, and GPT-2. The line is a / (1 - a), the mean number of right guesses in a row if each were right with probability a."}, "image": {"alt": "Scatter of mean matched steps against accuracy for n-grams and GPT-2, rising along the curve a over one minus a."}}
-figure, axes = style.figure(3.2)
-accuracy = np.linspace(0.4, 0.97, 200)
-axes.plot(accuracy, accuracy / (1 - accuracy), color=style.MUTED, linewidth=1)
-metrics = record.metrics()
-right = [metrics[f"ngram{k}_top1_accuracy"]["value"] for k in orders]
-reached = [np.mean(divergence_steps(orbits, counting[k])) for k in orders]
-axes.plot(right, reached, "s", color=style.COLOURS["ngram4"], markersize=5)
-for k, x, y in zip(orders, right, reached, strict=True):
-    if right[-1] - x > 0.03 or k == orders[-1]:  # the others crowd there
-        style.note(axes, x, y, str(k), "ngram4", offset=(-4, 8), ha="right")
-for each, steps_matched in zip(
-    metrics["top1_accuracy"]["samples"], matches["model"], strict=True
-):
-    axes.plot(
-        each,
-        np.mean(steps_matched),
-        "o",
-        color=style.COLOURS["model"],
-        markersize=7,
-    )
-style.note(
-    axes,
-    each,
-    np.mean(steps_matched),
-    "GPT-2",
-    "model",
-    offset=(9, -26),
-    ha="left",
-)
-axes.set(
-    xlabel="accuracy a of the next token", ylabel="steps until divergence",
-    yscale="log",
-)  # fmt: skip
-plt.show()
+# %% tags=["view"]
+figures.accuracy(orbits, counting=counting, networks=greedy)
 
 # %% [markdown]
-# ## The growth of differences: their Figure 3
+# ## The growth of differences: Figure 3 of the paper
 #
 # Test trajectories and their continuations by GPT-2, decoded greedily as in the paper, from the
 # first {param}`@run:prompt` states; and *true pairs*, the trajectories of other initial states
-# that write the same prompt.
+# that write the same prompt. Does the distance from the truth grow as fast as between two true
+# trajectories, that is, at the rate of the Lyapunov exponent?
 
 # %%
-origin = np.arange(pairs) % test_trajectories
-begin = rng.integers(
-    transient, trajectory_length - prompt - pair_steps + 1, pairs
+length = prompt + pair_steps
+real = Excerpts.cut(
+    test_states, test, pairs, length, first=transient, rng=streams[3]
 )
-span = begin[:, None] + np.arange(prompt + pair_steps)
-real = test_states[origin[:, None], span]
-written = generate(
-    models[0],
-    test[origin[:, None], span[:, :prompt]],
-    pair_steps,
-    temperature=0.0,
+given = real.tokens[:, :prompt]
+written = generate(models[0], given, pair_steps, temperature=0.0)
+written = grid.decode(np.concatenate([given, written], axis=1))
+twins, paired = real.twins(
+    time_map, grid, prompt, lyapunov, samples=max(shadow_samples // 10, 1000)
 )
-written = grid.decode(
-    np.concatenate([test[origin[:, None], span[:, :prompt]], written], axis=1)
-)
-found = [
-    find_shadows(
-        time_map, grid, states[0], prompt, lyapunov["value"],
-        samples=max(shadow_samples // 10, 1000), wanted=1, seed=c,
-    )
-    for c, states in enumerate(real)
-]  # fmt: skip
-paired = np.array([s.accepted > 0 for s in found])
-twins = time_map.orbits(
-    np.stack([s.initial[-1] for s in found]), prompt + pair_steps
-)
-others = fresh_states(pairs, prompt + pair_steps)
+growth = flows.separation(
+    real, written, twins, fresh_states(pairs, length), paired=paired,
+    prompt=prompt, tau=tau, cell=grid.cell_size.max(),
+)  # fmt: skip
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-@run-separation", "caption": "Mean distance between two trajectories with the same first tokens (up to the dotted line): continued by GPT-2 and the truth, and a true pair. The dashed line is the mean distance of independent trajectories; shaded is the range in which slopes are measured, and the thin straight line grows at the Lyapunov exponent. True pairs start far closer than a cell is wide, so that it takes them longer to be as far apart."}, "image": {"alt": "Two curves of mean distance against time on a logarithmic axis: that of GPT-2 rises right after the prompt, that of true pairs much later; both approach a dashed line."}}
-spread = mean_separation(real, others).mean()
-bounds = (2 * grid.cell_size.max(), spread / 5)
-times = tau * np.arange(prompt + pair_steps)
-curves = {
-    "model": mean_separation(written, real),
-    "pair": mean_separation(twins[paired], real[paired]),
-}
-record.metric("pair_failures", int((~paired).sum()), tolerance=1.0)
-record.metric("pair_spread", spread, unit="state", tolerance=0.1)
-for method, (a, kept) in {
-    "model": (written, np.arange(pairs)),
-    "true": (twins, np.flatnonzero(paired)),
-}.items():
-    parts = [kept[np.isin(origin[kept], group)] for group in groups]
-    rates = [
-        growth_rate(mean_separation(a[part], real[part])[prompt:], tau, *bounds)
-        for part in parts
-        if len(part)
-    ]
-    rates = [rate for rate in rates if rate is not None]
-    name = record.named(method, "separation_slope")
-    record.metric(
-        name, rates or None, over="batches", unit="1/time", tolerance=1.0
-    )
-    record.metric(f"{name}_failures", len(groups) - len(rates), tolerance=5.0)
+# %% tags=["view"]
+figures.separation(growth, exponent=lyapunov, prompt=prompt, tau=tau)
 
-figure, axes = style.figure(3.4)
-axes.axhspan(*sorted(bounds), color=style.GRID, alpha=0.4, linewidth=0)
-axes.axhline(spread, color=style.MUTED, linestyle="--", linewidth=1)
-axes.axvline(prompt * tau, color=style.MUTED, linestyle=":", linewidth=1)
-for method, curve in curves.items():
-    axes.plot(times, curve, color=style.COLOURS[method])
-for height, text, method in (
-    (0.14, "GPT-2 and truth", "model"),
-    (0.05, "a true pair", "pair"),
-):
-    axes.text(
-        0.98, height, text, transform=axes.transAxes, ha="right",
-        color=style.COLOURS[method], fontsize=10,
-    )  # fmt: skip
-late = np.flatnonzero(curves["pair"] > bounds[0])
-if len(late):
-    guide = times[
-        max(0, late[0] - int(2 / lyapunov["value"] / tau)) : late[0] + 1
-    ]
-    axes.plot(
-        guide,
-        0.4 * bounds[0] * np.exp(lyapunov["value"] * (guide - guide[-1])),
-        color=style.INK,
-        linewidth=1,
-    )
-axes.set(yscale="log", xlabel="time", ylabel="mean distance")
-axes.set_ylim(top=3 * spread)
-plt.show()
-
-# %% tags=["hide-input", "view"]
-record.Table(
-    ["", "slope, 1/time", "groups without one"],
-    [
-        [
-            label,
-            record.show(record.named(method, "separation_slope"), ".3f"),
-            record.show(record.named(method, "separation_slope_failures")),
-        ]
-        for method, label in (
-            ("model", "GPT-2 and truth"),
-            ("true", "true pair"),
-        )
-    ]
-    + [["Lyapunov exponent", record.show("lyapunov_reference", ".3f"), ""]],
-)
+# %% tags=["view"]
+flows.slopes()

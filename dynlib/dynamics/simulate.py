@@ -80,3 +80,35 @@ def simulate(system: Map, initial: np.ndarray, n_steps: int, *, transient: int =
             f"{initial[lost[0]].tolist()} (index {lost[0]}); start inside the basin of attraction"
         )
     return trajectories
+
+
+def from_random_times(
+    system: Map, initial: np.ndarray, n_steps: int, *, transient: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Trajectories that begin between one and two transients after their initial states.
+
+    Parameters
+    ----------
+    system, initial, n_steps
+        As for :func:`simulate`.
+    transient : int
+        Steps that are dropped from each; up to as many more are, a random number.
+    rng : numpy.random.Generator
+        Draws these numbers.
+
+    Returns
+    -------
+    numpy.ndarray
+        States of shape (batch, n_steps, dim), float64.
+
+    Raises
+    ------
+    ValueError
+        As :func:`simulate`, and if `transient` is not at least 1.
+    """
+    if transient < 1:
+        raise ValueError(f"transient must be at least 1, got {transient}; else use simulate")
+    start = simulate(system, initial, transient + 1)
+    later = simulate(system, start[:, -1], n_steps + transient)
+    first = rng.integers(0, transient, len(initial))
+    return np.stack([row[s : s + n_steps] for row, s in zip(later, first, strict=True)])

@@ -1,12 +1,13 @@
-"""What every token run records and tabulates, whatever the system."""
+"""What the token runs record, and the tables that they show."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.lyapunov import fit_exponent
 from dynlib.measure.distribution import Reference, rollout_measures
 from dynlib.measure.sequences import periods, transitions, unseen_transitions
 from dynlib.measure.transport import token_distance
@@ -14,9 +15,40 @@ from dynlib.report import record, style
 from dynlib.tokens.gpt import TokenGPT, log_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
-from dynlib.tokens.memory import chain_scores
+from dynlib.tokens.memory import chain_scores, context_curves
 from dynlib.tokens.recipes import Trained
 from dynlib.tokens.windows import windows
+from dynlib.training import parallel
+from dynlib.training.device import resolve_device
+
+
+def begin(device: str, seed: int, n_seeds: int) -> tuple[str, int, list[int]]:
+    """Set the style of figures, empty the record, and note the device and the seeds.
+
+    Returns
+    -------
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    workers : int
+        Processes to share the work.
+    seeds : list of int
+        ``seed, seed + 1, …``.
+    """
+    style.use_style()
+    record.clear()
+    device, seeds = resolve_device(device), list(range(seed, seed + n_seeds))
+    record.context(device=device, threads=1, seeds=seeds)
+    return device, parallel.default_workers(device), seeds
+
+
+def cells(grid: Grid, learned: np.ndarray) -> record.Table:
+    """Record and tabulate the size of the vocabulary and of the training set (tokens)."""
+    record.metric("vocabulary", grid.vocabulary, tolerance=0.02)
+    record.metric("vocabulary_grid", grid.n_cells**grid.dim, tolerance=0.0)
+    record.metric("train_tokens", learned.size, tolerance=0.0)
+    sizes = (grid.n_cells**grid.dim, grid.vocabulary, learned.size)
+    header = ["cells of the grid", "with a token", "tokens to learn from"]
+    return record.Table(header, [[f"{size:,}" for size in sizes]])
 
 
 def training(trained: Sequence[Trained], seeds: Sequence[int]) -> record.Table:
@@ -70,10 +102,26 @@ def prediction(
         record.metric(f"{name}_top1_accuracy", accuracy)
 
 
-def context(lengths: Sequence[int], networks: np.ndarray) -> None:
-    """Record the models' cross-entropy with 1, 2, 3, … tokens of context, (models, lengths)."""
+def memory(
+    models: Sequence[TokenGPT], chain: NGram, best: int, test: np.ndarray, *, n: int, first: int
+) -> tuple[Sequence[int], np.ndarray, np.ndarray]:
+    """Record how well test tokens are predicted, by memory: :func:`prediction`, and the curves.
+
+    Parameters
+    ----------
+    models, chain, best, test, n, first
+        As for :func:`prediction`; a quarter of the `n` windows serves the curves.
+
+    Returns
+    -------
+    lengths, networks, counts
+        As :func:`dynlib.tokens.memory.context_curves`.
+    """
+    prediction(models, chain, best, test, n, first)
+    lengths, networks, counts = context_curves(models, chain, test, n // 4, first=first)
     for length, values in zip(lengths, networks.T, strict=True):
         record.metric(f"context{length}_cross_entropy", values, over="seeds", unit="nats/token")
+    return lengths, networks, counts
 
 
 def rollouts(
@@ -210,3 +258,39 @@ def sampling(
         rows.append(row)
     header = ["trajectories a side", "W1", "squared cost", "W1, cells", "squared cost, cells"]
     return record.Table(header, rows)
+
+
+def lyapunov_name(method: str) -> str:
+    """Name of the metric of the exponent that a method's states give."""
+    return "lyapunov_model" if method == "model" else f"{method}_lyapunov"
+
+
+def estimated_exponents(growth: Mapping[str, Sequence[np.ndarray]], products: int) -> record.Table:
+    """Record the exponent fitted to each method's growth rates, from n = 1 and from n = 5.
+
+    Parameters
+    ----------
+    growth : mapping of str to sequence of numpy.ndarray
+        For each method, what :func:`dynlib.dynamics.lyapunov.product_growth` returns for every
+        seed; for ``"orbit"`` and ``"tokens"``, for every batch of true orbits.
+    products : int
+        Longest product of Jacobians.
+
+    Returns
+    -------
+    dynlib.report.record.Table
+        Both fits of every method, and ``lyapunov_reference``, recorded before.
+    """
+    rows = []
+    for method, samples in growth.items():
+        name = lyapunov_name(method)
+        over = "batches" if method in ("orbit", "tokens") else "seeds"
+        for suffix, first in (("", 1), ("_fit5", 5)):
+            record.metric(
+                name + suffix, [fit_exponent(each, first) for each in samples], over=over,
+                unit="nats/iteration", tolerance=0.02,
+            )  # fmt: skip
+        shown = [record.show(name + suffix, ".4f") for suffix in ("", "_fit5")]
+        rows.append([style.LABELS[method], *shown])
+    rows.append(["tangent space", record.show("lyapunov_reference", ".4f"), ""])
+    return record.Table(["", f"n = 1 … {products}, as printed", f"n = 5 … {products}"], rows)

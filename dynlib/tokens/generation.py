@@ -108,3 +108,58 @@ class Generators:
             **self.counting(prompts, n_steps),
             **self.copying(prompts, n_steps),
         }
+
+    def in_batches(
+        self, prompts: np.ndarray, n_steps: int, batches: int, temperatures: dict[str, float]
+    ) -> dict[str, list[np.ndarray]]:
+        """Continuations of independent batches of prompts, as one array (B / batches, T) each.
+
+        The first of the temperatures, the n-grams and the training replay continue all batches;
+        the models take turns, a batch each. At the other temperatures the first model continues
+        the first batch only, as the context parrot does.
+
+        Parameters
+        ----------
+        prompts : numpy.ndarray
+            Tokens, shape (B, k), B a multiple of `batches`.
+        n_steps : int
+            Tokens to generate, T.
+        batches : int
+            Equal parts of the prompts.
+        temperatures : dict of str to float
+            Temperature of GPT-2 by the name of the method.
+
+        Returns
+        -------
+        dict of str to list of numpy.ndarray
+            By method, as :meth:`all`.
+
+        Raises
+        ------
+        ValueError
+            If the prompts cannot be split evenly.
+        """
+        if batches < 1 or len(prompts) % batches:
+            raise ValueError(
+                f"cannot split {len(prompts)} prompts into {batches} equal batches; take a multiple"
+            )
+        parts, seed = np.split(prompts, batches), self.seeds[0]
+        (name, first), *others = temperatures.items()
+        found = {
+            name: [
+                generate(
+                    self.models[p % len(self.models)], part, n_steps, temperature=first,
+                    seed=seed + p,
+                )
+                for p, part in enumerate(parts)
+            ]
+        }  # fmt: skip
+        for name, temperature in others:
+            found[name] = [
+                generate(self.models[0], parts[0], n_steps, temperature=temperature, seed=seed)
+            ]
+        for name, chain in self.chains.items():
+            found[name] = np.split(chain.generate(prompts, n_steps, seed=seed), batches)
+        found["parrot"] = [parrot(parts[0], n_steps, self.centres)]
+        found["recall"] = np.split(recall(self.training, prompts, n_steps), batches)
+        return found

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 from dynlib.dynamics.flows import Flow, TimeMap
 from dynlib.dynamics.lyapunov import tangent_exponents
-from dynlib.dynamics.simulate import simulate
+from dynlib.dynamics.simulate import from_random_times, simulate
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
 
@@ -181,6 +181,20 @@ def test_a_transient_is_dropped_states(transient):
     np.testing.assert_array_equal(
         simulate(time_map, start, 4, transient=transient), whole[:, transient:]
     )
+
+
+def test_trajectories_from_random_times_are_pieces_of_whole_ones():
+    time_map, n, transient = TimeMap(Lorenz(), 0.03), 40, 5
+    start = Lorenz().initial_states(n, np.random.default_rng(2))
+    whole = simulate(time_map, start, 2 * transient + 8)
+    found = from_random_times(time_map, start, 8, transient=transient, rng=np.random.default_rng(3))
+    assert found.shape == (n, 8, 3)
+    begins = [int((w == f[0]).all(axis=1).argmax()) for w, f in zip(whole, found, strict=True)]
+    for row, (begin, path) in enumerate(zip(begins, found, strict=True)):
+        np.testing.assert_array_equal(path, whole[row, begin : begin + 8])
+    assert set(begins) == set(range(transient, 2 * transient))
+    with pytest.raises(ValueError, match="transient must be at least 1, got 0"):
+        from_random_times(time_map, start, 8, transient=0, rng=np.random.default_rng(3))
 
 
 def test_an_oscillator_is_its_closed_form():

@@ -49,11 +49,11 @@ def test_context_curves_are_those_of_networks_and_counts(axes):
     }  # fmt: skip
 
 
-def test_ratios_show_every_unit_the_value_and_the_interval(axes):
+def test_ratios_show_every_unit_the_value_and_the_interval():
     model = record.metric("w1_ratio", [1.0, 2.0, 4.0], over="seeds")
     record.metric("markov_w1_ratio", 3.0)
     record.metric("parrot_w1_ratio", None)
-    figures.ratios(axes, ["model", "markov", "parrot"])
+    (axes,) = figures.ratio(["model", "markov", "parrot"]).figure.axes
     assert drawn(axes, "o") == [[[1, 2, 4], [0, 0, 0]], [[3], [1]]]
     assert drawn(axes, "|") == [[[2.0], [0]], [[3.0], [1]]]
     interval, level = drawn(axes, "None")
@@ -84,6 +84,11 @@ def test_a_figure_has_the_common_width():
     assert tuple(figure.get_size_inches()) == (style.WIDTH, 2.0)
     assert len(axes) == 2
     plt.close(figure)
+
+
+def test_every_method_has_a_colour_and_a_label_of_its_own():
+    assert style.COLOURS.keys() == style.LABELS.keys()
+    assert len(set(style.LABELS.values())) == len(style.LABELS)
 
 
 def test_the_style_needs_no_jupyter(monkeypatch):

@@ -1,6 +1,7 @@
 """Generators, memory and the records of a token run against direct computation."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -106,6 +107,33 @@ def test_all_methods_in_their_order(generators, prompts, henon_grid):
     written = generators.networks(prompts, 40, [1.0, 0.0, 0.5])
     for method, each in zip(temperatures, written, strict=True):
         np.testing.assert_array_equal(samples[method], each)
+
+
+def test_batches_of_prompts_are_continued_by_the_models_in_turn(
+    generators, models, counts, henon_tokens, henon_grid
+):
+    prompts = henon_tokens[8:11, 200:220]
+    done = generators.in_batches(prompts, 15, 3, {"model": 1.0, "half": 0.5, "greedy": 0.0})
+    assert list(done) == ["model", "half", "greedy", "markov", "ngram4", "parrot", "recall"]
+    assert [len(each) for each in done.values()] == [3, 1, 1, 3, 3, 1, 3]
+    for p, model in enumerate([models[0], models[1], models[0]]):
+        expected = generate(model, prompts[[p]], 15, seed=SEEDS[0] + p)
+        np.testing.assert_array_equal(done["model"][p], expected)
+    for method, temperature in (("half", 0.5), ("greedy", 0.0)):
+        expected = generate(models[0], prompts[:1], 15, temperature=temperature, seed=SEEDS[0])
+        np.testing.assert_array_equal(done[method][0], expected)
+    for method, order in (("markov", 1), ("ngram4", 4)):
+        expected = counts.shorter(order).generate(prompts, 15, seed=SEEDS[0])
+        np.testing.assert_array_equal(np.concatenate(done[method]), expected)
+    replayed = recall(henon_tokens[:8], prompts, 15)
+    np.testing.assert_array_equal(np.concatenate(done["recall"]), replayed)
+    copied = parrot(prompts[:1], 15, henon_grid.centres)
+    np.testing.assert_array_equal(done["parrot"][0], copied)
+
+
+def test_prompts_that_do_not_split_evenly_are_refused(generators, prompts):
+    with pytest.raises(ValueError, match="cannot split 4 prompts into 3 equal batches"):
+        generators.in_batches(prompts, 5, 3, {"model": 1.0})
 
 
 def test_counting_and_copying_are_those_of_the_chains_and_copyists(
@@ -273,6 +301,21 @@ def test_prediction_records_direct_losses(counts, henon_tokens, henon_grid, cont
         assert found[f"{name}_top1_accuracy"]["value"] == pytest.approx(accuracy)
 
 
+def test_memory_records_predictions_and_curves(counts, henon_tokens, henon_grid):
+    models = [untrained(henon_grid.vocabulary, seed) for seed in SEEDS]
+    test = henon_tokens[8:]
+    lengths, networks, ngrams = report.memory(models, counts, 2, test, n=24, first=100)
+    expected = context_curves(models, counts, test, 6, first=100)
+    assert lengths == expected[0]
+    np.testing.assert_array_equal(networks, expected[1])
+    np.testing.assert_array_equal(ngrams, expected[2])
+    found = record.metrics()
+    assert found["best_ngram_order"]["value"] == 2
+    for length, column in zip(lengths, networks.T, strict=True):
+        entry = found[f"context{length}_cross_entropy"]
+        assert (entry["samples"], entry["over"]) == (column.tolist(), "seeds")
+
+
 SMALL_GRID = Grid(np.zeros(2), np.array([4.0, 8.0]), 4, np.arange(16))
 
 
@@ -434,3 +477,43 @@ def test_a_model_has_cells_of_its_own():
     model = TokenGPT(config, cells)
     cells[:] = 1
     assert model.cells.tolist() == [[0, 0], [0, 1], [1, 0]]
+
+
+def test_a_run_begins_with_an_empty_record_and_its_seeds(tmp_path, monkeypatch):
+    monkeypatch.setenv("DYNLIB_RECORD", str(tmp_path / "record.json"))
+    record.metric("old", 1.0)
+    device, workers, seeds = report.begin("cpu", 3, 2)
+    assert (device, seeds) == ("cpu", [3, 4])
+    assert workers >= 1
+    written = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
+    assert written == {
+        "metrics": {},
+        "context": {"device": "cpu", "threads": 1, "seeds": [3, 4]},
+    }
+
+
+def test_cells_record_the_vocabulary_and_the_training_set():
+    table = report.cells(Grid(np.zeros(2), np.ones(2), 50, np.arange(7)), np.zeros((3, 400)))
+    found = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert found == {"vocabulary": 7, "vocabulary_grid": 2500, "train_tokens": 1200}
+    assert table.rows == [["2,500", "7", "1,200"]]
+
+
+def test_exponents_are_fitted_to_all_products_and_to_the_longer_ones():
+    """Growth rates of the fitted form give back its constant."""
+    n = np.arange(1, 11)
+    exact = [value + 0.3 / n - 0.2 / n**2 for value in (0.41, 0.43)]
+    bent = exact[0] + 0.1 * (n < 5)  # the fit from n = 5 does not see these
+    record.metric("lyapunov_reference", 0.419)
+    table = report.estimated_exponents({"orbit": exact, "model": [bent]}, 10)
+    found = record.metrics()
+    assert found["orbit_lyapunov"]["samples"] == pytest.approx([0.41, 0.43])
+    assert found["orbit_lyapunov_fit5"]["samples"] == pytest.approx([0.41, 0.43])
+    assert found["lyapunov_model"]["value"] != pytest.approx(0.41, abs=1e-3)
+    assert found["lyapunov_model_fit5"]["value"] == pytest.approx(0.41)
+    assert (found["orbit_lyapunov"]["over"], found["lyapunov_model"]["over"]) == (
+        "batches", "seeds"
+    )  # fmt: skip
+    assert [row[0] for row in table.rows] == ["true orbits", "GPT-2, T = 1", "tangent space"]
+    assert table.rows[1][2] == "0.4100"
+    assert table.header[1:] == ["n = 1 … 10, as printed", "n = 5 … 10"]
