@@ -10,7 +10,7 @@ from dynlib.training import parallel
 
 WORKER = """
 import os, sys, time
-from dynlib import parallel
+from dynlib.training import parallel
 parallel._start({parent})
 print(os.getpid(), flush=True)
 time.sleep(600)
@@ -40,7 +40,10 @@ def eight_cores(monkeypatch, tmp_path):
 
 def test_the_cores_are_those_of_the_affinity():
     ours = min(os.sched_getaffinity(0))
-    code = "from dynlib import parallel; print(parallel.usable_cores(), parallel.default_workers())"
+    code = (
+        "from dynlib.training import parallel as own; "
+        "print(own.usable_cores(), own.default_workers())"
+    )
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("DYNLIB", "SLURM"))}
     done = subprocess.run(
         ["taskset", "-c", str(ours), sys.executable, "-c", code],
