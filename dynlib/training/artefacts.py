@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from dynlib.training import checkpoint, parallel
 
-Computed = tuple[dict[str, Tensor], dict[str, Any]]
+Computed = checkpoint.Whole
 
 
 def digest(*arrays: np.ndarray) -> str:
@@ -32,7 +31,10 @@ def digest(*arrays: np.ndarray) -> str:
 
 
 def kept(
-    kind: str, parameters: dict[str, Any], code: list[str], compute: Callable[[Path], Computed]
+    kind: str,
+    parameters: dict[str, Any],
+    code: list[str],
+    compute: Callable[[Path | None], Computed],
 ) -> Computed:
     """What was computed before under the same key, or what `compute` returns, which is kept.
 
@@ -43,19 +45,11 @@ def kept(
     kind, parameters, code
         As for :func:`dynlib.training.checkpoint.artefact_folder`.
     compute : callable
-        Is given a folder for checkpoints of its own, which are deleted when it has come to its
-        end; returns tensors by name, and a state that JSON can hold.
+        As for :func:`dynlib.training.checkpoint.finished`.
     """
     folder = checkpoint.artefact_folder(kind, parameters, code)
     with checkpoint.exclusive(folder):
-        if (folder / "model").exists():
-            try:
-                return checkpoint.load(folder / "model")
-            except checkpoint.DamagedCheckpoint:
-                pass  # computed again, and replaced when that is whole
-        tensors, state = compute(folder / "checkpoints")
-        checkpoint.save(folder / "model", tensors, state)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        checkpoint.finished(folder, compute)
         return checkpoint.load(folder / "model")
 
 

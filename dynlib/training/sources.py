@@ -31,7 +31,8 @@ VIEW = frozenset(
 )  # fmt: skip
 # Modules that keep trained weights, and change none of them.
 PLUMBING = frozenset({"dynlib.training.artefacts", "dynlib.training.checkpoint"})
-# Modules that share out, name and announce what is computed, and do not take part in it.
+# Modules that share out, name and announce what is computed, and do not take part in it. The loop
+# belongs to neither: it decides how many steps are taken and when, and calls what takes them.
 NEUTRAL = frozenset(
     {"dynlib.training.parallel", "dynlib.training.progress", "dynlib.training.sources"}
 )
