@@ -51,9 +51,7 @@ class AssembledStNN(nn.Module):
     def __init__(self, model: StNN) -> None:
         super().__init__()
         w = {name: weight.detach() for name, weight in model.named_parameters()}
-        first = model.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
-        second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
-        fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
+        first, second, fourth = model.matrices()
         self.n, self.linear = model.n, model.linear
         slope, shift, bias_2 = w["diagonal_3"], w["bias_3"], w["bias_2"]
         constant = shift  # what the third layer adds to slope * max(h, low)

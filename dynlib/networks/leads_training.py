@@ -146,10 +146,8 @@ def train_leads(
         own fields are.
     device : str
         ``"cpu"``, ``"cuda"`` or ``"auto"``.
-    checkpoint_seconds : float
-        Seconds between two checkpoints.
-    label : str
-        What the lines of progress call this training.
+    checkpoint_seconds, label
+        As for :func:`dynlib.training.loop.train`.
 
     Returns
     -------
@@ -193,7 +191,7 @@ def train_leads(
     }
     training = _Training(recipe, trajectories, dt, seed, shared, device)
 
-    def compute(checkpoints: Path | None) -> artefacts.Computed:
+    def compute(checkpoints: Path) -> artefacts.Computed:
         history = loop.train(
             training, sum(recipe.steps), marks=recipe.marks, folder=checkpoints, label=label,
             checkpoint_seconds=checkpoint_seconds,

@@ -187,6 +187,14 @@ class StNN(nn.Module):
         columns = decimate_in_time(rows, twiddles.unsqueeze(-2), blocks.unsqueeze(-4))
         return columns[..., : self.n].transpose(-1, -2)
 
+    def matrices(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The factors multiplied out: layer 1 (p, 2n, n), 2 (p, n, 2n), and 4 (n, p n)."""
+        w = {name: weight.detach() for name, weight in self.named_parameters()}
+        first = self.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
+        second = self.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
+        fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
+        return first, second, fourth
+
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input (pad shorter ones with zeros)."""
         if states.shape[-1] != self.n:

@@ -54,10 +54,8 @@ def train(
         :func:`dynlib.networks.ensembles.train_all`.
     device : str
         ``"cpu"``, ``"cuda"`` or ``"auto"``. Networks of this size are as fast on a CPU.
-    checkpoint_seconds : float
-        Seconds between two checkpoints.
-    label : str
-        What the lines of progress call this training.
+    checkpoint_seconds, label
+        As for :func:`dynlib.training.loop.train`.
 
     Returns
     -------

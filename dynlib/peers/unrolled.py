@@ -151,7 +151,7 @@ def refine(
         "steps": steps,
     }
 
-    def compute(checkpoints: Path | None) -> artefacts.Computed:
+    def compute(checkpoints: Path) -> artefacts.Computed:
         training = _Training(trained, trajectories, constants)
         with threadpool_limits(torch.get_num_threads()), torch.no_grad():
             history = loop.train(

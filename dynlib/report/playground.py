@@ -44,9 +44,7 @@ def as_layers(model: StNN | FFNN, dim: int) -> dict[str, Any]:
     if isinstance(model, StNN):
         if model.linear:
             raise ValueError("a linear StNN has other activations than as_layers writes down")
-        first = model.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
-        second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
-        fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
+        first, second, fourth = model.matrices()
         weights = (
             first.flatten(0, 1)[:, :dim],
             torch.block_diag(*second),

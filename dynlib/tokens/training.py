@@ -56,10 +56,8 @@ def train(
         Held-out *training* trajectories of tokens, (M', T'); their loss is followed.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    checkpoint_seconds : float
-        Seconds between two checkpoints.
-    label : str
-        What the lines of progress call this training.
+    checkpoint_seconds, label
+        As for :func:`dynlib.training.loop.train`.
 
     Returns
     -------
@@ -99,9 +97,10 @@ def train(
     model = TokenGPT(model_config, cells).to(device)
     if config.autocast(model_config, device) and device == "cpu" and context <= 256:
         model.gpt2.set_attn_implementation("eager")  # the fused kernel is slow in bf16 on a CPU
+    held_out = None if validation is None else windows(validation, context + 1, 256, first=100)
 
     def compute(checkpoints: Path | None) -> checkpoint.Whole:
-        training = _Training(accelerator, model, trajectories, validation, config)
+        training = _Training(accelerator, model, trajectories, held_out, config)
         history = loop.train(
             training, config.steps, marks=20, folder=checkpoints, label=label,
             checkpoint_seconds=checkpoint_seconds, writes=accelerator.is_main_process,
@@ -110,19 +109,33 @@ def train(
             "model_config": dataclasses.asdict(model_config),
             "config": dataclasses.asdict(config),
             "tokens_seen": config.steps * config.batch_size * context,
-            "history": history,
+            "seconds": history[-1][1],
+            "history": [[step, mean, loss] for step, _, mean, loss in history],
         }
 
     weights, state = checkpoint.finished(
         folder, compute, device, writes=accelerator.is_main_process
     )
     accelerator.wait_for_everyone()
+    return _finished(model, weights, state)
+
+
+def _validate(model: TokenGPT, held_out: np.ndarray | None) -> float | None:
+    if held_out is None:
+        return None
+    context = held_out.shape[1] - 1
+    log_likelihood, _ = log_probabilities(model, held_out, last=context - context // 2)
+    return float(-log_likelihood.mean())
+
+
+def _finished(model: TokenGPT, weights: dict[str, Tensor], state: dict) -> Trained:
     model.gpt2.set_attn_implementation("sdpa")
     model.load_state_dict(weights)
     model.eval()
-    rows = np.array(state["history"], dtype=np.float64)  # None becomes NaN
-    *_, (_, seconds, _, validation_loss) = state["history"]
-    return Trained(model, state["tokens_seen"], seconds, rows[:, [0, 2, 3]], validation_loss)
+    rows = [[np.nan if value is None else value for value in row] for row in state["history"]]
+    validation = state["history"][-1][2] if state["history"] else None
+    history = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return Trained(model, state["tokens_seen"], state["seconds"], history, validation)
 
 
 class _Training:
@@ -133,18 +146,15 @@ class _Training:
         accelerator: Accelerator,
         model: TokenGPT,
         trajectories: np.ndarray,
-        validation: np.ndarray | None,
+        held_out: np.ndarray | None,
         config: TrainingConfig,
     ) -> None:
         self.accelerator, self.model, self.config = accelerator, model, config
-        self.trajectories, self.context = trajectories, model.config.context
+        self.trajectories, self.held_out = trajectories, held_out
         self.device = accelerator.device.type
         self.autocast = config.autocast(model.config, self.device)
         self.loss = accelerator.prepare(NextTokenLoss(model))
         self.optimizers = [accelerator.prepare(o) for o in make_optimizers(model, config)]
-        self.held_out = None
-        if validation is not None:
-            self.held_out = windows(validation, self.context + 1, 256, first=100)
         # Dropout draws from these. There is none of CUDA before it is used.
         own = accelerator.device.index or 0
         self.generators = [torch.default_generator, *torch.cuda.default_generators[own:][:1]]
@@ -155,9 +165,8 @@ class _Training:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * config.rate(number)
-        batch = random_windows(
-            self.trajectories, self.context + 1, config.batch_size, [config.seed, number]
-        )
+        length = self.model.config.context + 1
+        batch = random_windows(self.trajectories, length, config.batch_size, [config.seed, number])
         share = batch[accelerator.process_index :: accelerator.num_processes]
         tokens = torch.as_tensor(share, dtype=torch.long, device=accelerator.device)
         with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.autocast):
@@ -173,13 +182,8 @@ class _Training:
     def mark(self, loss: Tensor) -> list[float | None]:
         """Mean losses in training, over all processes, and on what is held out."""
         mean = self.accelerator.reduce(loss, reduction="mean").item()
-        held_out = None
-        if self.held_out is not None:
-            log_likelihood, _ = log_probabilities(
-                self.model, self.held_out, last=self.context - self.context // 2
-            )
-            held_out = float(-log_likelihood.mean())
-            self.loss.train()
+        held_out = _validate(self.model, self.held_out)
+        self.loss.train()
         return [mean, held_out]
 
     def state(self) -> dict[str, Any]:

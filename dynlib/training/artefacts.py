@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def kept(
     kind: str,
     parameters: dict[str, Any],
     code: list[str],
-    compute: Callable[[Path | None], Computed],
+    compute: Callable[[Path], Computed],
 ) -> Computed:
     """What was computed before under the same key, or what `compute` returns, which is kept.
 
@@ -45,34 +46,49 @@ def kept(
     kind, parameters, code
         As for :func:`dynlib.training.checkpoint.artefact_folder`.
     compute : callable
-        As for :func:`dynlib.training.checkpoint.finished`.
+        Is given a folder for checkpoints of its own, which are deleted when it has come to its
+        end; returns tensors by name, and a state that JSON can hold.
     """
     folder = checkpoint.artefact_folder(kind, parameters, code)
     with checkpoint.exclusive(folder):
-        checkpoint.finished(folder, compute)
+        if (folder / "model").exists():
+            try:
+                return checkpoint.load(folder / "model")
+            except checkpoint.DamagedCheckpoint:
+                pass  # computed again, and replaced when that is whole
+        tensors, state = compute(folder / "checkpoints")
+        checkpoint.save(folder / "model", tensors, state)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         return checkpoint.load(folder / "model")
 
 
 def each_trained(
-    train: Callable[..., Any], jobs: Sequence[dict[str, Any]], device: str
+    train: Callable[..., Any],
+    jobs: Sequence[tuple[str, dict[str, Any], dict[str, Any]]],
+    device: str,
 ) -> list[Any]:
     """What a training returns for every job, those that are not finished in worker processes.
 
     Parameters
     ----------
     train : callable
-        Importable from a module. It is given a job as keyword arguments, ``folder`` among them: an
-        artefact folder in which it finds what it has finished before, or keeps it.
-    jobs : sequence of dict
-        The costliest first.
+        Importable from a module. It is given the arguments of a job, the device, and as ``folder``
+        the artefact folder in which it finds what it has finished before, or keeps it.
+    jobs : sequence of (str, dict, dict)
+        The costliest first: `kind` and `parameters` of the artefact as for
+        :func:`dynlib.training.checkpoint.artefact_folder`, and keyword arguments.
     device : str
         ``"cpu"`` or ``"cuda"``.
     """
+    code, given = [f"{train.__module__}.{train.__name__}"], []
+    for kind, parameters, arguments in jobs:
+        folder = checkpoint.artefact_folder(kind, parameters | {"device": device}, code)
+        given.append(arguments | {"folder": folder, "device": device})
     missing = [
-        {"train": train, "job": job} for job in jobs if not (job["folder"] / "model").exists()
+        {"train": train, "job": job} for job in given if not (job["folder"] / "model").exists()
     ]
     parallel.map_processes(_train_alone, missing, parallel.default_workers(device))
-    return [train(**job) for job in jobs]
+    return [train(**job) for job in given]
 
 
 def _train_alone(train: Callable[..., Any], job: dict[str, Any]) -> None:

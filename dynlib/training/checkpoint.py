@@ -130,8 +130,7 @@ def finished(
     folder : pathlib.Path, optional
         Keeps the result in its ``model``; a damaged one is replaced. Without it nothing is kept.
     compute : callable
-        Is given a folder for checkpoints of its own, which are deleted when it has come to its
-        end; returns tensors by name, and a state that JSON can hold.
+        As for :func:`dynlib.training.artefacts.kept`; without a folder it is given None.
     device : str
         Where loaded tensors go.
     writes : bool
