@@ -1,7 +1,7 @@
 r"""Training a token model on a CPU thread, a GPU, or several, by ``accelerate``.
 
-The batch of a step depends on the seed and the step alone,
-so a run that was killed goes on from its last checkpoint to the very same weights.
+The batch of a step depends on the seed and the step alone, so a run that was killed goes on from
+its last checkpoint to the very same weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, log_probabilities
 from dynlib.tokens.loss import NextTokenLoss
 from dynlib.tokens.recipes import Trained, TrainingConfig, make_optimizers
-from dynlib.tokens.windows import random_windows, windows
+from dynlib.tokens.windows import check_tokens, random_windows, windows
 from dynlib.training import checkpoint, loop
 from dynlib.training.device import resolve_device
 
@@ -76,16 +76,12 @@ def train(
     the gradients are averaged: the same training as one process with the whole batch.
     """
     context = model_config.context
-    if trajectories.ndim != 2 or trajectories.shape[1] <= context:
+    if trajectories.ndim != 2 or not len(trajectories) or trajectories.shape[1] <= context:
         raise ValueError(
-            f"training trajectories must be (M, T) with T above the context {context}, got "
-            f"{trajectories.shape}"
+            f"training trajectories must be (M, T), M at least 1 and T above the context "
+            f"{context}, got {trajectories.shape}"
         )
-    if trajectories.min() < 0 or trajectories.max() >= model_config.vocabulary:
-        raise ValueError(
-            f"tokens must lie in [0, {model_config.vocabulary}), got {trajectories.min()} to "
-            f"{trajectories.max()}"
-        )
+    check_tokens(trajectories, model_config.vocabulary)
     device = resolve_device(device)
     accelerator = Accelerator(cpu=device == "cpu")
     if config.batch_size % accelerator.num_processes:
