@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from dynlib.networks.butterflies import decimate_in_frequency, decimate_in_time
+from dynlib.networks.levenberg import Copies
 
 
-class StNN(nn.Module):
+class StNN(Copies):
     r"""p branches of the structured network, on one axis of every tensor.
 
     With n inputs and p branches it has :math:`p(13n + 12) + n` parameters: 388 for the
@@ -206,18 +207,6 @@ class StNN(nn.Module):
         columns = states.reshape(-1, self.n).mT.to(theta.dtype)
         outputs = self.evaluate(theta.unsqueeze(0), columns.unsqueeze(0))[0].mT
         return outputs.contiguous().view(states.shape)
-
-    # --- many copies of the weights at once, each with its own batch, as training wants them
-
-    def split(self, theta: Tensor) -> dict[str, Tensor]:
-        """Weights by name, from flat vectors (copies, P): shapes (copies, p, ...)."""
-        parts = theta.split([weight.numel() for weight in self.parameters()], dim=-1)
-        named = zip(self.named_parameters(), parts, strict=True)
-        return {name: part.unflatten(-1, weight.shape) for (name, weight), part in named}
-
-    def evaluate(self, theta: Tensor, columns: Tensor) -> Tensor:
-        """Outputs (copies, n, batch) of copies with weights (copies, P), a column a state."""
-        return self.layers(self.split(theta), columns)[-1]
 
     def layers(self, w: dict[str, Tensor], columns: Tensor) -> tuple[Tensor, ...]:
         """Matrices of the first two layers, then what follows each: (copies, p, width, batch)."""

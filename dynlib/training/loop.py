@@ -46,7 +46,7 @@ def train(
 
     Parameters
     ----------
-    trainee : Trainee
+    trainee : dynlib.training.loop.Trainee
         What is trained; it is changed in place.
     steps : int
         Steps in all.
