@@ -51,7 +51,7 @@ class AssembledStNN(nn.Module):
     def __init__(self, model: StNN) -> None:
         super().__init__()
         w = {name: weight.detach() for name, weight in model.named_parameters()}
-        first, second, fourth = model.matrices()
+        first, second, fourth = model.multiplied_out()
         self.n, self.linear = model.n, model.linear
         slope, shift, bias_2 = w["diagonal_3"], w["bias_3"], w["bias_2"]
         constant = shift  # what the third layer adds to slope * max(h, low)

@@ -188,7 +188,7 @@ class StNN(Copies):
         columns = decimate_in_time(rows, twiddles.unsqueeze(-2), blocks.unsqueeze(-4))
         return columns[..., : self.n].transpose(-1, -2)
 
-    def matrices(self) -> tuple[Tensor, Tensor, Tensor]:
+    def multiplied_out(self) -> tuple[Tensor, Tensor, Tensor]:
         """The factors multiplied out: layer 1 (p, 2n, n), 2 (p, n, 2n), and 4 (n, p n)."""
         w = {name: weight.detach() for name, weight in self.named_parameters()}
         first = self.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])

@@ -44,7 +44,7 @@ def as_layers(model: StNN | FFNN, dim: int) -> dict[str, Any]:
     if isinstance(model, StNN):
         if model.linear:
             raise ValueError("a linear StNN has other activations than as_layers writes down")
-        first, second, fourth = model.matrices()
+        first, second, fourth = model.multiplied_out()
         weights = (
             first.flatten(0, 1)[:, :dim],
             torch.block_diag(*second),

@@ -83,7 +83,7 @@ def train(
     while step < steps:
         loss = trainee.step(step)
         step, total, counted = step + 1, total.to(loss) + loss, counted + 1
-        if step % between == 0 or step == steps:
+        if step == steps or step % between == 0:
             mean = total / counted
             row = trainee.mark(mean)
             history.append([step, seconds + time.monotonic() - start, *row])
