@@ -188,14 +188,6 @@ class StNN(Copies):
         columns = decimate_in_time(rows, twiddles.unsqueeze(-2), blocks.unsqueeze(-4))
         return columns[..., : self.n].transpose(-1, -2)
 
-    def multiplied_out(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The factors multiplied out: layer 1 (p, 2n, n), 2 (p, n, 2n), and 4 (n, p n)."""
-        w = {name: weight.detach() for name, weight in self.named_parameters()}
-        first = self.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
-        second = self.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
-        fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
-        return first, second, fourth
-
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input (pad shorter ones with zeros)."""
         if states.shape[-1] != self.n:
@@ -313,6 +305,15 @@ class StNN(Copies):
         outer = slice(None, len(out_mean))
         self.diagonal_4[:, outer] *= out_scale
         self.bias_4[outer] = out_mean + out_scale * self.bias_4[outer]
+
+
+def multiplied_out(model: StNN) -> tuple[Tensor, Tensor, Tensor]:
+    """The matrices of layer 1 (p, 2n, n), of layer 2 (p, n, 2n), and of layer 4 (n, p n)."""
+    w = {name: weight.detach() for name, weight in model.named_parameters()}
+    first = model.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
+    second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
+    fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
+    return first, second, fourth
 
 
 def _levels(size: int) -> list[int]:

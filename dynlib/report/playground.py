@@ -17,7 +17,7 @@ from scipy.integrate import DOP853
 from dynlib.identify.polynomial import PolynomialMap
 from dynlib.identify.sindy import SparseField
 from dynlib.networks.ffnn import FFNN
-from dynlib.networks.stnn import StNN
+from dynlib.networks.stnn import StNN, multiplied_out
 from dynlib.report.forecasts import COLOURS, LABELS
 from dynlib.report.style import DARK
 
@@ -44,7 +44,7 @@ def as_layers(model: StNN | FFNN, dim: int) -> dict[str, Any]:
     if isinstance(model, StNN):
         if model.linear:
             raise ValueError("a linear StNN has other activations than as_layers writes down")
-        first, second, fourth = model.multiplied_out()
+        first, second, fourth = multiplied_out(model)
         weights = (
             first.flatten(0, 1)[:, :dim],
             torch.block_diag(*second),
