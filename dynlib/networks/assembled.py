@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, addmm, baddbmm, nn
 
-from dynlib.networks.stnn import StNN
+from dynlib.networks.stnn import StNN, multiplied_out
 
 #: From so many states on, one product a branch is faster than one product with zeros in it.
 MANY = 256
@@ -51,9 +51,7 @@ class AssembledStNN(nn.Module):
     def __init__(self, model: StNN) -> None:
         super().__init__()
         w = {name: weight.detach() for name, weight in model.named_parameters()}
-        first = model.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
-        second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
-        fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
+        first, second, fourth = multiplied_out(model)
         self.n, self.linear = model.n, model.linear
         slope, shift, bias_2 = w["diagonal_3"], w["bias_3"], w["bias_2"]
         constant = shift  # what the third layer adds to slope * max(h, low)

@@ -13,7 +13,7 @@ import torch
 
 from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained
 from dynlib.networks.training import train
-from dynlib.training import artefacts, checkpoint
+from dynlib.training import artefacts
 from dynlib.training.device import resolve_device
 
 
@@ -54,31 +54,24 @@ def train_all(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     data = artefacts.digest(*pairs, *validation)
-    jobs: dict[str, dict[str, Any]] = {}
+    jobs = []
     for name, (architecture, recipe, seeds) in wanted.items():
-        parameters = {
+        key = {
             "data": data,
             "architecture": dataclasses.asdict(architecture),
             "recipe": dataclasses.asdict(recipe),
             "seeds": list(seeds),
-            "device": device,
         }
-        jobs[name] = {
+        arguments = {
             "architecture": architecture,
             "recipe": recipe,
             "pairs": pairs,
             "seeds": list(seeds),
             "validation": validation,
-            "folder": checkpoint.artefact_folder(
-                "stnn" if architecture.branches else "ffnn",
-                parameters,
-                [f"{train.__module__}.{train.__name__}"],
-            ),
-            "device": device,
             "label": f"training {name}",
         }
-    found = artefacts.each_trained(train, list(jobs.values()), device)
-    return dict(zip(jobs, found, strict=True))
+        jobs.append(("stnn" if architecture.branches else "ffnn", key, arguments))
+    return dict(zip(wanted, artefacts.each_trained(train, jobs, device), strict=True))
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from dynlib.networks.levenberg import Copies
 
-class FFNN(nn.Module):
+
+class FFNN(Copies):
     r"""A dense network with three hidden layers: tanh, sigmoid, ReLU, then linear.
 
     .. math:: y = W_4\,\mathrm{relu}(W_3\,\mathrm{sigmoid}(W_2 \tanh(W_1 x + b_1) + b_2) + b_3)
@@ -91,18 +93,6 @@ class FFNN(nn.Module):
         h = torch.sigmoid(nn.functional.linear(h, self.weight_2, self.bias_2))
         h = torch.relu(nn.functional.linear(h, self.weight_3, self.bias_3))
         return nn.functional.linear(h, self.weight_4, self.bias_4)
-
-    # --- many copies of the weights at once, each with its own batch, as training wants them
-
-    def split(self, theta: Tensor) -> dict[str, Tensor]:
-        """Weights by name, from flat vectors (copies, P): shapes (copies, ...)."""
-        parts = theta.split([weight.numel() for weight in self.parameters()], dim=-1)
-        named = zip(self.named_parameters(), parts, strict=True)
-        return {name: part.unflatten(-1, weight.shape) for (name, weight), part in named}
-
-    def evaluate(self, theta: Tensor, columns: Tensor) -> Tensor:
-        """Outputs (copies, n, batch) of copies with weights (copies, P), a column a state."""
-        return self.layers(self.split(theta), columns)[-1]
 
     def layers(self, w: dict[str, Tensor], columns: Tensor) -> list[Tensor]:
         """Values of all layers (copies, width, batch), the input's first."""

@@ -3,18 +3,17 @@ r"""Training of LEADS: as published, and by a curriculum of windows that grow.""
 from __future__ import annotations
 
 import dataclasses
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dynlib.networks.leads import LEADS, PENALTY, penalty
-from dynlib.training import artefacts, checkpoint
+from dynlib.training import artefacts, loop
 from dynlib.training.device import resolve_device
-from dynlib.training.progress import Meter
 
 
 @dataclass(frozen=True)
@@ -147,10 +146,8 @@ def train_leads(
         own fields are.
     device : str
         ``"cpu"``, ``"cuda"`` or ``"auto"``.
-    checkpoint_seconds : float
-        Seconds between two checkpoints.
-    label : str
-        What the lines of progress call this training.
+    checkpoint_seconds, label
+        As for :func:`dynlib.training.loop.train`.
 
     Returns
     -------
@@ -192,21 +189,26 @@ def train_leads(
         "seed": seed,
         "device": device,
     }
-    training = _Training(recipe, trajectories, dt, seed, shared, device, label)
-    tensors, state = artefacts.kept(
-        "leads", parameters, [f"{__name__}.train_leads"],
-        lambda folder: training.run(folder, checkpoint_seconds),
-    )  # fmt: skip
+    training = _Training(recipe, trajectories, dt, seed, shared, device)
+
+    def compute(checkpoints: Path) -> artefacts.Computed:
+        history = loop.train(
+            training, sum(recipe.steps), marks=recipe.marks, folder=checkpoints, label=label,
+            checkpoint_seconds=checkpoint_seconds,
+        )  # fmt: skip
+        return {"path": training.path}, {"history": history}
+
+    tensors, state = artefacts.kept("leads", parameters, [f"{__name__}.train_leads"], compute)
     history = np.array(state["history"])
     size = (len(trajectories), training.model.width, training.model.dim)
     return TrainedLeads(*size, tensors["path"], history[:, 0], history[:, 1])
 
 
 class _Training:
-    """The state of one call of :func:`train_leads`."""
+    """What :func:`dynlib.training.loop.train` trains: LEADS by Adam, on whole trajectories."""
 
-    def __init__(self, recipe, trajectories, dt, seed, shared, device, label) -> None:
-        self.recipe, self.dt, self.seed, self.label = recipe, dt, seed, label
+    def __init__(self, recipe, trajectories, dt, seed, shared, device) -> None:
+        self.recipe, self.dt, self.seed = recipe, dt, seed
         environments, *_, dim = trajectories.shape
         generator = torch.Generator().manual_seed(seed)
         width = 64 if shared is None else shared.width
@@ -230,6 +232,7 @@ class _Training:
             ).to(device)
             for layer in range(4)
         ]  # fmt: skip
+        self.path = torch.zeros(0)  # weights at the marks, (marks, P)
 
     def _phase(self, step: int) -> int:
         """Window of the phase that a step belongs to."""
@@ -275,53 +278,34 @@ class _Training:
             at = self.trajectories.flatten(1, 2)
         return error + PENALTY * penalty(self.model, at, self.vectors, self.recipe.rounds)
 
-    def run(self, folder: Path, checkpoint_seconds: float) -> artefacts.Computed:
-        recipe, total = self.recipe, sum(self.recipe.steps)
-        start = saved = time.monotonic()
-        step, seconds, history, path = 0, 0.0, [], []
-        resumed = checkpoint.latest_step(folder)
-        if resumed is not None:
-            tensors, state = resumed
-            self._restore(tensors, state)
-            step, seconds, history = state["step"], state["seconds"], state["history"]
-            path = list(tensors["path"])
-        mark = max(1, total // recipe.marks)
-        meter = Meter(self.label, total, done=step)
-        while step < total:
-            if recipe.decay:
-                rate = recipe.learning_rate * 0.5 * (1 + np.cos(np.pi * step / total))
-                for group in self.optimizer.param_groups:
-                    group["lr"] = rate
-            self.optimizer.zero_grad()
-            loss = self._loss(step)
-            loss.backward()
-            self.optimizer.step()
-            step += 1
-            now = time.monotonic()
-            if step % mark == 0 or step == total:
-                history.append([step, seconds + now - start])
-                path.append(self._weights())
-                meter.update(step, f"loss {loss.item():.2e}")
-            if step < total and now - saved > checkpoint_seconds:
-                state = {"history": history, "seconds": seconds + now - start}
-                self._save(folder, step, path, state)
-                saved = now
-        return {"path": torch.stack(path)}, {"history": history}
+    def step(self, number: int) -> Tensor:
+        recipe = self.recipe
+        if recipe.decay:
+            rate = recipe.learning_rate * 0.5 * (1 + np.cos(np.pi * number / sum(recipe.steps)))
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+        self.optimizer.zero_grad()
+        loss = self._loss(number)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
 
-    def _weights(self) -> Tensor:
-        return torch.cat([w.detach().flatten() for w in self.model.parameters()]).cpu()
+    def mark(self, loss: Tensor) -> list[float]:
+        """Mean loss."""
+        weights = torch.cat([w.detach().flatten() for w in self.model.parameters()])
+        self.path = torch.cat([self.path, weights.cpu()[None]])
+        return [loss.item()]
 
-    def _save(self, folder: Path, step: int, path: list[Tensor], state: dict) -> None:
-        tensors = {"path": torch.stack(path) if path else torch.zeros(0, len(self._weights()))}
-        tensors |= {f"vector.{k}": vector for k, vector in enumerate(self.vectors)}
-        tensors["theta"] = self._weights()
-        inner = checkpoint.flatten(self.optimizer.state_dict(), "optimizer", tensors)
-        checkpoint.save_step(folder, step, tensors, state | {"optimizer": inner})
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "vectors": self.vectors,
+            "path": self.path,
+        }
 
-    def _restore(self, tensors: dict[str, Tensor], state: dict) -> None:
-        device = self.trajectories.device
-        theta = tensors["theta"].to(device)
-        with torch.no_grad():
-            torch.nn.utils.vector_to_parameters(theta, self.model.parameters())
-        self.vectors = [tensors[f"vector.{k}"].to(device) for k in range(4)]
-        self.optimizer.load_state_dict(checkpoint.unflatten(state["optimizer"], tensors))
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.vectors = [vector.to(self.trajectories.device) for vector in state["vectors"]]
+        self.path = state["path"]

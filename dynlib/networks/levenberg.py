@@ -27,6 +27,23 @@ class Stacked(Protocol):
     ) -> tuple[Tensor, Tensor]: ...
 
 
+class Copies(nn.Module):
+    """A network that is evaluated for many copies of its weights, each on its own batch.
+
+    It has ``layers``, which takes weights by name and columns, and ends with the outputs.
+    """
+
+    def split(self, theta: Tensor) -> dict[str, Tensor]:
+        """Weights by name, from flat vectors (copies, P): a weight's own shape behind copies."""
+        parts = theta.split([weight.numel() for weight in self.parameters()], dim=-1)
+        named = zip(self.named_parameters(), parts, strict=True)
+        return {name: part.unflatten(-1, weight.shape) for (name, weight), part in named}
+
+    def evaluate(self, theta: Tensor, columns: Tensor) -> Tensor:
+        """Outputs (copies, n, batch) of copies with weights (copies, P), a column a state."""
+        return self.layers(self.split(theta), columns)[-1]
+
+
 class Functional:
     """Any module on vectors as a :class:`Stacked` model, by automatic differentiation.
 

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from dynlib.networks.butterflies import decimate_in_frequency, decimate_in_time
+from dynlib.networks.levenberg import Copies
 
 
-class StNN(nn.Module):
+class StNN(Copies):
     r"""p branches of the structured network, on one axis of every tensor.
 
     With n inputs and p branches it has :math:`p(13n + 12) + n` parameters: 388 for the
@@ -199,18 +200,6 @@ class StNN(nn.Module):
         outputs = self.evaluate(theta.unsqueeze(0), columns.unsqueeze(0))[0].mT
         return outputs.contiguous().view(states.shape)
 
-    # --- many copies of the weights at once, each with its own batch, as training wants them
-
-    def split(self, theta: Tensor) -> dict[str, Tensor]:
-        """Weights by name, from flat vectors (copies, P): shapes (copies, p, ...)."""
-        parts = theta.split([weight.numel() for weight in self.parameters()], dim=-1)
-        named = zip(self.named_parameters(), parts, strict=True)
-        return {name: part.unflatten(-1, weight.shape) for (name, weight), part in named}
-
-    def evaluate(self, theta: Tensor, columns: Tensor) -> Tensor:
-        """Outputs (copies, n, batch) of copies with weights (copies, P), a column a state."""
-        return self.layers(self.split(theta), columns)[-1]
-
     def layers(self, w: dict[str, Tensor], columns: Tensor) -> tuple[Tensor, ...]:
         """Matrices of the first two layers, then what follows each: (copies, p, width, batch)."""
         first = self.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
@@ -316,6 +305,15 @@ class StNN(nn.Module):
         outer = slice(None, len(out_mean))
         self.diagonal_4[:, outer] *= out_scale
         self.bias_4[outer] = out_mean + out_scale * self.bias_4[outer]
+
+
+def multiplied_out(model: StNN) -> tuple[Tensor, Tensor, Tensor]:
+    """The matrices of layer 1 (p, 2n, n), of layer 2 (p, n, 2n), and of layer 4 (n, p n)."""
+    w = {name: weight.detach() for name, weight in model.named_parameters()}
+    first = model.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
+    second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
+    fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
+    return first, second, fourth
 
 
 def _levels(size: int) -> list[int]:

@@ -2,10 +2,10 @@ r"""Training one architecture from several seeds, with several starts and with c
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +14,8 @@ from torch import Tensor
 
 from dynlib.networks.levenberg import LevenbergMarquardt
 from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained
-from dynlib.training import checkpoint
+from dynlib.training import checkpoint, loop
 from dynlib.training.device import resolve_device
-from dynlib.training.progress import Meter
 
 
 def train(
@@ -55,10 +54,8 @@ def train(
         :func:`dynlib.networks.ensembles.train_all`.
     device : str
         ``"cpu"``, ``"cuda"`` or ``"auto"``. Networks of this size are as fast on a CPU.
-    checkpoint_seconds : float
-        Seconds between two checkpoints.
-    label : str
-        What the lines of progress call this training.
+    checkpoint_seconds, label
+        As for :func:`dynlib.training.loop.train`.
 
     Returns
     -------
@@ -78,14 +75,37 @@ def train(
             f"validation must be pairs as those to learn from, (M, {pairs[0].shape[1]}) and "
             f"(M, {pairs[1].shape[1]}), got {shapes}; dynlib.dynamics.pairs.pairs makes them"
         )
-    with threadpool_limits(torch.get_num_threads()):
-        return _Training(
-            architecture, recipe, pairs, list(seeds), validation, resolve_device(device)
-        ).run(folder, checkpoint_seconds, label)
+    training = _Training(
+        architecture, recipe, pairs, list(seeds), validation, resolve_device(device)
+    )
+
+    def compute(checkpoints: Path | None) -> checkpoint.Whole:
+        history = loop.train(
+            training, recipe.steps, marks=recipe.marks, folder=checkpoints, label=label,
+            checkpoint_seconds=checkpoint_seconds,
+        )  # fmt: skip
+        return {"path": training.path}, training.outcome() | {"history": history}
+
+    with threadpool_limits(torch.get_num_threads()), torch.no_grad():
+        tensors, state = checkpoint.finished(folder, compute)
+    training.check_same(state)
+    share = 1 / len(training.seeds)
+    return [
+        Trained(
+            architecture,
+            tuple(training.units),
+            tensors["path"][:, i],
+            np.array([[step, loss[i], *error[i]] for step, _, loss, error in state["history"]]),
+            np.array([row[1] * share for row in state["history"]]),
+            state["dead"][i],
+            state["solves"],
+        )
+        for i in range(len(training.seeds))
+    ]
 
 
 class _Training:
-    """The state of one call of :func:`train`: copies of the weights and where they stand."""
+    """What :func:`dynlib.training.loop.train` trains: a copy of the weights for every seed."""
 
     def __init__(self, architecture, recipe, pairs, seeds, validation, device) -> None:
         self.device = device
@@ -102,6 +122,9 @@ class _Training:
         self.learn, self.held_out = self._columns(pairs), self._columns(validation)
         self.scale = torch.as_tensor(self.units[1][1], device=self.device)
         self.what = repr((architecture, recipe, seeds))
+        self.path = torch.zeros(0, dtype=recipe.dtype)  # weights at the marks, (marks, copies, P)
+        self.solves = 0  # of the optimisers before the present one
+        self._shuffled: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
 
     def _columns(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Inputs and targets in the units of the training, padded with zeros, a column each."""
@@ -123,21 +146,16 @@ class _Training:
         weights = [weight.detach().flatten() for weight in self.model.parameters()]
         return torch.cat(weights).to(self.device, copy=True)
 
-    def _batches(self, seeds: Sequence[int], stage: int, first: int) -> Iterator[Tensor]:
-        """Indices (copies, batch) of every step from `first` on: a new shuffle a pass."""
-        held: dict[int, tuple[list[int], np.ndarray]]
-        size, held = self.recipe.batch_size, {}
+    def _batch(self, seeds: Sequence[int], stage: int, step: int) -> Tensor:
+        """Indices (copies, batch) of the pairs of a step: a new shuffle a pass."""
+        size, chosen = self.recipe.batch_size, []
         each = self.learn[0].shape[1] // size
-        step = first
-        while True:
-            chosen = []
-            for seed in seeds:
-                key = [seed, stage, step // each]
-                if held.get(seed, (None,))[0] != key:
-                    held[seed] = key, np.random.default_rng(key).permutation(each * size)
-                chosen.append(held[seed][1][step % each * size :][:size])
-            yield torch.as_tensor(np.stack(chosen), device=self.device)
-            step += 1
+        for seed in seeds:
+            key = (seed, stage, step // each)
+            if self._shuffled.get(seed, (None,))[0] != key:
+                self._shuffled[seed] = key, np.random.default_rng(key).permutation(each * size)
+            chosen.append(self._shuffled[seed][1][step % each * size :][:size])
+        return torch.as_tensor(np.stack(chosen), device=self.device)
 
     def _step(self, optimizer: LevenbergMarquardt, chosen: Tensor) -> Tensor:
         """One step of every copy on the pairs chosen for it, indices (copies, batch)."""
@@ -168,101 +186,59 @@ class _Training:
             optimizer = self._optimizer(
                 torch.stack([self._draw(seed, start) for start in range(recipe.starts)])
             )
-            batches = self._batches([seed] * recipe.starts, 0, 0)
-            for _, batch in zip(range(recipe.start_steps), batches, strict=False):
-                self._step(optimizer, batch)
+            for step in range(recipe.start_steps):
+                self._step(optimizer, self._batch([seed] * recipe.starts, 0, step))
             relative = (self._errors(optimizer.theta, few) / self.scale**2).sum(-1)
             error = torch.nan_to_num(relative, nan=torch.inf)
             chosen.append(optimizer.theta[error.argmin()])
         return torch.stack(chosen)
 
-    def _same(self, state: dict, folder: Path) -> None:
+    @cached_property
+    def optimizer(self) -> LevenbergMarquardt:
+        """At the first weights of every seed, until a state is restored."""
+        if self.recipe.starts > 1:
+            return self._optimizer(self._best_starts())
+        return self._optimizer(torch.stack([self._draw(seed, 0) for seed in self.seeds]))
+
+    def step(self, number: int) -> Tensor:
+        loss = self._step(self.optimizer, self._batch(self.seeds, 1, number))
+        return loss[:, : self.d].double()
+
+    def mark(self, loss: Tensor) -> list[list]:
+        """Mean errors of every copy in training, and its errors of every coordinate held out."""
+        self.path = torch.cat([self.path, self.optimizer.theta.cpu()[None]])
+        errors = self._errors(self.optimizer.theta, self.held_out)
+        return [(loss * self.scale**2).mean(-1).tolist(), errors.tolist()]
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "what": self.what,
+            "optimizer": self.optimizer.state(),
+            "solves": self.solves + self.optimizer.solves,
+            "path": self.path,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.check_same(state)
+        own = {name: tensor.to(self.device) for name, tensor in state["optimizer"].items()}
+        self.optimizer = self._optimizer(own["theta"])
+        self.optimizer.restore(own)
+        self.solves, self.path = state["solves"], state["path"]
+
+    def check_same(self, state: dict[str, Any]) -> None:
+        """Raise ValueError if this is the state of another training."""
         if state["what"] != self.what:
             raise ValueError(
-                f"{folder} holds the training {state['what']}, not {self.what}; give another folder"
+                f"the folder holds the training {state['what']}, not {self.what}; give another "
+                "folder"
             )
 
-    @torch.no_grad()
-    def run(self, folder, checkpoint_seconds, label) -> list[Trained]:
-        if folder is not None and (folder / "model").exists():
-            try:
-                tensors, state = checkpoint.load(folder / "model")
-                self._same(state, folder)
-                return self._finished(tensors, state)
-            except checkpoint.DamagedCheckpoint:
-                shutil.rmtree(folder / "model", ignore_errors=True)
-        start = saved = time.monotonic()
-        recipe, history, path, step, seconds, solves = self.recipe, [], [], 0, 0.0, 0
-        resumed = checkpoint.latest_step(folder / "checkpoints") if folder is not None else None
-        if resumed is not None:
-            tensors, state = resumed
-            self._same(state, folder)
-            optimizer = self._optimizer(tensors["theta"].to(self.device))
-            optimizer.restore({name: tensors[name].to(self.device) for name in optimizer.state()})
-            step, seconds, history = state["step"], state["seconds"], state["history"]
-            solves, total, counted = state["solves"], tensors["total"], state["counted"]
-            path = list(tensors["path"])
-        else:
-            first = [self._draw(seed, 0) for seed in self.seeds]
-            first = self._best_starts() if recipe.starts > 1 else torch.stack(first)
-            optimizer = self._optimizer(first)
-            total, counted = torch.zeros(len(self.seeds), self.d, dtype=torch.float64), 0
-        total = total.to(self.device)
-        mark = max(1, recipe.steps // recipe.marks)
-        meter = Meter(label, recipe.steps, done=step)
-        for batch in self._batches(self.seeds, 1, step):
-            if step == recipe.steps:
-                break
-            loss = self._step(optimizer, batch)
-            step, total, counted = step + 1, total + loss[:, : self.d].double(), counted + 1
-            if step % mark == 0 or step == recipe.steps:
-                errors = self._errors(optimizer.theta, self.held_out)
-                mean = (total / counted * self.scale**2).mean(-1)
-                spent = seconds + time.monotonic() - start
-                history.append([step, spent, mean.tolist(), errors.tolist()])
-                path.append(optimizer.theta.cpu().clone())
-                total, counted = torch.zeros_like(total), 0
-                meter.update(step, f"validation {errors.mean(-1).median():.2e}")
-            now = time.monotonic()
-            if folder is not None and step < recipe.steps and now - saved > checkpoint_seconds:
-                state = {
-                    "what": self.what, "history": history, "counted": counted,
-                    "seconds": seconds + now - start, "solves": solves + optimizer.solves,
-                }  # fmt: skip
-                empty = torch.zeros(0, *optimizer.theta.shape)
-                so_far = torch.stack(path) if path else empty
-                tensors = optimizer.state() | {"total": total, "path": so_far}
-                checkpoint.save_step(folder / "checkpoints", step, tensors, state)
-                saved = time.monotonic()
+    def outcome(self) -> dict[str, Any]:
+        """What this is, its dead units, and the factorisations a step and copy."""
         few = self.learn[0][:, :: self._stride()]
         hidden = self.model.layers(
-            self.model.split(optimizer.theta), few.expand(len(self.seeds), *few.shape)
+            self.model.split(self.optimizer.theta), few.expand(len(self.seeds), *few.shape)
         )[-2]
         dead = (hidden <= 0).all(-1).flatten(1).sum(1)
-        state = {
-            "what": self.what,
-            "history": history,
-            "dead": dead.tolist(),
-            "solves": (solves + optimizer.solves) / recipe.steps / len(self.seeds),
-        }
-        tensors = {"path": torch.stack(path)}
-        if folder is not None:
-            checkpoint.save(folder / "model", tensors, state)
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        return self._finished(tensors, state)
-
-    def _finished(self, tensors: dict[str, Tensor], state: dict) -> list[Trained]:
-        """One record a seed."""
-        share = 1 / len(self.seeds)
-        return [
-            Trained(
-                self.architecture,
-                tuple(self.units),
-                tensors["path"][:, i],
-                np.array([[step, loss[i], *error[i]] for step, _, loss, error in state["history"]]),
-                np.array([row[1] * share for row in state["history"]]),
-                state["dead"][i],
-                state["solves"],
-            )
-            for i in range(len(self.seeds))
-        ]
+        solves = (self.solves + self.optimizer.solves) / self.recipe.steps / len(self.seeds)
+        return {"what": self.what, "dead": dead.tolist(), "solves": solves}

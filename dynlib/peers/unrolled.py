@@ -3,8 +3,8 @@ r"""A one-step network as the map from a state to its whole rollout, with deriva
 from __future__ import annotations
 
 import dataclasses
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +13,7 @@ from torch import Tensor
 
 from dynlib.networks.levenberg import LevenbergMarquardt, Stacked
 from dynlib.networks.recipes import Trained
-from dynlib.training import artefacts
-from dynlib.training.progress import Meter
+from dynlib.training import artefacts, loop
 
 
 class Unrolled:
@@ -152,9 +151,13 @@ def refine(
         "steps": steps,
     }
 
-    def compute(_: Path) -> artefacts.Computed:
+    def compute(checkpoints: Path) -> artefacts.Computed:
+        training = _Training(trained, trajectories, constants)
         with threadpool_limits(torch.get_num_threads()), torch.no_grad():
-            return _descend(trained, trajectories, constants, steps)
+            history = loop.train(
+                training, steps, marks=steps, folder=checkpoints, label="training on rollouts"
+            )
+        return {"path": training.path}, {"seconds": [row[1] for row in history]}
 
     tensors, state = artefacts.kept("refined", parameters, [f"{__name__}.refine"], compute)
     return dataclasses.replace(
@@ -164,24 +167,34 @@ def refine(
     )
 
 
-def _descend(trained, trajectories, constants, steps) -> artefacts.Computed:
-    (mean, scale), (out_mean, out_scale) = trained.units
-    d, network = trajectories.shape[-1], trained.architecture.build()
-    inner = np.concatenate([trajectories[:, 0], constants], axis=1)
-    columns = torch.as_tensor((inner - mean) / scale).T
-    columns = torch.nn.functional.pad(columns, (0, 0, 0, network.n - len(columns))).contiguous()
-    targets = torch.as_tensor((trajectories[:, 1:] - out_mean) / out_scale)
-    targets = targets.flatten(1).T.contiguous()
-    gain, shift = out_scale / scale[:d], (out_mean - mean[:d]) / scale[:d]
-    unrolled = Unrolled(
-        network, trajectories.shape[1] - 1, torch.as_tensor(gain), torch.as_tensor(shift)
-    )
-    optimizer = LevenbergMarquardt(unrolled, trained.weights[-1:].to(torch.float64))
-    start, path, seconds = time.monotonic(), [], []
-    meter = Meter("training on rollouts", steps)
-    for step in range(steps):
-        loss = optimizer.step(columns[None], targets[None])
-        path.append(optimizer.theta[0].clone())
-        seconds.append(time.monotonic() - start)
-        meter.update(step + 1, f"loss {loss.mean():.2e}")
-    return {"path": torch.stack(path)}, {"seconds": seconds}
+class _Training:
+    """What :func:`dynlib.training.loop.train` trains: a network, on all rollouts at once."""
+
+    def __init__(self, trained: Trained, trajectories: np.ndarray, constants: np.ndarray) -> None:
+        (mean, scale), (out_mean, out_scale) = trained.units
+        d, network = trajectories.shape[-1], trained.architecture.build()
+        inner = np.concatenate([trajectories[:, 0], constants], axis=1)
+        columns = torch.as_tensor((inner - mean) / scale).T
+        columns = torch.nn.functional.pad(columns, (0, 0, 0, network.n - len(columns)))
+        targets = torch.as_tensor((trajectories[:, 1:] - out_mean) / out_scale)
+        self.columns, self.targets = columns.contiguous(), targets.flatten(1).T.contiguous()
+        gain, shift = out_scale / scale[:d], (out_mean - mean[:d]) / scale[:d]
+        unrolled = Unrolled(
+            network, trajectories.shape[1] - 1, torch.as_tensor(gain), torch.as_tensor(shift)
+        )
+        self.optimizer = LevenbergMarquardt(unrolled, trained.weights[-1:].to(torch.float64))
+        self.path = torch.zeros(0, dtype=torch.float64)  # weights after every step, (steps, P)
+
+    def step(self, number: int) -> Tensor:
+        return self.optimizer.step(self.columns[None], self.targets[None])
+
+    def mark(self, loss: Tensor) -> list:
+        self.path = torch.cat([self.path, self.optimizer.theta])
+        return []
+
+    def state(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer.state(), "path": self.path}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.optimizer.restore(state["optimizer"])
+        self.path = state["path"]

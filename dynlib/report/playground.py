@@ -20,7 +20,7 @@ from dynlib.measure.forecaster import Forecaster
 from dynlib.measure.rollout import accumulated_mse, step_errors
 from dynlib.networks.ffnn import FFNN
 from dynlib.networks.forecaster import NetworkForecaster
-from dynlib.networks.stnn import StNN
+from dynlib.networks.stnn import StNN, multiplied_out
 from dynlib.report.forecasts import COLOURS, LABELS
 from dynlib.report.style import DARK
 
@@ -49,9 +49,7 @@ def as_layers(model: StNN | FFNN, dim: int) -> dict[str, Any]:
     if isinstance(model, StNN):
         if model.linear:
             raise ValueError("a linear StNN has other activations than as_layers writes down")
-        first = model.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
-        second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])
-        fourth = torch.cat([torch.diag(diagonal) for diagonal in w["diagonal_4"]], dim=1)
+        first, second, fourth = multiplied_out(model)
         weights = (
             first.flatten(0, 1)[:, :dim],
             torch.block_diag(*second),

@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
+from dynlib.tokens.windows import check_tokens
+
 
 @dataclass(frozen=True)
 class GPTConfig:
@@ -279,11 +281,7 @@ def generate(
             f"temperature must be finite and at least 0, one or {len(prompts)} of them, got "
             f"{temperature}"
         )
-    if prompts.min() < 0 or prompts.max() >= model.config.vocabulary:
-        raise ValueError(
-            f"prompts must hold tokens in [0, {model.config.vocabulary}), got "
-            f"{prompts.min()} to {prompts.max()}"
-        )
+    check_tokens(prompts, model.config.vocabulary)
     model.eval()
     context, length = model.config.context, prompts.shape[1]
     generator = torch.Generator(device=model.device).manual_seed(seed)

@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import KDTree
 
+from dynlib.tokens.windows import check_tokens
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -213,8 +215,5 @@ class Grid:
             If a token is not in [0, V).
         """
         tokens = np.asarray(tokens)
-        if tokens.size and not (tokens.min() >= 0 and tokens.max() < self.vocabulary):
-            raise ValueError(
-                f"tokens must lie in [0, {self.vocabulary}), got {tokens.min()} to {tokens.max()}"
-            )
+        check_tokens(tokens, self.vocabulary)
         return self.centres[tokens]

@@ -11,6 +11,8 @@ import copy
 
 import numpy as np
 
+from dynlib.tokens.windows import check_tokens
+
 
 def _lookup(table: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """Rank of each key in a sorted table, -1 where it is absent."""
@@ -61,16 +63,16 @@ class NGram:
 
     def __init__(self, trajectories: np.ndarray, order: int, vocabulary: int) -> None:
         trajectories = np.asarray(trajectories, dtype=np.int64)
-        if trajectories.ndim != 2 or not 0 <= order < trajectories.shape[1]:
+        if (
+            trajectories.ndim != 2
+            or not trajectories.size
+            or not 0 <= order < trajectories.shape[1]
+        ):
             raise ValueError(
-                f"order must lie in [0, {trajectories.shape[-1] - 1}] for trajectories of shape "
-                f"{trajectories.shape}, got {order}"
+                "trajectories must have shape (M, T), M at least 1, and order lie in [0, T - 1], "
+                f"got {trajectories.shape} and {order}; one trajectory is trajectory[None]"
             )
-        if trajectories.min() < 0 or trajectories.max() >= vocabulary:
-            raise ValueError(
-                f"tokens must lie in [0, {vocabulary}), got {trajectories.min()} to "
-                f"{trajectories.max()}"
-            )
+        check_tokens(trajectories, vocabulary)
         self.order, self.vocabulary = order, vocabulary
         # Level k names a context of k tokens by its rank among those seen: the shorter
         # context's rank and the one older token make its key, the rank and the successor
@@ -123,11 +125,7 @@ class NGram:
                 f"got {chosen.shape}"
             )
         for tokens in (contexts, chosen):
-            if tokens.size and not (tokens.min() >= 0 and tokens.max() < self.vocabulary):
-                raise ValueError(
-                    f"tokens must lie in [0, {self.vocabulary}), got {tokens.min()} to "
-                    f"{tokens.max()}"
-                )
+            check_tokens(tokens, self.vocabulary)
 
     def _levels(self, contexts: np.ndarray):
         """Yield k and the ranks at level k of contexts (B, K or more), newest token last."""

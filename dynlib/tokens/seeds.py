@@ -11,7 +11,7 @@ import numpy as np
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.recipes import Trained, TrainingConfig
 from dynlib.tokens.training import train
-from dynlib.training import artefacts, checkpoint
+from dynlib.training import artefacts
 from dynlib.training.device import resolve_device
 
 
@@ -49,27 +49,21 @@ def train_seeds(
     device = resolve_device(device)
     held_out = np.empty(0) if validation is None else validation
     data = artefacts.digest(trajectories, cells, held_out)
-    jobs: list[dict[str, Any]] = []
+    jobs: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
     for seed in seeds:
         seeded = dataclasses.replace(config, seed=seed)
-        parameters = {
+        key = {
             "data": data,
             "model": dataclasses.asdict(model_config),
             "training": dataclasses.asdict(seeded),
-            "device": device,
         }
-        jobs.append(
-            {
-                "trajectories": trajectories,
-                "cells": cells,
-                "model_config": model_config,
-                "config": seeded,
-                "folder": checkpoint.artefact_folder(
-                    name, parameters, [f"{train.__module__}.{train.__name__}"]
-                ),
-                "validation": validation,
-                "device": device,
-                "label": f"training, seed {seed}",
-            }
-        )
+        arguments = {
+            "trajectories": trajectories,
+            "cells": cells,
+            "model_config": model_config,
+            "config": seeded,
+            "validation": validation,
+            "label": f"training, seed {seed}",
+        }
+        jobs.append((name, key, arguments))
     return artefacts.each_trained(train, jobs, device)

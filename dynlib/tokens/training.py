@@ -1,27 +1,26 @@
-r"""Training a token model: one loop for a CPU thread, a GPU, and several.
+r"""Training a token model on a CPU thread, a GPU, or several, by ``accelerate``.
 
-The loop runs on ``accelerate``; the batch of a step depends on the seed and the step alone,
-so a run that was killed goes on from its last checkpoint to the very same weights.
+The batch of a step depends on the seed and the step alone, so a run that was killed goes on from
+its last checkpoint to the very same weights.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, log_probabilities
 from dynlib.tokens.loss import NextTokenLoss
 from dynlib.tokens.recipes import Trained, TrainingConfig, make_optimizers
-from dynlib.tokens.windows import random_windows, windows
-from dynlib.training import checkpoint
+from dynlib.tokens.windows import check_tokens, random_windows, windows
+from dynlib.training import checkpoint, loop
 from dynlib.training.device import resolve_device
-from dynlib.training.progress import Meter
 
 
 def train(
@@ -57,10 +56,8 @@ def train(
         Held-out *training* trajectories of tokens, (M', T'); their loss is followed.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    checkpoint_seconds : float
-        Seconds between two checkpoints.
-    label : str
-        What the lines of progress call this training.
+    checkpoint_seconds, label
+        As for :func:`dynlib.training.loop.train`.
 
     Returns
     -------
@@ -79,124 +76,44 @@ def train(
     the gradients are averaged: the same training as one process with the whole batch.
     """
     context = model_config.context
-    if trajectories.ndim != 2 or trajectories.shape[1] <= context:
+    if trajectories.ndim != 2 or not len(trajectories) or trajectories.shape[1] <= context:
         raise ValueError(
-            f"training trajectories must be (M, T) with T above the context {context}, got "
-            f"{trajectories.shape}"
+            f"training trajectories must be (M, T), M at least 1 and T above the context "
+            f"{context}, got {trajectories.shape}"
         )
-    if trajectories.min() < 0 or trajectories.max() >= model_config.vocabulary:
-        raise ValueError(
-            f"tokens must lie in [0, {model_config.vocabulary}), got {trajectories.min()} to "
-            f"{trajectories.max()}"
-        )
+    check_tokens(trajectories, model_config.vocabulary)
     device = resolve_device(device)
-    torch.manual_seed(config.seed)
-    model = TokenGPT(model_config, cells)
-    if folder is not None and (folder / "model").exists():
-        try:
-            return _finished(model.to(device), *checkpoint.load(folder / "model", device))
-        except checkpoint.DamagedCheckpoint:
-            shutil.rmtree(folder / "model", ignore_errors=True)
-
     accelerator = Accelerator(cpu=device == "cpu")
     if config.batch_size % accelerator.num_processes:
         raise ValueError(
             f"batch_size={config.batch_size} cannot be shared by {accelerator.num_processes} "
             "processes; choose a multiple"
         )
-    share = slice(accelerator.process_index, None, accelerator.num_processes)
+    torch.manual_seed(config.seed)
+    model = TokenGPT(model_config, cells).to(device)
     if config.autocast(model_config, device) and device == "cpu" and context <= 256:
         model.gpt2.set_attn_implementation("eager")  # the fused kernel is slow in bf16 on a CPU
-    next_token_loss = accelerator.prepare(NextTokenLoss(model))
-    optimizers = [accelerator.prepare(o) for o in make_optimizers(model, config)]
-    autocast = config.autocast(model_config, device)
     held_out = None if validation is None else windows(validation, context + 1, 256, first=100)
 
-    step, seconds, history = 0, 0.0, []
-    resumed = checkpoint.latest_step(folder / "checkpoints") if folder is not None else None
-    if resumed is not None:
-        tensors, state = resumed
-        step, seconds, history = state["step"], state["seconds"], state["history"]
-        model.load_state_dict(_part(tensors, "model."))
-        for optimizer, skeleton in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(checkpoint.unflatten(skeleton, tensors))
-        torch.set_rng_state(tensors["rng.cpu"])
-        if device == "cuda":
-            torch.cuda.set_rng_state(tensors["rng.cuda"])
+    def compute(checkpoints: Path | None) -> checkpoint.Whole:
+        training = _Training(accelerator, model, trajectories, held_out, config)
+        history = loop.train(
+            training, config.steps, marks=20, folder=checkpoints, label=label,
+            checkpoint_seconds=checkpoint_seconds, writes=accelerator.is_main_process,
+        )  # fmt: skip
+        return dict(model.state_dict()), {
+            "model_config": dataclasses.asdict(model_config),
+            "config": dataclasses.asdict(config),
+            "tokens_seen": config.steps * config.batch_size * context,
+            "seconds": history[-1][1],
+            "history": [[step, mean, loss] for step, _, mean, loss in history],
+        }
 
-    mark = max(1, config.steps // 20)
-    meter = Meter(label, config.steps, done=step)
-    next_token_loss.train()
-    total, counted = torch.zeros((), device=accelerator.device), 0
-    if resumed is not None:
-        total, counted = tensors["loss.total"].to(accelerator.device), state["counted"]
-    start = saved = time.monotonic()
-    while step < config.steps:
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * config.rate(step)
-        batch = random_windows(trajectories, context + 1, config.batch_size, [config.seed, step])
-        tokens = torch.as_tensor(batch[share], dtype=torch.long, device=accelerator.device)
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=autocast):
-            loss = next_token_loss(tokens)
-        accelerator.backward(loss)
-        if config.clip:
-            accelerator.clip_grad_norm_(next_token_loss.parameters(), config.clip)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        step += 1
-        total, counted = total + loss.detach(), counted + 1
-        if step % mark == 0 or step == config.steps:
-            mean = accelerator.reduce(total / counted, reduction="mean").item()
-            history.append([step, mean, _validate(model, held_out)])
-            total, counted = torch.zeros_like(total), 0
-            next_token_loss.train()
-        if accelerator.is_main_process:
-            meter.update(step, f"loss {history[-1][1]:.3f}" if history else "")
-            now = time.monotonic()
-            if folder is not None and step < config.steps and now - saved > checkpoint_seconds:
-                tensors = {f"model.{k}": v for k, v in _weights(model).items()}
-                tensors |= {"rng.cpu": torch.get_rng_state(), "loss.total": total}
-                if device == "cuda":
-                    tensors["rng.cuda"] = torch.cuda.get_rng_state()
-                states = [
-                    checkpoint.flatten(o.state_dict(), f"optimizer.{i}", tensors)
-                    for i, o in enumerate(optimizers)
-                ]
-                checkpoint.save_step(
-                    folder / "checkpoints",
-                    step,
-                    tensors,
-                    {
-                        "seconds": seconds + now - start,
-                        "history": history,
-                        "counted": counted,
-                        "optimizers": states,
-                    },
-                )
-                saved = time.monotonic()
-    state = {
-        "model_config": dataclasses.asdict(model_config),
-        "config": dataclasses.asdict(config),
-        "tokens_seen": config.steps * config.batch_size * context,
-        "seconds": seconds + time.monotonic() - start,
-        "history": history,
-    }
-    if folder is not None and accelerator.is_main_process:
-        checkpoint.save(folder / "model", _weights(model), state)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    weights, state = checkpoint.finished(
+        folder, compute, device, writes=accelerator.is_main_process
+    )
     accelerator.wait_for_everyone()
-    return _finished(model, _weights(model), state)
-
-
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _weights(model: TokenGPT) -> dict[str, torch.Tensor]:
-    """The weights, the tied output table (transformers lists it twice) under both names."""
-    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+    return _finished(model, weights, state)
 
 
 def _validate(model: TokenGPT, held_out: np.ndarray | None) -> float | None:
@@ -207,7 +124,7 @@ def _validate(model: TokenGPT, held_out: np.ndarray | None) -> float | None:
     return float(-log_likelihood.mean())
 
 
-def _finished(model: TokenGPT, weights: dict[str, torch.Tensor], state: dict) -> Trained:
+def _finished(model: TokenGPT, weights: dict[str, Tensor], state: dict) -> Trained:
     model.gpt2.set_attn_implementation("sdpa")
     model.load_state_dict(weights)
     model.eval()
@@ -215,3 +132,66 @@ def _finished(model: TokenGPT, weights: dict[str, torch.Tensor], state: dict) ->
     validation = state["history"][-1][2] if state["history"] else None
     history = np.array(rows, dtype=np.float64).reshape(-1, 3)
     return Trained(model, state["tokens_seen"], state["seconds"], history, validation)
+
+
+class _Training:
+    """What :func:`dynlib.training.loop.train` trains: a model on its share of random windows."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        model: TokenGPT,
+        trajectories: np.ndarray,
+        held_out: np.ndarray | None,
+        config: TrainingConfig,
+    ) -> None:
+        self.accelerator, self.model, self.config = accelerator, model, config
+        self.trajectories, self.held_out = trajectories, held_out
+        self.device = accelerator.device.type
+        self.autocast = config.autocast(model.config, self.device)
+        self.loss = accelerator.prepare(NextTokenLoss(model))
+        self.optimizers = [accelerator.prepare(o) for o in make_optimizers(model, config)]
+        # Dropout draws from these. There is none of CUDA before it is used.
+        own = accelerator.device.index or 0
+        self.generators = [torch.default_generator, *torch.cuda.default_generators[own:][:1]]
+        self.loss.train()
+
+    def step(self, number: int) -> Tensor:
+        config, accelerator = self.config, self.accelerator
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * config.rate(number)
+        length = self.model.config.context + 1
+        batch = random_windows(self.trajectories, length, config.batch_size, [config.seed, number])
+        share = batch[accelerator.process_index :: accelerator.num_processes]
+        tokens = torch.as_tensor(share, dtype=torch.long, device=accelerator.device)
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.autocast):
+            loss = self.loss(tokens)
+        accelerator.backward(loss)
+        if config.clip:
+            accelerator.clip_grad_norm_(self.loss.parameters(), config.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.detach()
+
+    def mark(self, loss: Tensor) -> list[float | None]:
+        """Mean losses in training, over all processes, and on what is held out."""
+        mean = self.accelerator.reduce(loss, reduction="mean").item()
+        held_out = _validate(self.model, self.held_out)
+        self.loss.train()
+        return [mean, held_out]
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": dict(self.model.state_dict()),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "generators": [generator.get_state() for generator in self.generators],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        for optimizer, own in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(own)
+        for generator, own in zip(self.generators, state["generators"], strict=False):
+            generator.set_state(own)

@@ -7,6 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 
+def check_tokens(tokens: np.ndarray, vocabulary: int) -> None:
+    """Raise ValueError unless all tokens lie in [0, V)."""
+    if tokens.size and not (tokens.min() >= 0 and tokens.max() < vocabulary):
+        raise ValueError(
+            f"tokens must lie in [0, {vocabulary}), got {tokens.min()} to {tokens.max()}"
+        )
+
+
 def windows(trajectories: np.ndarray, length: int, n: int, *, first: int = 0) -> np.ndarray:
     """`n` or more windows of tokens at even distances, (n', length), the same from each row.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dynlib.training import checkpoint, parallel
 
-Computed = tuple[dict[str, Tensor], dict[str, Any]]
+Computed = checkpoint.Whole
 
 
 def digest(*arrays: np.ndarray) -> str:
@@ -32,7 +32,10 @@ def digest(*arrays: np.ndarray) -> str:
 
 
 def kept(
-    kind: str, parameters: dict[str, Any], code: list[str], compute: Callable[[Path], Computed]
+    kind: str,
+    parameters: dict[str, Any],
+    code: list[str],
+    compute: Callable[[Path], Computed],
 ) -> Computed:
     """What was computed before under the same key, or what `compute` returns, which is kept.
 
@@ -60,25 +63,32 @@ def kept(
 
 
 def each_trained(
-    train: Callable[..., Any], jobs: Sequence[dict[str, Any]], device: str
+    train: Callable[..., Any],
+    jobs: Sequence[tuple[str, dict[str, Any], dict[str, Any]]],
+    device: str,
 ) -> list[Any]:
     """What a training returns for every job, those that are not finished in worker processes.
 
     Parameters
     ----------
     train : callable
-        Importable from a module. It is given a job as keyword arguments, ``folder`` among them: an
-        artefact folder in which it finds what it has finished before, or keeps it.
-    jobs : sequence of dict
-        The costliest first.
+        Importable from a module. It is given the arguments of a job, the device, and as ``folder``
+        the artefact folder in which it finds what it has finished before, or keeps it.
+    jobs : sequence of (str, dict, dict)
+        The costliest first: `kind` and `parameters` of the artefact as for
+        :func:`dynlib.training.checkpoint.artefact_folder`, and keyword arguments.
     device : str
         ``"cpu"`` or ``"cuda"``.
     """
+    code, given = [f"{train.__module__}.{train.__name__}"], []
+    for kind, parameters, arguments in jobs:
+        folder = checkpoint.artefact_folder(kind, parameters | {"device": device}, code)
+        given.append(arguments | {"folder": folder, "device": device})
     missing = [
-        {"train": train, "job": job} for job in jobs if not (job["folder"] / "model").exists()
+        {"train": train, "job": job} for job in given if not (job["folder"] / "model").exists()
     ]
     parallel.map_processes(_train_alone, missing, parallel.default_workers(device))
-    return [train(**job) for job in jobs]
+    return [train(**job) for job in given]
 
 
 def _train_alone(train: Callable[..., Any], job: dict[str, Any]) -> None:

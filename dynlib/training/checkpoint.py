@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dynlib.training import sources
+
+#: Tensors by name, and a state that JSON can hold.
+Whole = tuple[dict[str, torch.Tensor], dict[str, Any]]
 
 
 class DamagedCheckpoint(ValueError):
@@ -80,7 +83,7 @@ def save(folder: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any]) 
     part.rename(folder)
 
 
-def load(folder: Path, device: str | torch.device = "cpu") -> tuple[dict[str, torch.Tensor], dict]:
+def load(folder: Path, device: str | torch.device = "cpu") -> Whole:
     """Read a checkpoint back.
 
     Returns
@@ -113,6 +116,39 @@ def load(folder: Path, device: str | torch.device = "cpu") -> tuple[dict[str, to
         raise DamagedCheckpoint(f"{folder} is no whole checkpoint ({error}); delete it") from error
 
 
+def finished(
+    folder: Path | None,
+    compute: Callable[[Path | None], Whole],
+    device: str | torch.device = "cpu",
+    *,
+    writes: bool = True,
+) -> Whole:
+    """What a folder holds from before, or what `compute` returns, which is kept there.
+
+    Parameters
+    ----------
+    folder : pathlib.Path, optional
+        Keeps the result in its ``model``; a damaged one is replaced. Without it nothing is kept.
+    compute : callable
+        As for :func:`dynlib.training.artefacts.kept`; without a folder it is given None.
+    device : str
+        Where loaded tensors go.
+    writes : bool
+        Whether this process writes: of several that compute together, one does.
+    """
+    found, checkpoints = None, None
+    if folder is not None:
+        checkpoints = folder / "checkpoints"
+        with contextlib.suppress(DamagedCheckpoint):
+            found = load(folder / "model", device)
+    if found is None:
+        found = compute(checkpoints)
+        if folder is not None and writes:
+            save(folder / "model", *found)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return found
+
+
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold an artefact folder alone; a second process waits until the first is done or dead."""
@@ -129,7 +165,7 @@ def save_step(folder: Path, step: int, tensors: dict[str, torch.Tensor], state: 
         shutil.rmtree(old, ignore_errors=True)
 
 
-def latest_step(folder: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
+def latest_step(folder: Path) -> Whole | None:
     """The newest whole checkpoint below `folder`, None where there is none."""
     for candidate in sorted(folder.glob("step-?????????"), reverse=True):
         try:

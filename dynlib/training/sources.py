@@ -31,7 +31,8 @@ VIEW = frozenset(
 )  # fmt: skip
 # Modules that store trained weights without changing them.
 PLUMBING = frozenset({"dynlib.training.artefacts", "dynlib.training.checkpoint"})
-# Modules that distribute, name and announce computations, and compute nothing themselves.
+# Modules that distribute, name and announce computations, and compute nothing themselves. The
+# loop is not one of them: it decides how many steps are taken, and calls what takes them.
 NEUTRAL = frozenset(
     {"dynlib.training.parallel", "dynlib.training.progress", "dynlib.training.sources"}
 )

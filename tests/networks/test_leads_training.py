@@ -41,7 +41,7 @@ def refuse(*_, **__):
 
 def state_of_training(recipe, seed=0):
     """A training before its first step, in float64 and with weights that matter."""
-    training = leads_training._Training(recipe, DATA, 0.5, seed, None, "cpu", "")
+    training = leads_training._Training(recipe, DATA, 0.5, seed, None, "cpu")
     training.model.double()
     training.trajectories = torch.as_tensor(DATA)
     training.vectors = [vector.double() for vector in training.vectors]
@@ -117,7 +117,7 @@ def test_a_training_stopped_at_any_step_ends_in_the_same_digits(
 def test_a_finished_training_is_loaded_and_a_damaged_one_repeated(tmp_path, monkeypatch):
     first = train()
     with monkeypatch.context() as patch:
-        patch.setattr(leads_training._Training, "run", refuse)
+        patch.setattr(leads_training._Training, "step", refuse)
         loaded = train()
         assert_same(first, loaded)
         np.testing.assert_array_equal(first.seconds, loaded.seconds)

@@ -12,6 +12,7 @@ from dynlib.networks.scores import rollout
 from dynlib.networks.training import train
 from dynlib.peers import unrolled
 from dynlib.peers.unrolled import Unrolled, refine
+from dynlib.training import loop
 
 pytestmark = pytest.mark.usefixtures("one_thread", "artefacts_folder")
 
@@ -200,7 +201,7 @@ def test_a_refinement_is_kept_by_everything_that_matters(tmp_path, monkeypatch):
         return found, len(set(tmp_path.iterdir()) - before)
 
     with monkeypatch.context() as patch:
-        patch.setattr(unrolled, "_descend", None)
+        patch.setattr(unrolled, "_Training", None)
         again, count = new()
         assert count == 0
         assert torch.equal(again.weights, first.weights)
@@ -211,6 +212,32 @@ def test_a_refinement_is_kept_by_everything_that_matters(tmp_path, monkeypatch):
     assert new(constants=CONSTANTS + 1e-9)[1] == 1
     assert new(shorter)[1] == 1
     assert new()[1] == 0
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_refinement_stopped_at_any_step_ends_in_the_same_digits(tmp_path, monkeypatch, stop):
+    trained, original = trained_on_pairs(STRUCTURED), loop.train
+    whole = refine(trained, PATHS, CONSTANTS, 5)
+    monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path / "stopped"))
+    stepped = []
+
+    def watched(self, number, step=unrolled._Training.step):
+        if len(stepped) == stop:
+            stepped.append(None)
+            raise InterruptedError
+        stepped.append(number)
+        return step(self, number)
+
+    monkeypatch.setattr(unrolled._Training, "step", watched)
+    monkeypatch.setattr(
+        loop, "train", lambda *a, **k: original(*a, **k | {"checkpoint_seconds": -1})
+    )
+    with pytest.raises(InterruptedError):
+        refine(trained, PATHS, CONSTANTS, 5)
+    resumed = refine(trained, PATHS, CONSTANTS, 5)
+    assert stepped == [*range(stop), None, *range(stop, 5)]  # nothing is done again
+    assert torch.equal(resumed.weights, whole.weights)
+    assert (np.diff(resumed.seconds[-6:]) > 0).all()
 
 
 def test_a_damaged_refinement_is_computed_again(tmp_path):

@@ -148,6 +148,7 @@ def test_recall_goes_on_after_the_end_of_a_trajectory(henon_tokens):
     ("call", "words"),
     [
         (lambda: NGram(np.zeros((1, 5), int), 5, 2), "order"),
+        (lambda: NGram(np.zeros((0, 5), int), 1, 2), r"M at least 1.*\(0, 5\)"),
         (lambda: NGram(np.full((1, 5), 9), 1, 2), r"\[0, 2\)"),
         (lambda: NGram(np.eye(4, dtype=int), 2, 2).generate(np.zeros((1, 1), int), 3), "order-2"),
         (lambda: NGram(np.eye(4, dtype=int), 1, 2).generate(np.full((1, 2), -1), 3), r"\[0, 2\)"),

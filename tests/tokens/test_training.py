@@ -317,6 +317,7 @@ def test_windows_cover_the_trajectory():
         (lambda: TrainingConfig(1, 1, beta2=1.0), "beta2"),
         (lambda: TrainingConfig(1, 1, schedule="linear"), "'linear'"),
         (lambda: train(np.zeros((1, 8), int), None, MODEL, CONFIG), "context 8"),
+        (lambda: train(np.zeros((0, 20), int), None, MODEL, CONFIG), r"M at least 1.*\(0, 20\)"),
         (lambda: train(np.full((1, 20), 6), None, MODEL, CONFIG), r"\[0, 6\)"),
         (lambda: resolve_device("gpu"), "'gpu'"),
         (lambda: windows(np.zeros((1, 5), int), 6, 1), "6 tokens"),

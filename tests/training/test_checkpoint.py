@@ -48,6 +48,38 @@ def test_the_newest_whole_step_is_found_and_two_are_kept(tmp_path):
     assert checkpoint.latest_step(tmp_path / "nowhere") is None
 
 
+class Computation:
+    """Leaves a checkpoint, counts its calls."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, checkpoints):
+        self.calls += 1
+        if checkpoints is not None:
+            checkpoint.save_step(checkpoints, self.calls, TENSORS, {})
+        return TENSORS, {"calls": self.calls}
+
+
+def test_what_is_finished_is_kept_and_its_checkpoints_are_not(tmp_path):
+    compute = Computation()
+    for _ in range(2):
+        tensors, state = checkpoint.finished(tmp_path, compute)
+        assert state == {"calls": 1}
+        assert torch.equal(tensors["w"], TENSORS["w"])
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    (tmp_path / "model" / "state.json").write_text("{", encoding="utf-8")
+    assert checkpoint.finished(tmp_path, compute)[1] == {"calls": 2}
+    assert checkpoint.load(tmp_path / "model")[1] == {"calls": 2}
+
+
+def test_what_is_finished_is_kept_by_one_process_and_in_a_folder(tmp_path):
+    compute = Computation()
+    assert checkpoint.finished(None, compute)[1] == {"calls": 1}
+    assert checkpoint.finished(tmp_path, compute, writes=False)[1] == {"calls": 2}
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]  # the other deletes them
+
+
 def test_nested_states_survive():
     nested = {0: {"step": torch.tensor(3.0), "betas": (0.9, 0.99)}, "groups": [{"lr": 0.1}]}
     tensors = {}

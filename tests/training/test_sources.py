@@ -138,15 +138,26 @@ def test_a_key_covers_what_a_training_can_reach_and_no_more(monkeypatch):
         monkeypatch.setattr(sources, "tree_of", tree_of)
 
     gpt, training = "dynlib.tokens.gpt", "dynlib.tokens.training"
-    changed(training, "Meter(label,", 'Meter("quite " + label,')
+    loop = "dynlib.training.loop"
+    changed(loop, "Meter(label,", 'Meter("quite " + label,')
     assert key() == before
+    changed(loop, "while step < steps:", "while step < steps - 1:")
+    assert key() != before
+    for old, new in (  # what only the loop calls
+        ("optimizer.step()", "optimizer.step(None)"),
+        ('reduction="mean"', 'reduction="sum"'),
+        ("generator.get_state()", "generator.get_state"),
+        ("generator.set_state(own)", "generator.set_state(0)"),
+    ):
+        changed(training, old, new)
+        assert key() != before, old
     changed(gpt, "", "\n\n@torch.no_grad()\ndef never_called():\n    return 1\n")
     assert key() == before
     changed(gpt, "", "\n\nLIMIT = 3\n")
     assert key() != before
     changed("dynlib.tokens.recipes", "", "\n\n@somewhere.register\ndef never_named():\n    pass\n")
     assert key() != before
-    changed(training, "config.steps, done", "config.steps + 0, done")  # a line of progress
+    changed(loop, "steps, done", "steps + 0, done")  # a line of progress
     assert key() == before
     monkeypatch.setattr(sources, "tree_of", real)
     assert key() == before
