@@ -58,6 +58,16 @@ def difference(tmp_path, old: str, new: str) -> tuple[list[str], list[str]]:
          "def f(x):\n    if x and a:\n        raise ValueError(x)\n    return x\n", ["x and a"]),
         ("def f(x):\n    return x\n", "def f(x):\n    return x\ndef other():\n    return 3\n", []),
         ("def f(x):\n    return x\n", "def f(x):\n    check_shape(x)\n    return x\n", []),
+        ("def f(x):\n    return x\n",
+         "def f(x):\n    resumed = load()\n    if resumed is not None:\n        x = 2\n"
+         "    return x\n",
+         ["resumed is not None"]),
+        ("def f(x):\n    return x\n",
+         "def f(x):\n    while True:\n        if x > checkpoint_seconds:\n            save(x)\n"
+         "        return x\n", ["x > checkpoint_seconds", "return x"]),
+        ("def f(x):\n    return x\n",
+         "def f(x):\n    try:\n        return x\n    except DamagedCheckpoint:\n        return 2\n",
+         ["return x"]),
         ("def f(x):\n    return x\n", "def f(x):\n    x = checked(x)\n    return x\n",
          ["x = checked(x)"]),
         ("def f(x):\n    _check(x)\ndef _check(x):\n    pass\n",

@@ -10,6 +10,7 @@ arm of a conditional expression, the body of a lambda, a later part of ``and`` o
 from __future__ import annotations
 
 import ast
+import copy
 import json
 import re
 from collections import Counter
@@ -23,6 +24,9 @@ from dynlib.training import sources
 
 #: Names of functions that raise or return nothing, and change nothing.
 CHECK = re.compile(r"_?check(_\w+)?")
+#: In the test of a branch that only a resumed training takes, or one that writes a checkpoint.
+#: It changes no number: tests stop trainings at any step, and find the same digits.
+KEEPS = re.compile(r"\b(resumed|checkpoint_seconds)\b")
 #: Fields of a statement that hold other statements.
 BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 
@@ -102,7 +106,10 @@ class Code:
         self, root: Path, notebook: tuple[str, ast.Module], modules: Iterable[str]
     ) -> None:
         package = root / "dynlib"
-        trees = {name: sources.tree_of(name, package) for name in modules}
+        trees = {
+            name: _Unstopped().visit(copy.deepcopy(sources.tree_of(name, package)))
+            for name in modules
+        }
         reached = sources.Reach(trees, {"__main__": [notebook[1]]}).reached
         within = {id(node) for node in reached}
         self.functions: list[Unit] = []
@@ -136,6 +143,30 @@ class Code:
         return Unit("", path, tuple(outside))
 
 
+class _Nothing(ast.Pass):
+    """Stands where something was left out."""
+
+
+class _Unstopped(ast.NodeTransformer):
+    """Leaves out what only a training executes that resumes or writes a checkpoint (``KEEPS``)."""
+
+    def visit_If(self, node: ast.If) -> ast.If:
+        """Keep the test and the other branch."""
+        if KEEPS.search(ast.unparse(node.test)):
+            node.body = [ast.copy_location(_Nothing(), node.body[0])]
+        self.generic_visit(node)
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.ExceptHandler | None:
+        """A damaged checkpoint is treated as a missing one."""
+        return None if node.type and "DamagedCheckpoint" in ast.unparse(node.type) else node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        """The name that says whether there is a checkpoint."""
+        found = KEEPS.search(ast.unparse(node.targets[0]))
+        return ast.copy_location(_Nothing(), node) if found else node
+
+
 def flatten(
     body: list[Any],
     place: Region,
@@ -152,6 +183,8 @@ def flatten(
     for number, each in enumerate(body):
         first = number == 0 and (of_class or depth.endswith("Def.body") or not depth)
         if isinstance(each, ast.stmt) and not sources.matters(each, words, first=first):
+            continue
+        if isinstance(each, _Nothing):
             continue
         if isinstance(each, ast.AnnAssign) and not of_class:
             if each.value is None:
@@ -208,7 +241,9 @@ def _header(node: Any) -> tuple[Any, list[ast.AST]]:
         return form, [node]
     listed = [e for v in fields.values() for e in (v if isinstance(v, list) else [v])]
     listed = [each.context_expr if isinstance(each, ast.withitem) else each for each in listed]
-    return form, [each for each in listed if isinstance(each, ast.expr)]
+    test = fields.get("test")  # Python compiles that of ``while True`` away
+    constant = test if isinstance(test, ast.Constant) else None
+    return form, [e for e in listed if isinstance(e, ast.expr) and e is not constant]
 
 
 def _is_constant(node: ast.AST) -> bool:
