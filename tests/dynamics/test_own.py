@@ -129,7 +129,7 @@ def wrong(function, names, start, **options):
         (wrong(lambda x: (x,), "x", (math.nan,)), "start must be finite"),
         (wrong(lambda x: (x,), "x", (1,), scatter=-1.0), "scatter above 0"),
         (wrong(lambda x: (x,), "x", (1,), scatter=0.0), "scatter above 0.*scatter=0.0.*try scat"),
-        (wrong(lambda x: (x,), "x", (1e20,)), "scatter=0.1 is lost.*choose a larger one"),
+        (wrong(lambda x: (x,), "x", (1e20,)), "scatter=0.1, which is lost.*choose a larger one"),
         (wrong(lambda x, t=0.0: (math.cos(t) - x,), "x", (1,)), "parameter t=0.0.*c and s for cos"),
         (wrong(lambda x: (math.cos(1.2 * t) - x,), "x", (1,)), "reads t=0.0 from outside.*c and s"),
         (wrong(lambda x, Time=3: (x,), "x", (1,)), "parameter Time=3.*leave time out"),
@@ -169,7 +169,7 @@ def test_a_map_whose_orbits_rounding_ends_is_refused(function):
     ("function", "start", "tau", "words"),
     [
         (lambda a: (a * a,), (1,), 0.1, r"leave every bounded set.*tau=0.1.*a shorter tau"),
-        (lambda a, b: (b, 0.0), (0, 1), 0.1, "coordinate b stays constant; leave it out"),
+        (lambda a, b: (b, 0.0), (0, 1), 0.1, "got b, which stays constant; leave it out"),
         (lambda a, b: (2.0 + b, -math.sin(a)), (0, 0), 0.1, r"coordinate a goes.*cos\(a\)"),
         (lambda a, b: (300 * b, -300 * a), (1, 0), 9.0, "a shorter tau"),
         (lambda a: (-a * math.comb(3, 1),), (1,), 0.1, "numba cannot compile"),

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_number
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -50,8 +52,7 @@ def holding(system: Any) -> Facts:
     )
 
 
-def check_finite(system: Any) -> None:
-    """Refuse a system one of whose parameters is not a finite number."""
-    values = vars(system)
-    if not all(np.isfinite(value) for value in values.values()):
-        raise ValueError(f"{type(system).__name__} needs finite parameters, got {values}")
+def check_parameters(system: Any, *, above: float = -np.inf) -> None:
+    """Raise for a system one of whose parameters is not a finite number, or not above this."""
+    for name, value in vars(system).items():
+        check_number(f"{name} of {type(system).__name__}", value, above=above)
