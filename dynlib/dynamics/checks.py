@@ -86,7 +86,7 @@ it if it is meant as one
 
 def check_counts(name: str, values: Any, *, least: int, most: int, remedy: str = "") -> None:
     """Raise for what is not a sequence of one or more whole numbers in a range."""
-    if np.ndim(values) != 1 or len(values) == 0:
+    if _array(name, values).ndim != 1 or len(values) == 0:
         raise ValueError(
             f"{name} must be one or more whole numbers from {least} to {most}, got "
             f"{reprlib.repr(values)}; write one alone as [{name}]"
@@ -251,7 +251,9 @@ def check_times(name: str, value: Any) -> None:
     ValueError: times must increase from each to the next, got 0.5 after 0.5 at index 2; sort them
     and keep one of those that are equal
     """
-    check_array(name, value, ("T",))
+    check_array(name, value, ("T",), scale=True)
+    if len(value) < 2:
+        raise ValueError(f"{name} must be two or more, got {value}; add the time of the start")
     steps = np.diff(value)
     if not (steps > 0).all():
         at = int(np.argmin(steps > 0))
@@ -325,12 +327,12 @@ def _array(name: str, value: Any) -> np.ndarray:
 
 
 def _check_type(name: str, value: Any, kind: type, allowed: str) -> None:
-    if isinstance(value, kind) and not isinstance(value, bool):
+    if isinstance(value, kind) and value is not True and value is not False:
         return
     remedy = "give a single number"
     if isinstance(value, str):
         remedy = "write it as a number, without quotes"
-    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+    elif isinstance(value, (float, np.floating)):
         remedy = "write int(...) around it if it is meant as one"
     raise TypeError(f"{name} must be {allowed}, got {reprlib.repr(value)}; {remedy}")
 

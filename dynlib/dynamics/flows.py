@@ -24,6 +24,9 @@ from dynlib.dynamics.checks import (
     check_room,
 )
 
+#: Coordinates that a compiled flow may have.
+COORDINATES = 32
+
 
 class Flow:
     """What every system in continuous time shares; subclasses are frozen dataclasses.
@@ -86,6 +89,11 @@ def check_flow(flow: Flow) -> None:
         raise TypeError(
             f"the flow must be a Flow, got {type(flow).__name__}; derive its class from "
             "dynlib.dynamics.flows.Flow (a map needs no TimeMap)"
+        )
+    if flow.dim > COORDINATES:
+        raise ValueError(
+            f"a flow must have at most {COORDINATES} coordinates, got {flow.dim}: the compiler "
+            "nests once for each of them; take fewer, such as a ring of 20 for Lorenz-96"
         )
 
 
@@ -195,12 +203,9 @@ def _along(  # type: ignore[empty-body]  # numba compiles the overload below
 def _(state, h, slope):
     if len(state) == 1:
         return lambda state, h, slope: (state[0] + h * slope[0],)
-    half = len(state) // 2  # halves nest six deep for 40 coordinates; one by one would nest 40
-
-    def halves(state, h, slope):
-        return _along(state[:half], h, slope[:half]) + _along(state[half:], h, slope[half:])
-
-    return halves
+    return lambda state, h, slope: (
+        (state[0] + h * slope[0],) + _along(state[1:], h, slope[1:])  # noqa: RUF005
+    )
 
 
 @lru_cache

@@ -117,9 +117,10 @@ def tangent_exponents(
 
 
 def _check_square(name: str, matrices: np.ndarray, *axes: Any) -> None:
-    size = np.shape(matrices)[-1:] or (1,)
     remedy = "those along one trajectory are jacobians[None]" if len(axes) == 2 else ""
-    check_array(name, matrices, (*axes, *size, *size), scale=True, remedy=remedy)
+    check_array(name, matrices, (*axes, "d", "d"), scale=True, remedy=remedy)
+    size = np.shape(matrices)[-1]
+    check_array(name, matrices, (*axes, size, size), remedy=remedy)
 
 
 def spectral_norm(matrices: np.ndarray) -> np.ndarray:

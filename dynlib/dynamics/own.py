@@ -124,6 +124,7 @@ class _Own:
     def _values(self, states: np.ndarray) -> np.ndarray:
         """The function at states of shape (..., dim)."""
         check_coordinates(states, self.dim)
+        states = np.asarray(states)
         flat = np.ascontiguousarray(states, dtype=np.float64).reshape(-1, self.dim)
         out = np.empty_like(flat)
         _compiled(self.function, self.dim)[0](flat, out)
@@ -139,6 +140,7 @@ class _Own:
         truncation and rounding are then of the same size, about :math:`10^{-10}` of f / s.
         """
         check_coordinates(states, self.dim)
+        states = np.asarray(states)
         flat = np.ascontiguousarray(states, dtype=np.float64).reshape(-1, self.dim)
         steps = np.cbrt(np.finfo(np.float64).eps) * np.array(self.scale)
         out = np.empty((*flat.shape, self.dim))
@@ -216,7 +218,7 @@ def _check_names(names: Any) -> None:
 
 def _check_found(called: str, start: tuple[float, ...], found: tuple) -> None:
     for value in found:
-        if not isinstance(value, numbers.Real) or not np.isfinite(value):
+        if not isinstance(value, numbers.Real) or not np.isfinite(float(value)):
             raise ValueError(
                 f"{called} must return finite numbers, got {called}{start} is {found}; choose a "
                 "start where it is finite"
@@ -441,8 +443,9 @@ def _why_unbounded(system: Any, step: Any, initial: np.ndarray, trial: int) -> s
     flow, own = isinstance(step, TimeMap), isinstance(system, _Own)
     within = f"within {trial} steps" + (f" of tau={step.tau}" if flow else "")
     start = np.array([system.start]) if own else initial[:1]
-    last, lost = _until_lost(step, np.concatenate([start, initial]), trial)
-    if flow and (tau := _stiff(system, last[lost.argmin()], step, int(lost.min()))):
+    states = np.concatenate([start, initial])
+    lost = _lost(step, states, trial)
+    if flow and (tau := _stiff(system, states[lost.argmin()], step, int(lost.min()))):
         return (
             f"tau must be short enough for {step.substeps} Runge-Kutta steps, got tau={step.tau}, "
             "within which they are unstable, though an implicit method follows the solution (the "
@@ -463,39 +466,42 @@ def _why_unbounded(system: Any, step: Any, initial: np.ndarray, trial: int) -> s
     )
 
 
-def _until_lost(step: Any, states: np.ndarray, trial: int) -> tuple[np.ndarray, np.ndarray]:
-    """The last bounded state of each trajectory, and the step at which it is lost, or `trial`."""
-    last, lost = states.copy(), np.full(len(states), trial)
+def _lost(step: Any, states: np.ndarray, trial: int) -> np.ndarray:
+    """The step at which each trajectory is no longer bounded, or `trial`."""
+    lost = np.full(len(states), trial)
     with np.errstate(over="ignore", invalid="ignore"):
         for n in range(1, trial):
             states = step.step(states)
-            gone = ~(np.abs(states) < 1e12).all(axis=1)
-            lost[gone & (lost == trial)] = n
-            last[lost == trial] = states[lost == trial]
-            states = np.where(gone[:, None], last, states)
-    return last, lost
+            lost[~(np.abs(states) < 1e12).all(axis=1) & (lost == trial)] = n
+    return lost
 
 
 def _stiff(flow: Any, state: np.ndarray, step: TimeMap, lost: int) -> float | None:
-    """A tau for which the steps are stable, if an implicit method goes on from the last state."""
+    """A tau for which the steps are stable, if an implicit method stays bounded from a state."""
+    seen: list[np.ndarray] = []
+
+    def velocity(_: float, x: np.ndarray) -> np.ndarray:
+        if np.abs(x).max() > 1e12:
+            raise OverflowError("unbounded")
+        if len(seen) == 5000:
+            raise StopIteration
+        seen.append(x)
+        return flow.velocity(x)
+
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-
-        def far(_: float, x: np.ndarray) -> float:
-            return 1e12 - np.abs(x).max()
-
-        far.terminal = True  # type: ignore[attr-defined]
         try:
-            found = solve_ivp(
-                lambda _, x: flow.velocity(x), (0, 10 * step.tau), state, "Radau",
-                t_eval=step.tau * np.arange(11), events=far, rtol=1e-6, atol=1e-9,
-            )  # fmt: skip
+            found = solve_ivp(velocity, (0, (lost + 1) * step.tau), state, "Radau", rtol=1e-6)
+        except StopIteration:  # long enough
+            pass
         except (ValueError, ArithmeticError, np.linalg.LinAlgError):
             return None
-    if found.status != 0 or not np.isfinite(found.y).all():
-        return None
-    fastest = np.abs(np.linalg.eigvals(flow.jacobian(found.y.T))).max()
-    return 2.5 * step.substeps / fastest if fastest * step.tau > 2.5 * step.substeps else None
+        else:
+            if found.status != 0:
+                return None
+    fastest = np.abs(np.linalg.eigvals(flow.jacobian(np.array(seen[::10])))).max()
+    stable = 2.5 * step.substeps / fastest
+    return float(stable) if stable < step.tau else None
 
 
 def _drifting(states: np.ndarray) -> np.ndarray:

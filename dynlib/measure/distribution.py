@@ -122,10 +122,10 @@ def check_samples(
     training: np.ndarray,
 ) -> None:
     """Raise for what :func:`rollout_measures` cannot measure."""
-    for name, each in (("euclidean", euclidean), ("squared", squared)):
-        if not isinstance(each, Reference) and (name == "euclidean" or each is not None):
+    for name, given in (("euclidean", euclidean), ("squared", squared)):
+        if not isinstance(given, Reference) and (name == "euclidean" or given is not None):
             raise TypeError(
-                f"{name} must be a Reference, got {reprlib.repr(each)}; make one of true batches"
+                f"{name} must be a Reference, got {reprlib.repr(given)}; make one of true batches"
             )
     vocabulary = len(euclidean.centres)
     check_tokens("training", training, ("M", "T'"), vocabulary=vocabulary, shortest=2)

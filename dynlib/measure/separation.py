@@ -75,7 +75,7 @@ def growth_rate(separation: np.ndarray, tau: float, low: float, high: float) -> 
     check_number("tau", tau, above=0)
     check_number("low", low, above=0)
     check_number("high", high, above=0)
-    separation = np.asarray(separation)
+    separation = np.asarray(separation, dtype=np.float64)
     above = np.flatnonzero(separation >= high)
     end = above[0] if len(above) else len(separation)
     below = np.flatnonzero(separation[:end] < low)

@@ -36,6 +36,7 @@ def microseconds(
     check_count("repeats", repeats)
     check_count("calls", calls)
     check_number("at_least", at_least, least=0, most=3600)
+    at_least = float(at_least)
     call()
     found: list[float] = []
     while len(found) < repeats:

@@ -15,6 +15,7 @@ from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.catalogue import from_dysts
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
+from dynlib.dynamics.systems.rossler import Rossler
 
 
 def lorenz(x, y, z):
@@ -298,3 +299,43 @@ def test_coordinates_are_not_taken_for_states(method):
     system = OwnMap(lambda x, y: (y, 0.5 * x), ("x", "y"), start=(0.1, 0.2))
     with pytest.raises(ValueError, match=r"states must have shape \(\.\.\., 2\), got \(5, 4\)"):
         getattr(system, method)(np.ones((5, 4)))
+
+
+def refusal(system, tau):
+    with pytest.raises(ValueError, match=r"must .*, got .*; ") as error:
+        prepared(system, tau)
+    return str(error.value)
+
+
+def test_a_scatter_too_large_is_the_cause_where_the_start_itself_stays():
+    """Hénon and Heiles (1964): bounded below the energy 1/6, which a scatter of 0.9 exceeds."""
+
+    def henon_heiles(x, y, u, v):
+        return u, v, -x - 2 * x * y, -y - x * x + y * y
+
+    def system(scatter):
+        return OwnFlow(henon_heiles, ("x", "y", "u", "v"), (0.1, 0.1, 0.1, 0.1), scatter)
+
+    words = refusal(system(0.9), 0.1)
+    assert "scatter=0.9" in words
+    assert "choose a smaller scatter" in words
+    assert "basin" not in words
+    assert prepared(system(0.1), 0.1).tau == 0.1
+
+
+def test_a_stiff_equation_is_not_called_unbounded():
+    def van_der_pol(x, v):
+        return v, 1000 * (1 - x * x) * v - x
+
+    words = refusal(OwnFlow(van_der_pol, ("x", "v"), (2.0, 0.0)), 1.0)
+    assert "stiff" in words
+    assert "choose a shorter tau" in words
+    assert "bounded" not in words
+
+
+def test_a_tau_too_short_is_not_called_an_angle():
+    words = refusal(Rossler(), 1e-4)
+    assert "tau=0.0001" in words
+    assert "cos(" not in words
+    longer = float(words.rpartition("such as tau=")[2])
+    assert prepared(Rossler(), longer).tau == longer

@@ -43,8 +43,18 @@ class Facts(dict[str, Fact]):
         )
 
 
+def check_system(system: Any) -> None:
+    """Raise TypeError for what is not a system about which something is published."""
+    if isinstance(system, type) or not hasattr(system, "published"):
+        raise TypeError(
+            f"system must be one of dynlib.dynamics.systems, got {system!r}; make one with its "
+            "parameters, such as Lorenz()"
+        )
+
+
 def holding(system: Any) -> Facts:
     """The facts among ``system.published`` that hold for the system's own parameters."""
+    check_system(system)
     return Facts(
         (name, fact)
         for name, fact in system.published.items()

@@ -70,7 +70,7 @@ class LotkaVolterra(Flow):
         .. math:: V = \delta x - \gamma \ln x + \beta y - \alpha \ln y
         """
         _check_populations(states)
-        x, y = np.moveaxis(states, -1, 0)
+        x, y = np.moveaxis(np.asarray(states, dtype=np.float64), -1, 0)
         return self.delta * x - self.gamma * np.log(x) + self.beta * y - self.alpha * np.log(y)
 
 
