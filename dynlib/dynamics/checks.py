@@ -280,6 +280,15 @@ def check_coordinates(states: Any, dim: int, axes: int | None = None, name: str 
     check_array(name, states, wanted, allow="any", empty=True, remedy=remedy)
 
 
+def check_floats(name: str, states: Any) -> None:
+    """Raise TypeError for what is not an array of floats: products of integers overflow."""
+    if not isinstance(states, np.ndarray) or states.dtype.kind != "f":
+        got = states.dtype if isinstance(states, np.ndarray) else type(states).__name__
+        raise TypeError(
+            f"{name} must be an array of floats, got {got}; use np.asarray({name}, dtype=float)"
+        )
+
+
 def check_alike(names: Sequence[str], *arrays: Any, remedy: str) -> None:
     """Raise for arrays that do not have one and the same shape."""
     shapes = [np.shape(each) for each in arrays]

@@ -20,6 +20,7 @@ from dynlib.dynamics.checks import (
     check_array,
     check_coordinates,
     check_count,
+    check_floats,
     check_number,
     check_room,
 )
@@ -60,7 +61,7 @@ class Flow:
     def velocity(self, states: np.ndarray) -> np.ndarray:
         """Right-hand side at states of shape (..., dim); not finite where a state is not."""
         check_coordinates(states, self.dim)
-        states = np.asarray(states, dtype=np.float64)
+        check_floats("states", states)
         rates = self.equations()(*np.moveaxis(states, -1, 0))
         return np.stack([np.broadcast_to(rate, states.shape[:-1]) for rate in rates], axis=-1)
 
@@ -68,7 +69,7 @@ class Flow:
     def jacobian(self, states: np.ndarray) -> np.ndarray:
         """Derivative of :meth:`velocity` at states of shape (..., dim), as (..., dim, dim)."""
         check_coordinates(states, self.dim)
-        states = np.asarray(states, dtype=np.float64)
+        check_floats("states", states)
         rows = self.linearisation()(*np.moveaxis(states, -1, 0))
         shape = states.shape[:-1]
         return np.stack(
@@ -77,17 +78,10 @@ class Flow:
 
 
 def check_flow(flow: Flow) -> None:
-    """Raise TypeError for what is not a flow, or one that may change after it is compiled."""
-    parameters = getattr(type(flow), "__dataclass_params__", None)
-    if parameters is None or not parameters.frozen:
-        raise TypeError(
-            f"the flow must be a frozen dataclass, got {type(flow).__name__}, of which a parameter "
-            "changed later would be ignored, for it is compiled once; put @dataclass(frozen=True) "
-            "above the class"
-        )
+    """Raise for what is not a flow, or one with too many coordinates to be compiled."""
     if not isinstance(flow, Flow):
         raise TypeError(
-            f"the flow must be a Flow, got {type(flow).__name__}; derive its class from "
+            f"the flow must be a Flow, got {type(flow).__name__}; make one of a class derived from "
             "dynlib.dynamics.flows.Flow (a map needs no TimeMap)"
         )
     if flow.dim > COORDINATES:
@@ -141,6 +135,13 @@ class TimeMap:
 
     def __post_init__(self) -> None:
         check_flow(self.flow)
+        parameters = getattr(type(self.flow), "__dataclass_params__", None)
+        if parameters is None or not parameters.frozen:
+            raise TypeError(
+                f"the flow must be a frozen dataclass, got {type(self.flow).__name__}, of which a "
+                "parameter changed later would be ignored, for it is compiled once; put "
+                "@dataclass(frozen=True) above the class"
+            )
         check_number("tau", self.tau, above=0)
         check_count("substeps", self.substeps)
 
@@ -176,7 +177,8 @@ class TimeMap:
             "frames", frames, (*np.shape(states), "k"), allow="any", empty=True,
             remedy="one frame is frame[None], and there is one for each of the states",
         )  # fmt: skip
-        states, frames = (np.asarray(each, dtype=np.float64) for each in (states, frames))
+        check_floats("states", states)
+        check_floats("frames", frames)
         h = self.tau / self.substeps
         for _ in range(self.substeps):
             dx: list[np.ndarray]

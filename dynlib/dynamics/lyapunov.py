@@ -211,7 +211,7 @@ def _check_growth(growth: np.ndarray, first: int) -> None:
     check_count("first", first)
     if len(growth) - first < 2:
         raise ValueError(
-            f"the fit needs three values or more, got first={first}, which leaves "
+            f"growth must have three values or more for the fit, got first={first}, which leaves "
             f"{max(len(growth) - first + 1, 0)} of {len(growth)}; choose first between 1 and "
             f"{len(growth) - 2}, or take longer products"
         )
