@@ -16,19 +16,17 @@ import numpy as np
 from numba.extending import overload
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from dynlib.dynamics.checks import (
+    check_array,
+    check_coordinates,
+    check_count,
+    check_floats,
+    check_number,
+    check_room,
+)
 
-def check_coordinates(states: np.ndarray, dim: int, axes: int | None = None) -> None:
-    """Raise ValueError for states that are not (..., dim), or have another number of axes.
-
-    Examples
-    --------
-    >>> check_coordinates(np.zeros((5, 3)), 3, axes=2)
-    """
-    shape = np.shape(states)
-    if shape[-1:] != (dim,) or len(shape) != (axes or len(shape)):
-        wanted = f"(batch, {dim})" if axes == 2 else f"(..., {dim})"
-        one = "; one state is state[None]" if axes == 2 else ""
-        raise ValueError(f"states must have shape {wanted}, got {shape}{one}")
+#: Coordinates that a compiled flow may have.
+COORDINATES = 32
 
 
 class Flow:
@@ -59,19 +57,37 @@ class Flow:
         """Jacobian as a function of the coordinates that returns a tuple of rows."""
         raise NotImplementedError
 
+    @np.errstate(over="ignore", invalid="ignore")
     def velocity(self, states: np.ndarray) -> np.ndarray:
-        """Right-hand side at states of shape (..., dim)."""
+        """Right-hand side at states of shape (..., dim); not finite where a state is not."""
         check_coordinates(states, self.dim)
+        check_floats("states", states)
         rates = self.equations()(*np.moveaxis(states, -1, 0))
         return np.stack([np.broadcast_to(rate, states.shape[:-1]) for rate in rates], axis=-1)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def jacobian(self, states: np.ndarray) -> np.ndarray:
         """Derivative of :meth:`velocity` at states of shape (..., dim), as (..., dim, dim)."""
         check_coordinates(states, self.dim)
+        check_floats("states", states)
         rows = self.linearisation()(*np.moveaxis(states, -1, 0))
         shape = states.shape[:-1]
         return np.stack(
             [np.stack([np.broadcast_to(e, shape) for e in row], axis=-1) for row in rows], axis=-2
+        )
+
+
+def check_flow(flow: Flow) -> None:
+    """Raise for what is not a flow, or one with too many coordinates to be compiled."""
+    if not isinstance(flow, Flow):
+        raise TypeError(
+            f"the flow must be a Flow, got {type(flow).__name__}; make one of a class derived from "
+            "dynlib.dynamics.flows.Flow (a map needs no TimeMap)"
+        )
+    if flow.dim > COORDINATES:
+        raise ValueError(
+            f"a flow must have at most {COORDINATES} coordinates, got {flow.dim}: the compiler "
+            "nests once for each of them; take fewer, such as a ring of 20 for Lorenz-96"
         )
 
 
@@ -118,18 +134,16 @@ class TimeMap:
     substeps: int = 5
 
     def __post_init__(self) -> None:
+        check_flow(self.flow)
         parameters = getattr(type(self.flow), "__dataclass_params__", None)
         if parameters is None or not parameters.frozen:
             raise TypeError(
-                f"{type(self.flow).__name__} must be a frozen dataclass, for it is compiled once "
-                "and a parameter changed later would be ignored; put @dataclass(frozen=True) above "
-                "the class"
+                f"the flow must be a frozen dataclass, got {type(self.flow).__name__}, of which a "
+                "parameter changed later would be ignored, for it is compiled once; put "
+                "@dataclass(frozen=True) above the class"
             )
-        if not (np.isfinite(self.tau) and self.tau > 0) or self.substeps < 1:
-            raise ValueError(
-                "a TimeMap needs a finite tau above 0 and at least one substep, got "
-                f"tau={self.tau}, substeps={self.substeps}"
-            )
+        check_number("tau", self.tau, above=0)
+        check_count("substeps", self.substeps)
 
     @property
     def dim(self) -> int:
@@ -139,6 +153,8 @@ class TimeMap:
     def orbits(self, states: np.ndarray, n_steps: int) -> np.ndarray:
         """States (batch, dim) and what follows them, shape (batch, n_steps, dim)."""
         check_coordinates(states, self.dim, axes=2)
+        check_count("n_steps", n_steps)
+        check_room("the trajectories", len(states), n_steps, self.dim)
         trajectories = np.empty((len(states), n_steps, self.dim))
         _integrator(self.flow)(
             np.ascontiguousarray(states, np.float64), trajectories,
@@ -150,17 +166,19 @@ class TimeMap:
         """States (batch, dim) a time `tau` later."""
         return self.orbits(states, 2)[:, 1]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def push(self, states: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         r"""Carry states (batch, dim) and tangent frames (batch, dim, k) over one `tau`.
 
         .. math:: \dot x = f(x), \qquad \dot Q = f'(x)\, Q
         """
         check_coordinates(states, self.dim, axes=2)
-        if np.ndim(frames) != 3 or np.shape(frames)[:2] != np.shape(states):
-            raise ValueError(
-                f"frames must have shape (batch, {self.dim}, k) as the states {np.shape(states)} "
-                f"have, got {np.shape(frames)}; one frame is frame[None]"
-            )
+        check_array(
+            "frames", frames, (*np.shape(states), "k"), allow="any", empty=True,
+            remedy="one frame is frame[None], and there is one for each of the states",
+        )  # fmt: skip
+        check_floats("states", states)
+        check_floats("frames", frames)
         h = self.tau / self.substeps
         for _ in range(self.substeps):
             dx: list[np.ndarray]
@@ -198,6 +216,7 @@ def stepper(flow: Flow) -> Callable[[tuple, float, int], tuple]:
 
     The state is a tuple, which keeps it in registers: for kernels of one's own.
     """
+    check_flow(flow)
     velocity = numba.njit(flow.equations())
 
     @numba.njit

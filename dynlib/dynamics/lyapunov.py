@@ -7,11 +7,16 @@ sequences whose Jacobians are taken at the centres of grid cells.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from dynlib.dynamics.flows import TimeMap, check_coordinates
+from dynlib.dynamics.checks import check_array, check_count
+from dynlib.dynamics.flows import TimeMap
+from dynlib.dynamics.simulate import ONE, check_map
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def tangent_exponents(
     system, states: np.ndarray, n_steps: int, *, alignment: int = 0
 ) -> np.ndarray:
@@ -69,11 +74,11 @@ def tangent_exponents(
     ----------
     Benettin, Galgani, Giorgilli & Strelcyn (1980), Meccanica 15, 9-20.
     """
-    if n_steps < 1 or alignment < 0:
-        raise ValueError(
-            f"n_steps must be at least 1 and alignment at least 0, got {n_steps} and {alignment}"
-        )
-    check_coordinates(states, system.dim, axes=2)
+    check_map(system, *(["push"] if isinstance(system, TimeMap) else ["step", "jacobian"]))
+    check_count("n_steps", n_steps)
+    check_count("alignment", alignment, least=0)
+    check_array("states", states, ("batch", system.dim), remedy=ONE)
+    states = np.asarray(states, dtype=np.float64)
     frame = np.broadcast_to(np.eye(system.dim), (len(states), system.dim, system.dim))
     total, smallest = np.zeros(states.shape), np.full(states.shape, np.inf)
     largest = np.ones(len(states))
@@ -89,9 +94,9 @@ def tangent_exponents(
         stretch = np.abs(np.diagonal(triangle, axis1=-2, axis2=-1))
         if flow and (stretch <= np.finfo(np.float64).eps * np.linalg.norm(pushed, axis=1)).any():
             raise ValueError(
-                f"within tau={system.tau} neighbours come closer by a factor that rounding hides, "
-                "below 2e-16, so that the smallest exponent cannot be measured; choose a shorter "
-                "tau"
+                f"the contraction within one tau must be above 2e-16, got less in "
+                f"tau={system.tau}, where neighbours come closer by a factor that rounding hides; "
+                "choose a shorter tau"
             )
         if step >= 0:
             with np.errstate(divide="ignore"):
@@ -99,10 +104,23 @@ def tangent_exponents(
             smallest = np.minimum(smallest, stretch)
             offset = np.abs(states / units).max(axis=1).clip(min=1)  # its rounding hides slopes
             largest = np.maximum(largest, offset * np.linalg.norm(pushed, axis=(1, 2)))
+    if not np.isfinite(states).all():
+        raise ValueError(
+            f"orbits must stay finite for {alignment + n_steps} steps, got "
+            f"{int((~np.isfinite(states)).any(axis=1).sum())} of {len(states)} that diverge; start "
+            "on the attractor"
+        )
     if not flow:
         resolution = getattr(system, "resolution", 1e-14)
         total[smallest <= resolution * largest[:, None]] = -np.inf
     return total / (n_steps * (system.tau if flow else 1))
+
+
+def _check_square(name: str, matrices: np.ndarray, *axes: Any) -> None:
+    remedy = "those along one trajectory are jacobians[None]" if len(axes) == 2 else ""
+    check_array(name, matrices, (*axes, "d", "d"), scale=True, remedy=remedy)
+    size = np.shape(matrices)[-1]
+    check_array(name, matrices, (*axes, size, size), remedy=remedy)
 
 
 def spectral_norm(matrices: np.ndarray) -> np.ndarray:
@@ -120,11 +138,24 @@ def spectral_norm(matrices: np.ndarray) -> np.ndarray:
     >>> float(spectral_norm(np.diag([3.0, -4.0])))
     4.0
     """
+    _check_square("matrices", matrices, ...)
+    matrices = np.asarray(matrices, dtype=np.float64)
     if matrices.shape[-2:] != (2, 2):
         return np.linalg.norm(matrices, 2, axis=(-2, -1))
     m11, m12 = matrices[..., 0, 0], matrices[..., 0, 1]
     m21, m22 = matrices[..., 1, 0], matrices[..., 1, 1]
     return (np.hypot(m11 + m22, m12 - m21) + np.hypot(m11 - m22, m12 + m21)) / 2
+
+
+def _check_products(jacobians: np.ndarray, n_max: int) -> None:
+    """Raise ValueError where a product may be too large or too small for a number."""
+    sizes = np.abs(jacobians).max(axis=(-2, -1))
+    least, most = 10.0 ** (-300 / n_max), 10.0 ** (300 / n_max)
+    if ((sizes > most) | ((sizes < least) & (sizes > 0))).any():
+        raise ValueError(
+            f"jacobians must be 0 or between {least:.0e} and {most:.0e} in size for products of "
+            f"{n_max}, got {sizes[sizes > 0].min():.0e} to {sizes.max():.0e}; take a smaller n_max"
+        )
 
 
 def product_growth(jacobians: np.ndarray, n_max: int = 15) -> np.ndarray:
@@ -161,16 +192,10 @@ def product_growth(jacobians: np.ndarray, n_max: int = 15) -> np.ndarray:
     ----------
     Shalova & Oseledets (2020), definition of :math:`\lambda_n`.
     """
-    shape = np.shape(jacobians)
-    if len(shape) != 4 or shape[2] != shape[3] or not shape[0]:
-        raise ValueError(
-            f"jacobians must have shape (batch, time, d, d), got {shape}; those along one "
-            "trajectory are jacobians[None]"
-        )
-    if not 1 <= n_max <= jacobians.shape[1]:
-        raise ValueError(
-            f"n_max must lie in [1, {jacobians.shape[1]}], the trajectories' length, got {n_max}"
-        )
+    _check_square("jacobians", jacobians, "batch", "time")
+    jacobians = np.asarray(jacobians, dtype=np.float64)
+    check_count("n_max", n_max, most=jacobians.shape[1], remedy="or take longer trajectories")
+    _check_products(jacobians, n_max)
     growth = np.empty(n_max)
     product = jacobians
     for n in range(1, n_max + 1):
@@ -179,6 +204,21 @@ def product_growth(jacobians: np.ndarray, n_max: int = 15) -> np.ndarray:
         if n < n_max:
             product = jacobians[:, n:] @ product[:, :-1]
     return growth
+
+
+def _check_growth(growth: np.ndarray, first: int) -> None:
+    check_array("growth", growth, ("n_max",), allow="infinite", remedy="fit each row by itself")
+    check_count("first", first)
+    if len(growth) - first < 2:
+        raise ValueError(
+            f"growth must have three values or more for the fit, got first={first}, which leaves "
+            f"{max(len(growth) - first + 1, 0)} of {len(growth)}; choose first between 1 and "
+            f"{len(growth) - 2}, or take longer products"
+        )
+    if np.isposinf(growth).any():
+        raise ValueError(
+            "growth must be finite or minus infinity, got inf; leave products that overflow out"
+        )
 
 
 def fit_exponent(growth: np.ndarray, first: int = 1) -> float:
@@ -219,16 +259,9 @@ def fit_exponent(growth: np.ndarray, first: int = 1) -> float:
     ----------
     Shalova & Oseledets (2020), the equation after "modeled in the following form".
     """
-    if np.ndim(growth) != 1:
-        raise ValueError(
-            f"growth must have shape (n_max,), got {np.shape(growth)}; fit each row by itself"
-        )
+    _check_growth(growth, first)
+    growth = np.asarray(growth, dtype=np.float64)
     n = np.arange(first, len(growth) + 1)
-    if first < 1 or len(n) < 3:
-        raise ValueError(
-            f"the fit needs three values or more: first={first} leaves {max(len(n), 0)} "
-            f"of {len(growth)}; choose first between 1 and {len(growth) - 2}"
-        )
     if np.isneginf(growth[n - 1]).any():
         return -np.inf
     design = np.stack([np.ones(len(n)), 1 / n, 1 / n**2], axis=1)

@@ -13,6 +13,8 @@ import inspect
 import itertools
 import numbers
 import pickle
+import reprlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,9 +25,19 @@ import numba
 import numpy as np
 from numba.core.errors import NumbaError
 from numba.np.unsafe.ndarray import to_fixed_tuple
+from scipy.integrate import solve_ivp
 
-from dynlib.dynamics.flows import Flow, TimeMap, check_coordinates
-from dynlib.dynamics.simulate import simulate
+from dynlib.dynamics.checks import (
+    check_array,
+    check_callable,
+    check_coordinates,
+    check_count,
+    check_draw,
+    check_number,
+    check_room,
+)
+from dynlib.dynamics.flows import Flow, TimeMap
+from dynlib.dynamics.simulate import check_map, simulate
 
 #: Runge-Kutta steps within one tau that :func:`prepared` tries, each against the next.
 SUBSTEPS = (5, 10, 20, 40, 80, 160)
@@ -45,6 +57,11 @@ class _Own:
     resolution: ClassVar[float] = 1e-10
 
     def __post_init__(self) -> None:
+        check_callable("function", self.function)
+        _check_names(self.names)
+        for name, values in (("start", self.start), ("scale", self.scale)):
+            check_array(name, values, ("dim",), empty=True, remedy="give one number a coordinate")
+        check_number("scatter", self.scatter)
         plain = _bound(getattr(self.function, "py_func", self.function))
         for field, value in (
             ("function", plain),
@@ -56,12 +73,16 @@ class _Own:
         called, dim = getattr(plain, "__name__", "the function"), len(self.names)
         if not dim or len(self.start) != dim or len(self.scale) != dim:
             raise ValueError(
-                f"names and start must be as many as there are coordinates, got {self.names} and "
-                f"{self.start}"
+                "names, start and scale must be as many as there are coordinates, got "
+                f"{self.names}, {self.start} and {self.scale}; give one of each a coordinate"
             )
-        _refuse_parameters(plain, called, self.names, flow=isinstance(self, Flow))
+        if not all(each > 0 for each in self.scale):
+            raise ValueError(
+                f"scale must be above 0, got {self.scale}; leave it out, and prepared measures it"
+            )
+        _check_parameters(plain, called, self.names, flow=isinstance(self, Flow))
         where = np.array(self.start)
-        if not np.isfinite(where).all() or not 0 < self.scatter < np.inf:
+        if self.scatter <= 0:
             raise ValueError(
                 f"start must be finite and scatter above 0, got start={self.start}, "
                 f"scatter={self.scatter}; with a scatter of 0 all trajectories are one, those for "
@@ -69,24 +90,25 @@ class _Own:
             )
         if (where + self.scatter == where).all():
             raise ValueError(
-                f"scatter={self.scatter} is lost in the rounding of start={self.start}, so that "
-                "all trajectories are one; it must be above 1e-16 of the start: choose a larger one"
+                f"scatter must be above 1e-16 of the start, got scatter={self.scatter}, which is "
+                f"lost in the rounding of start={self.start}, so that all trajectories are one; "
+                "choose a larger one"
             )
         try:
             found = plain(*self.start)
         except Exception as error:
             raise ValueError(
-                f"{called}{self.start} raises {type(error).__name__}: {error}; it must take the "
-                f"{dim} coordinates {', '.join(self.names)}, and start must lie where it is defined"
+                f"{called} must take the {dim} coordinates {', '.join(self.names)}, got "
+                f"{type(error).__name__} of {called}{self.start}: {error}; correct the function, "
+                "or choose a start where it is defined"
             ) from error
         if not isinstance(found, tuple) or len(found) != dim:
             size = f"{len(found)} numbers" if isinstance(found, tuple) else type(found).__name__
             raise ValueError(
                 f"{called} must return a tuple of {dim} numbers, one a coordinate "
-                f"({', '.join(self.names)}), got {size}"
+                f"({', '.join(self.names)}), got {size}; write return (a, b, ...)"
             )
-        if not np.isfinite(np.asarray(found, dtype=np.float64)).all():
-            raise ValueError(f"{called}{self.start} is {found}; choose a start where it is finite")
+        _check_found(called, self.start, found)
 
     @property
     def dim(self) -> int:
@@ -95,11 +117,14 @@ class _Own:
 
     def initial_states(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `n` initial states (n, dim): the start, moved by U(-scatter, scatter) each way."""
+        check_draw(n, rng)
+        check_room("the states", n, self.dim)
         return np.array(self.start) + rng.uniform(-self.scatter, self.scatter, (n, self.dim))
 
     def _values(self, states: np.ndarray) -> np.ndarray:
         """The function at states of shape (..., dim)."""
         check_coordinates(states, self.dim)
+        states = np.asarray(states)
         flat = np.ascontiguousarray(states, dtype=np.float64).reshape(-1, self.dim)
         out = np.empty_like(flat)
         _compiled(self.function, self.dim)[0](flat, out)
@@ -115,6 +140,7 @@ class _Own:
         truncation and rounding are then of the same size, about :math:`10^{-10}` of f / s.
         """
         check_coordinates(states, self.dim)
+        states = np.asarray(states)
         flat = np.ascontiguousarray(states, dtype=np.float64).reshape(-1, self.dim)
         steps = np.cbrt(np.finfo(np.float64).eps) * np.array(self.scale)
         out = np.empty((*flat.shape, self.dim))
@@ -181,6 +207,24 @@ class OwnMap(_Own):
     jacobian = _Own._slopes
 
 
+def _check_names(names: Any) -> None:
+    words = isinstance(names, (str, tuple, list)) and all(isinstance(each, str) for each in names)
+    if not words or len(set(names)) < len(names):
+        raise TypeError(
+            f"names must be a different text for each coordinate, got {reprlib.repr(names)}; write "
+            'such as ("x", "y")'
+        )
+
+
+def _check_found(called: str, start: tuple[float, ...], found: tuple) -> None:
+    for value in found:
+        if not isinstance(value, numbers.Real) or not np.isfinite(float(value)):
+            raise ValueError(
+                f"{called} must return finite numbers, got {called}{start} is {found}; choose a "
+                "start where it is finite"
+            )
+
+
 def _bound(function: Callable) -> Callable:
     """The function with the constants outside it as they are now, for numba reads them once.
 
@@ -233,7 +277,7 @@ def _globals(code: CodeType) -> set[str]:
     return names.union(*map(_globals, inner))
 
 
-def _refuse_parameters(
+def _check_parameters(
     function: Callable, called: str, names: tuple[str, ...], *, flow: bool
 ) -> None:
     """Raise ValueError for a time that stands still, and other parameters not coordinates."""
@@ -339,9 +383,14 @@ def prepared(system: Any, tau: float = 1.0, *, trial: int = 2000) -> Any:
     >>> prepared(OwnFlow(lambda x: (x * x,), ("x",), start=(1.0,)), 0.1)
     Traceback (most recent call last):
     ...
-    ValueError: trajectories from near (1.0,) leave every bounded set within 2000 steps of \
-tau=0.1; choose a start inside the basin of attraction, or a shorter tau
+    ValueError: trajectories must stay bounded, got 8 of 8 from near (1.0,) that leave every \
+bounded set within 2000 steps of tau=0.1; choose a start inside the basin of attraction, or a \
+shorter tau
     """
+    check_map(system, "initial_states", "names", "jacobian")
+    check_count("trial", trial, least=2)
+    if isinstance(system, Flow):
+        check_number("tau", tau, above=0)
     flow, own = isinstance(system, Flow), isinstance(system, _Own)
     initial = system.initial_states(8, np.random.default_rng(0))
     maps = [TimeMap(system, tau, n) for n in SUBSTEPS] if flow else [system, system]
@@ -356,27 +405,21 @@ tau=0.1; choose a start inside the basin of attraction, or a shorter tau
     else:
         if states is not None:
             raise ValueError(
-                f"{step.substeps} Runge-Kutta steps within tau={tau} are not accurate; choose a "
-                "shorter tau"
+                f"tau must be short enough for {step.substeps} Runge-Kutta steps, got tau={tau}, "
+                "within which they are not accurate; choose a shorter tau"
             )
-        start = system.start if own else tuple(initial[0].round(3).tolist())
-        raise ValueError(
-            f"trajectories from near {start} leave every bounded set within {trial} steps"
-            + (f" of tau={tau}" if flow else "")
-            + "; choose a start inside the basin of attraction"
-            + (", or a shorter tau" if flow else "")
-        )
+        raise ValueError(_why_unbounded(system, step, initial, trial))
     still = np.ptp(states, axis=1).max(axis=0) == 0
     if still.any():
         raise ValueError(
-            f"coordinate {system.names[int(still.argmax())]} stays constant; leave it out and "
-            "write its value into the function, or start elsewhere"
+            f"every coordinate must move, got {system.names[int(still.argmax())]}, which stays "
+            "constant; leave it out and write its value into the function, or start elsewhere"
         )
-    _refuse_drift(system.names, states)
+    _check_drift(system.names, step, states)
     if not own:
         return step
     if not flow:
-        _refuse_lost_digits(system, states)
+        _check_lost_digits(system, states)
     measured = dataclasses.replace(system, scale=tuple(spread))
     return TimeMap(measured, tau, step.substeps) if flow else measured
 
@@ -395,23 +438,118 @@ def _tried(step: Any, initial: np.ndarray, n_steps: int) -> np.ndarray | None:
     return states if np.abs(states).max() < 1e12 else None
 
 
-def _refuse_drift(names: tuple[str, ...], states: np.ndarray) -> None:
-    """Raise ValueError for a coordinate that goes one way for ever, as an angle does."""
+def _why_unbounded(system: Any, step: Any, initial: np.ndarray, trial: int) -> str:
+    """Why trajectories leave every bounded set, and what to change: scatter, tau or the start."""
+    flow, own = isinstance(step, TimeMap), isinstance(system, _Own)
+    within = f"within {trial} steps" + (f" of tau={step.tau}" if flow else "")
+    start = np.array([system.start]) if own else initial[:1]
+    states = np.concatenate([start, initial])
+    lost = _lost(step, states, trial)
+    if flow and (tau := _stiff(system, states[lost.argmin()], step, int(lost.min()))):
+        return (
+            f"tau must be short enough for {step.substeps} Runge-Kutta steps, got tau={step.tau}, "
+            "within which they are unstable, though an implicit method follows the solution (the "
+            f"equation is stiff, or turns quickly); choose a shorter tau, of {tau:.1g} or less"
+        )
+    away = int((lost[1:] < trial).sum())
+    if own and lost[0] == trial:
+        return (
+            f"scatter must leave initial states where trajectories stay bounded, got scatter="
+            f"{system.scatter}, with which {away} of {len(initial)} leave every bounded set "
+            f"{within}, though that from {system.start} itself stays; choose a smaller scatter"
+        )
+    where = system.start if own else tuple(initial[0].round(3).tolist())
+    return (
+        f"trajectories must stay bounded, got {away} of {len(initial)} from near {where} that "
+        f"leave every bounded set {within}; choose a start inside the basin of attraction"
+        + (", or a shorter tau" if flow else "")
+    )
+
+
+def _lost(step: Any, states: np.ndarray, trial: int) -> np.ndarray:
+    """The step at which each trajectory is no longer bounded, or `trial`."""
+    lost = np.full(len(states), trial)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for n in range(1, trial):
+            states = step.step(states)
+            lost[~(np.abs(states) < 1e12).all(axis=1) & (lost == trial)] = n
+    return lost
+
+
+def _stiff(flow: Any, state: np.ndarray, step: TimeMap, lost: int) -> float | None:
+    """A tau for which the steps are stable, if an implicit method stays bounded from a state."""
+    seen: list[np.ndarray] = []
+
+    def velocity(_: float, x: np.ndarray) -> np.ndarray:
+        if np.abs(x).max() > 1e12:
+            raise OverflowError("unbounded")
+        if len(seen) == 5000:
+            raise StopIteration
+        seen.append(x)
+        return flow.velocity(x)
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            found = solve_ivp(velocity, (0, (lost + 1) * step.tau), state, "Radau", rtol=1e-6)
+        except StopIteration:  # long enough
+            pass
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+            return None
+        else:
+            if found.status != 0:
+                return None
+    fastest = np.abs(np.linalg.eigvals(flow.jacobian(np.array(seen[::10])))).max()
+    stable = 2.5 * step.substeps / fastest
+    return float(stable) if stable < step.tau else None
+
+
+def _drifting(states: np.ndarray) -> np.ndarray:
+    """Which coordinates go one way through trajectories, and not ever slower."""
     changes = np.diff(states, axis=1)
     half = states.shape[1] // 2
     first, second = (np.abs(part.sum(axis=1)) for part in (changes[:, :half], changes[:, half:]))
     one_way = (changes >= 0).all(axis=1) | (changes <= 0).all(axis=1)
-    drifts = (one_way & (second > 0.5 * first) & (second > 0)).any(axis=0)
-    if drifts.any():
-        name = names[int(drifts.argmax())]
+    return (one_way & (second > 0.5 * first) & (second > 0)).any(axis=0)
+
+
+def _turning_time(values: np.ndarray) -> int:
+    """Steps until one of these coordinates (batch, time) first goes back, or is half settled."""
+    back = np.diff(values, axis=1) * np.sign(values[:, 1:2] - values[:, :1]) < 0
+    near = np.abs(values - values[:, -1:]) < 0.5 * np.abs(values[:, :1] - values[:, -1:])
+    return 1 + int(np.where(back.any(axis=1), back.argmax(axis=1), near.argmax(axis=1)).max())
+
+
+def _check_drift(names: tuple[str, ...], step: Any, states: np.ndarray) -> None:
+    """Raise ValueError for a coordinate that goes one way for ever, as an angle does.
+
+    Whether it is for ever, a trial shows that is a thousand times as long.
+    """
+    drifts = _drifting(states)
+    if not drifts.any():
+        return
+    name, trial = names[int(drifts.argmax())], states.shape[1]
+    later = np.empty_like(states)
+    now = states[:, 0]
+    for n in range(trial):
+        later[:, n] = now
+        now = step.orbits(now, 1001)[:, -1] if isinstance(step, TimeMap) else step.step(now)
+    ends = np.isfinite(later).all() and not _drifting(later)[drifts].any()
+    if ends and isinstance(step, TimeMap):
         raise ValueError(
-            f"coordinate {name} goes one way through the trial, so that no grid holds it; use "
-            f"cos({name}) and sin({name}) if it is an angle, leave it out if it is time, take more "
-            "time a step (tau) if it settles slowly"
+            f"the trial must be long enough for every coordinate to turn or settle, got {trial} "
+            f"states of tau={step.tau}, in which {name} goes one way, though not in a thousand "
+            "times as long; take more time a step (tau) if it settles slowly or turns late, such "
+            f"as tau={_turning_time(later[..., drifts.argmax()]) * 3000 / trial * step.tau:.1g}"
         )
+    raise ValueError(
+        f"every coordinate must stay on a grid, got {name}: the coordinate {name} goes one way "
+        f"through the trial; use cos({name}) and sin({name}) if it is an angle, or leave it out if "
+        "it is time"
+    )
 
 
-def _refuse_lost_digits(system: Any, states: np.ndarray) -> None:
+def _check_lost_digits(system: Any, states: np.ndarray) -> None:
     """Raise ValueError where orbits stop on a state that drives its neighbours away."""
     last = states[:, -1][(states[:, -1] == states[:, -2]).all(axis=1)]
     if len(last) == 0:
@@ -420,8 +558,9 @@ def _refuse_lost_digits(system: Any, states: np.ndarray) -> None:
     if (factors > 1.001).any():
         worst = int(factors.argmax())
         raise ValueError(
-            f"orbits stop at {tuple(last[worst].tolist())}, though neighbours of that state move "
-            f"away by {factors[worst]:.3g} a step: rounding ends them. Doubling a number, as the "
+            f"orbits must go on, got orbits stop at {tuple(last[worst].tolist())}, though "
+            f"neighbours of that state move away by {factors[worst]:.3g} a step: rounding ends "
+            "them; doubling a number, as the "
             "tent map does, uses up its 53 binary digits; write 1.999999 instead of 2, or start "
             "elsewhere"
         )

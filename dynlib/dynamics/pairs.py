@@ -2,10 +2,14 @@ r"""Trajectories at tight tolerance, cut into pairs of a state and the next one.
 
 from __future__ import annotations
 
+import reprlib
+
 import numpy as np
 from scipy.integrate import odeint
 
+from dynlib.dynamics.checks import check_array, check_number, check_seed, check_times
 from dynlib.dynamics.flows import Flow
+from dynlib.dynamics.simulate import ONE, check_map
 
 
 def integrate(
@@ -47,16 +51,11 @@ def integrate(
     Petzold (1983), SIAM J. Sci. Stat. Comput. 4, 136-148; through scipy.integrate.odeint, as
     in Aluvihare et al. (2025), section 5.2.
     """
+    check_map(flow, "equations")
+    check_array("initial states", initial, ("batch", flow.dim), scale=True, remedy=ONE)
+    check_times("times", times)
+    check_number("tolerance", tolerance, least=1e-14, most=0.1)
     initial = np.asarray(initial, dtype=np.float64)
-    if initial.ndim != 2 or initial.shape[1] != flow.dim or np.ndim(times) != 1:
-        raise ValueError(
-            f"initial states must have shape (batch, {flow.dim}) and times one axis, got "
-            f"{initial.shape} and {np.shape(times)}"
-        )
-    if not 1e-14 <= tolerance <= 0.1:
-        raise ValueError(f"tolerance must lie in [1e-14, 0.1], got {tolerance}")
-    if not (np.diff(times) > 0).all():
-        raise ValueError("times must increase from one to the next; sort them")
     equations = flow.equations()
     solutions = np.empty((len(initial), len(times), flow.dim))
     for start, solution in zip(initial, solutions, strict=True):
@@ -67,6 +66,16 @@ def integrate(
         if report["message"] != "Integration successful.":
             raise RuntimeError(f"LSODA failed from {start.tolist()}: {report['message']}")
     return solutions
+
+
+def _check_trajectories(trajectories: np.ndarray) -> None:
+    one = "one trajectory (T, dim) is trajectory[None]"
+    check_array("trajectories", trajectories, ("batch", "T", "dim"), allow="any", remedy=one)
+    if np.shape(trajectories)[1] < 2:
+        raise ValueError(
+            "trajectories must have shape (batch, T, dim) with T of 2 or more, got "
+            f"{np.shape(trajectories)}; take longer ones"
+        )
 
 
 def pairs(trajectories: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,11 +91,8 @@ def pairs(trajectories: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> pairs(np.arange(3.0).reshape(1, 3, 1))[1].ravel()
     array([1., 2.])
     """
-    if np.ndim(trajectories) != 3 or trajectories.shape[1] < 2:
-        raise ValueError(
-            "trajectories must have shape (batch, T, dim) with T of 2 or more, got "
-            f"{np.shape(trajectories)}; one trajectory (T, dim) is trajectory[None]"
-        )
+    _check_trajectories(trajectories)
+    trajectories = np.asarray(trajectories)
     dim = trajectories.shape[-1]
     return trajectories[:, :-1].reshape(-1, dim), trajectories[:, 1:].reshape(-1, dim)
 
@@ -101,8 +107,25 @@ def constant(states: np.ndarray) -> list[int]:
     >>> constant(np.array([[0.1, 1.0], [0.1, 2.0], [0.1, 3.0]]))
     [0]
     """
+    check_array("states", states, ("M", "dim"))
+    states = np.asarray(states, dtype=np.float64)
     digits = 4 * np.finfo(np.float64).eps * np.abs(states).max(axis=0)
     return np.flatnonzero(np.ptp(states, axis=0) <= digits).tolist()
+
+
+def _check_pairs(states: tuple[np.ndarray, np.ndarray]) -> None:
+    if not isinstance(states, (tuple, list)) or len(states) != 2:
+        raise ValueError(
+            f"states must be a pair of first states and of second ones, got "
+            f"{reprlib.repr(states)}; pairs(trajectories) makes them"
+        )
+    for part in states:
+        check_array("states", part, (..., "dim"), allow="any")
+    if len(states[0]) != len(states[1]):
+        raise ValueError(
+            "pairs must be as many first states as second ones, got "
+            f"{[np.shape(part) for part in states]}; pairs(trajectories) makes them"
+        )
 
 
 def split_at_random(
@@ -112,15 +135,11 @@ def split_at_random(
 
     A pair of the one part then lies between pairs of the other on the same trajectory.
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"share must lie in [0, 1], got {share}")
-    if len({len(part) for part in states}) != 1:
-        raise ValueError(
-            "pairs must be as many first states as second ones, got "
-            f"{[np.shape(part) for part in states]}; pairs(trajectories) makes them"
-        )
+    check_number("share", share, least=0, most=1)
+    check_seed("seed", seed)
+    _check_pairs(states)
     order = np.random.default_rng(seed).permutation(len(states[0]))
     size = round(share * len(order))
     first, second = order[:size], order[size:]
-    before, after = states
+    before, after = map(np.asarray, states)
     return (before[first], after[first]), (before[second], after[second])

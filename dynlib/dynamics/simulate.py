@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Protocol
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_array, check_count, check_room
 from dynlib.dynamics.flows import TimeMap
+
+ONE = "one state is state[None]; each has as many coordinates as the system"
 
 
 class Map(Protocol):
@@ -15,6 +19,17 @@ class Map(Protocol):
     dim: int
 
     def step(self, states: np.ndarray) -> np.ndarray: ...
+
+
+def check_map(system: object, *methods: str) -> None:
+    """Raise TypeError for what has no ``dim`` and not all of these methods."""
+    lacking = [each for each in ("dim", *methods) if not hasattr(system, each)]
+    if lacking or isinstance(system, type):
+        raise TypeError(
+            f"the system must have {', '.join(('dim', *methods))}, got "
+            f"{reprlib.repr(system)} without {', '.join(lacking) or 'its parameters'}; take one of "
+            "dynlib.dynamics.systems, or a flow as TimeMap(flow, tau)"
+        )
 
 
 def simulate(system: Map, initial: np.ndarray, n_steps: int, *, transient: int = 0) -> np.ndarray:
@@ -50,15 +65,12 @@ def simulate(system: Map, initial: np.ndarray, n_steps: int, *, transient: int =
     >>> simulate(Henon(), np.zeros((1, 2)), 3)[0, :, 0]
     array([ 0. ,  1. , -0.4])
     """
+    check_map(system, "step")
+    check_array("initial states", initial, ("batch", system.dim), remedy=ONE)
+    check_count("n_steps", n_steps)
+    check_count("transient", transient, least=0)
+    check_room("the trajectories", len(initial), n_steps, system.dim)
     initial = np.asarray(initial, dtype=np.float64)
-    if initial.ndim != 2 or initial.shape[1] != system.dim:
-        raise ValueError(
-            f"initial states must have shape (batch, {system.dim}), got {initial.shape}"
-        )
-    if n_steps < 1 or transient < 0:
-        raise ValueError(
-            f"n_steps must be at least 1 and transient at least 0, got {n_steps} and {transient}"
-        )
     states = initial
     with np.errstate(over="ignore", invalid="ignore"):
         if isinstance(system, TimeMap):
@@ -76,8 +88,9 @@ def simulate(system: Map, initial: np.ndarray, n_steps: int, *, transient: int =
     lost = np.flatnonzero(~np.isfinite(trajectories).all(axis=(1, 2)))
     if lost.size:
         raise ValueError(
-            f"{lost.size} of {len(initial)} orbits diverge, the first from initial state "
-            f"{initial[lost[0]].tolist()} (index {lost[0]}); start inside the basin of attraction"
+            f"orbits must stay finite, got {lost.size} of {len(initial)} orbits diverge, the first "
+            f"from initial state {initial[lost[0]].tolist()} (index {lost[0]}); start inside the "
+            "basin of attraction"
         )
     return trajectories
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_callable, check_counts, check_tokens
+
 
 def context_curve(
     score: Callable[[np.ndarray], np.ndarray],
@@ -44,15 +46,15 @@ def context_curve(
     >>> context_curve(fair_coin, np.zeros((3, 9), int), [1, 4], [4, 8]).round(3)
     array([0.693, 0.693])
     """
-    if np.ndim(sentences) != 2:
-        raise ValueError(
-            f"sentences must have shape (B, T), got {np.shape(sentences)}; one is sentence[None]"
-        )
-    if min(lengths) < 1 or min(columns) < max(lengths) or max(columns) >= sentences.shape[1]:
-        raise ValueError(
-            f"targets must lie in [{max(lengths)}, {sentences.shape[1]}), after the longest "
-            f"context and inside the sentences, got {min(columns)} to {max(columns)}"
-        )
+    check_callable("score", score)
+    check_tokens("sentences", sentences, ("B", "T"), shortest=2)
+    sentences = np.asarray(sentences)
+    last = sentences.shape[1] - 1
+    check_counts("lengths", lengths, least=1, most=last, remedy="or take longer sentences")
+    check_counts(
+        "columns", columns, least=max(lengths), most=last,
+        remedy="targets lie after the longest context and inside the sentences",
+    )  # fmt: skip
     losses = [
         [-score(sentences[:, column - n : column + 1]).mean() for column in columns]
         for n in lengths

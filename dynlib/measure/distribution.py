@@ -7,14 +7,16 @@ distance is given beside that between true samples of the same size, and as thei
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_array, check_choice, check_count, check_tokens
 from dynlib.measure.sequences import periods, transitions, unseen_transitions
-from dynlib.measure.transport import token_distance
+from dynlib.measure.transport import CENTRES, COSTS, token_distance
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,17 @@ class Reference:
     cost: str = "euclidean"
 
     def __post_init__(self) -> None:
+        check_array("centres", self.centres, ("V", "d"), scale=True, remedy=CENTRES)
+        check_tokens("batches", self.batches, ("2n", "R", "T"), vocabulary=len(self.centres))
+        check_choice("cost", self.cost, COSTS)
         for name in ("batches", "centres"):  # copies that stay, since distances are kept
             array = np.array(getattr(self, name))
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-        if self.batches.ndim != 3 or len(self.batches) % 2 or not len(self.batches):
+        if len(self.batches) % 2:
             raise ValueError(
-                f"batches must be (2n, R, T) with n >= 1, got shape {self.batches.shape}"
+                f"batches must be (2n, R, T) with n >= 1, got shape {self.batches.shape}; leave "
+                "one out, so that they make pairs"
             )
 
     @cached_property
@@ -66,11 +72,21 @@ class Reference:
         kept.flags.writeable = False
         return kept
 
+    def _check_spread(self) -> None:
+        if not np.median(self.true_true) > 0:
+            raise ValueError(
+                "the batches of a pair must differ for a ratio, got a median distance of 0; take "
+                "more or longer ones"
+            )
+
     def distance(self, generated: np.ndarray, batch: int | None = None) -> float:
         """Distance of generated tokens (R, T) from the first true batch of a pair.
 
         From that of the pair numbered `batch`, or the median over all n pairs.
         """
+        check_tokens("generated", generated, (..., "T"), vocabulary=len(self.centres))
+        if batch is not None:
+            check_count("batch", batch, least=0, most=len(self.batches) // 2 - 1)
         true = self.batches[0::2] if batch is None else [self.batches[2 * batch]]
         return float(
             np.median(
@@ -90,11 +106,52 @@ class Reference:
         With `matched` (the true continuations of the very prompts) the distance is taken
         from these; the denominator stays.
         """
+        self._check_spread()
         if matched is None:
             numerator = self.distance(generated, batch)
         else:
             numerator = token_distance(generated, matched, self.centres, cost=self.cost)
         return float(numerator / np.median(self.true_true))
+
+
+def check_samples(
+    samples: Sequence[np.ndarray],
+    euclidean: Reference,
+    squared: Reference | None,
+    matched: np.ndarray,
+    training: np.ndarray,
+) -> None:
+    """Raise for what :func:`rollout_measures` cannot measure."""
+    for name, given in (("euclidean", euclidean), ("squared", squared)):
+        if not isinstance(given, Reference) and (name == "euclidean" or given is not None):
+            raise TypeError(
+                f"{name} must be a Reference, got {reprlib.repr(given)}; make one of true batches"
+            )
+    vocabulary = len(euclidean.centres)
+    check_tokens("training", training, ("M", "T'"), vocabulary=vocabulary, shortest=2)
+    check_tokens("matched", matched, (..., "R", "T"), vocabulary=vocabulary)
+    if np.ndim(matched) > 3:
+        raise ValueError(
+            f"matched must have shape (R, T) or (P, R, T), got {np.shape(matched)}; one trajectory "
+            "is matched[None]"
+        )
+    if not isinstance(samples, (Sequence, np.ndarray)) or len(samples) == 0:
+        raise TypeError(
+            f"samples must be arrays (R, T), one or more, got {reprlib.repr(samples)}; one alone "
+            "is [sample]"
+        )
+    for each in samples:
+        check_tokens("each of samples", each, ("R", "T"), vocabulary=vocabulary, shortest=120)
+    if np.ndim(matched) == 3 and len(matched) < len(samples):
+        raise ValueError(
+            f"matched must hold a set for each of the {len(samples)} samples, got {len(matched)}; "
+            "give as many of the one as of the other"
+        )
+    if np.ndim(matched) == 3 and 1 < len(samples) > len(euclidean.batches) // 2:
+        raise ValueError(
+            f"samples that are batches must be at most {len(euclidean.batches) // 2}, the pairs "
+            f"of true batches, got {len(samples)}; draw more true batches"
+        )
 
 
 def rollout_measures(
@@ -128,11 +185,8 @@ def rollout_measures(
         ``w1_ratio_matched``, ``w2sq_model_true``, ``w2sq_ratio``, ``unseen_transitions``,
         ``unseen_cells``, ``periodic_fraction``.
     """
-    if matched.ndim not in (2, 3):
-        raise ValueError(
-            f"matched must have shape (R, T) or (P, R, T), got {matched.shape}; one trajectory is "
-            "matched[None]"
-        )
+    check_samples(samples, euclidean, squared, matched, training)
+    matched, training = np.asarray(matched), np.asarray(training)
     vocabulary = len(euclidean.centres)
     seen, cells = transitions(training, vocabulary), np.unique(training)
     apart = matched.ndim == 3

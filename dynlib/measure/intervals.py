@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from dynlib.dynamics.checks import check_array
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -49,12 +51,11 @@ def summarise(samples: Sequence[float]) -> Summary:
     Thompson (1936), Ann. Math. Stat. 7, 122-128 (order statistics); Efron & Tibshirani
     (1993), An Introduction to the Bootstrap.
     """
+    check_array(
+        "samples", samples, ("n",),
+        remedy="they are a sequence of finite numbers, one for each independent unit",
+    )  # fmt: skip
     values = np.asarray(samples, dtype=np.float64)
-    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ValueError(
-            f"samples must be a sequence of finite numbers, got {list(samples)!r}; record a value "
-            "that does not exist as None and count it"
-        )
     median, n = float(np.median(values)), len(values)
     if n == 1:
         return Summary(median, None, None, None, 1)

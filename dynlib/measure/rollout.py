@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_alike, check_array, check_count, check_number
 
+
+@np.errstate(over="ignore")  # an enormous error is infinite, as it should be
 def step_errors(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     r"""Squared error of every step of every rollout.
 
@@ -36,10 +39,12 @@ def step_errors(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     >>> step_errors(np.array([[[1.0, 3.0], [np.nan, 0.0]]]), np.zeros((1, 2, 2)))
     array([[ 5., inf]])
     """
+    _check_forecast(prediction, truth)
     squared = _squared_differences(prediction, truth)
     return squared.mean(axis=-1)
 
 
+@np.errstate(over="ignore")
 def accumulated_mse(errors: np.ndarray, steps: int) -> np.ndarray:
     r"""Mean error of the first steps of every rollout.
 
@@ -67,20 +72,12 @@ def accumulated_mse(errors: np.ndarray, steps: int) -> np.ndarray:
     >>> accumulated_mse(np.array([[1.0, 3.0, 100.0]]), 2)
     array([2.])
     """
-    if np.ndim(errors) != 2:
-        raise ValueError(
-            f"errors must have shape (starts, steps), got {np.shape(errors)}; they come from "
-            "step_errors"
-        )
-    available = np.shape(errors)[1]
-    if not 1 <= steps <= available:
-        raise ValueError(
-            f"steps must be from 1 to {available}, the length of the rollouts, got {steps}; "
-            "roll out further for more"
-        )
+    _check_errors(errors)
+    check_count("steps", steps, most=np.shape(errors)[1], remedy="roll out further for more")
     return np.asarray(errors)[:, :steps].mean(axis=1)
 
 
+@np.errstate(over="ignore")
 def valid_time(
     prediction: np.ndarray,
     truth: np.ndarray,
@@ -135,13 +132,11 @@ def valid_time(
     Pathak et al. (2018), Chaos 28, 041101: the time at which a normalised error first exceeds a
     threshold. The threshold is a convention.
     """
-    for name, value in (("spread", spread), ("dt", dt), ("exponent", exponent)):
-        if not 0 < value < np.inf:
-            raise ValueError(f"{name} must be a positive number, got {value}")
-    if not 0 < threshold < np.inf:
-        raise ValueError(
-            f"threshold must be a positive share of the spread, such as 0.4, got {threshold}"
-        )
+    check_number("spread", spread, above=0, remedy="spread(states) measures it")
+    check_number("dt", dt, above=0)
+    check_number("exponent", exponent, above=0, remedy="count in another time where it is not")
+    check_number("threshold", threshold, above=0, remedy="such as 0.4, a share of the spread")
+    _check_forecast(prediction, truth)
     squared = _squared_differences(prediction, truth)
     left = np.sqrt(squared.sum(axis=-1)) > threshold * spread
     censored = ~left.any(axis=1)
@@ -174,12 +169,8 @@ def spread(states: np.ndarray) -> float:
     >>> spread(np.array([[3.0, 4.0], [-3.0, -4.0]]))
     5.0
     """
+    check_array("states", states, (..., "n", "d"), scale=True)
     states = np.asarray(states, dtype=np.float64)
-    if states.ndim < 2 or not states.size or not np.isfinite(states).all():
-        raise ValueError(
-            "the spread is that of finite states (..., d), at least one of them, got shape "
-            f"{states.shape}{'' if np.isfinite(states).all() else ' with values not finite'}"
-        )
     states = states.reshape(-1, states.shape[-1])
     return float(np.sqrt(((states - states.mean(axis=0)) ** 2).sum(axis=1).mean()))
 
@@ -192,25 +183,31 @@ def failures(prediction: np.ndarray) -> int:
     >>> failures(np.array([[[0.0], [1.0]], [[1.0], [np.inf]]]))
     1
     """
-    if np.ndim(prediction) != 3:
-        raise ValueError(
-            f"prediction must have shape (starts, steps, d), got {np.shape(prediction)}; one "
-            "rollout is prediction[None]"
-        )
+    check_array("prediction", prediction, ("starts", "steps", "d"), allow="any")
     return int((~np.isfinite(prediction).all(axis=(1, 2))).sum())
 
 
 def _squared_differences(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Squared differences (starts, steps, d), all of a step infinite if one is not finite."""
     prediction, truth = (np.asarray(s, dtype=np.float64) for s in (prediction, truth))
-    if prediction.shape != truth.shape or truth.ndim != 3 or not truth.size:
-        raise ValueError(
-            "prediction and truth must have the same shape (starts, steps, d), none of it 0, got "
-            f"{prediction.shape} and {truth.shape}; step k of the one is scored against step k "
-            "of the other, so leave the start out of both"
-        )
-    if not np.isfinite(truth).all():
-        raise ValueError("the truth must be finite; only a prediction may fail")
     finite = np.isfinite(prediction).all(axis=-1, keepdims=True)
     with np.errstate(over="ignore"):  # of a finite, enormous prediction: infinite, as it should
         return np.where(finite, (np.where(finite, prediction, 0) - truth) ** 2, np.inf)
+
+
+def _check_forecast(prediction: np.ndarray, truth: np.ndarray) -> None:
+    axes = ("starts", "steps", "d")
+    check_array("prediction", prediction, axes, allow="any")
+    check_array("truth", truth, axes, scale=True)
+    check_alike(
+        ("prediction", "truth"), prediction, truth,
+        remedy="step k of the one is scored against step k of the other, so leave the start out of "
+        "both",
+    )  # fmt: skip
+
+
+def _check_errors(errors: np.ndarray) -> None:
+    remedy = "they come from step_errors"
+    check_array("errors", errors, ("starts", "steps"), allow="infinite", remedy=remedy)
+    if (np.asarray(errors) < 0).any():
+        raise ValueError(f"errors must be 0 or more, got {np.min(errors)}; {remedy}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_alike, check_array, check_number
+
 
 def mean_separation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     r"""Mean distance of pairs of trajectories as a function of time.
@@ -30,10 +32,9 @@ def mean_separation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     >>> mean_separation(np.zeros((1, 2, 2)), np.array([[[0.0, 1.0], [3.0, 4.0]]]))
     array([1., 5.])
     """
-    if np.shape(a) != np.shape(b) or np.ndim(a) != 3:
-        raise ValueError(
-            f"both must have the same shape (pairs, time, d), got {np.shape(a)} and {np.shape(b)}"
-        )
+    for name, each in (("a", a), ("b", b)):
+        check_array(name, each, ("pairs", "time", "d"), scale=True)
+    check_alike("ab", a, b, remedy="cut both to the same times")
     return np.linalg.norm(np.asarray(a) - np.asarray(b), axis=-1).mean(axis=0)
 
 
@@ -69,13 +70,12 @@ def growth_rate(separation: np.ndarray, tau: float, low: float, high: float) -> 
     >>> round(growth_rate(0.1 * np.exp(0.5 * np.arange(10)), 1.0, 0.2, 5.0), 12)
     0.5
     """
-    if not (low > 0 and high > 0):
-        raise ValueError(f"bounds must be above 0, got {low} and {high}")
-    if np.ndim(separation) != 1:
-        raise ValueError(
-            f"separation must have shape (time,), got {np.shape(separation)}; mean_separation "
-            "gives it, or take one row"
-        )
+    remedy = "mean_separation gives it, or take one row"
+    check_array("separation", separation, ("time",), empty=True, remedy=remedy)
+    check_number("tau", tau, above=0)
+    check_number("low", low, above=0)
+    check_number("high", high, above=0)
+    separation = np.asarray(separation, dtype=np.float64)
     above = np.flatnonzero(separation >= high)
     end = above[0] if len(above) else len(separation)
     below = np.flatnonzero(separation[:end] < low)

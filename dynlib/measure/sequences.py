@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_count, check_tokens
+
 
 def transitions(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
     """The different transitions in sequences (B, T), as sorted numbers ``from * V + to``.
@@ -13,7 +15,9 @@ def transitions(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
     >>> transitions(np.array([[0, 1, 2, 0, 1]]), 3)
     array([1, 5, 6])
     """
-    _check(tokens)
+    check_count("vocabulary", vocabulary)
+    check_tokens("tokens", tokens, ("B", "T"), vocabulary=vocabulary)
+    tokens = np.asarray(tokens)
     return np.unique(tokens[:, :-1].astype(np.int64) * vocabulary + tokens[:, 1:])
 
 
@@ -26,7 +30,10 @@ def unseen_transitions(seen: np.ndarray, generated: np.ndarray, vocabulary: int)
     >>> unseen_transitions(seen, np.array([[0, 1, 0]]), 3)
     0.5
     """
-    _check(generated)
+    check_count("vocabulary", vocabulary)
+    check_tokens("seen", seen, ("n",), vocabulary=vocabulary**2, empty=True)
+    check_tokens("generated", generated, ("B", "T"), vocabulary=vocabulary, shortest=2)
+    generated = np.asarray(generated)
     used = generated[:, :-1].astype(np.int64) * vocabulary + generated[:, 1:]
     return float(1 - np.isin(used, seen).mean())
 
@@ -58,22 +65,12 @@ def periods(tokens: np.ndarray, *, tail: int = 120, longest: int = 40) -> np.nda
     >>> periods(np.tile([[1, 2, 3]], 50))
     array([3])
     """
-    _check(tokens)
-    if tokens.shape[1] < tail or tail < 2 * longest:
-        raise ValueError(
-            f"a period up to {longest} needs a tail of {2 * longest} or more (got {tail}) and "
-            f"sequences at least that long (got {tokens.shape[1]})"
-        )
+    check_count("longest", longest)
+    check_count("tail", tail, least=2 * longest, remedy="a period must fit into the tail twice")
+    check_tokens("tokens", tokens, ("B", "T"), shortest=tail)
+    tokens = np.asarray(tokens)
     end = tokens[:, -tail:]
     found = np.zeros(len(tokens), dtype=np.int64)
     for period in range(longest, 0, -1):
         found[(end[:, period:] == end[:, :-period]).all(axis=1)] = period
     return found
-
-
-def _check(tokens: np.ndarray) -> None:
-    if np.ndim(tokens) != 2:
-        raise ValueError(
-            f"sequences of tokens must have shape (B, T), got {np.shape(tokens)}; one of them is "
-            "tokens[None]"
-        )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_callable, check_count, check_number
+
 
 def microseconds(
     call: Callable[[], object], *, repeats: int = 5, calls: int = 1, at_least: float = 0.0
@@ -30,6 +32,11 @@ def microseconds(
     >>> 900 < microseconds(lambda: time.sleep(0.001)) < 100_000
     True
     """
+    check_callable("call", call)
+    check_count("repeats", repeats)
+    check_count("calls", calls)
+    check_number("at_least", at_least, least=0, most=3600)
+    at_least = float(at_least)
     call()
     found: list[float] = []
     while len(found) < repeats:

@@ -6,6 +6,32 @@ import numpy as np
 import ot
 from scipy.spatial.distance import cdist
 
+from dynlib.dynamics.checks import check_array, check_choice, check_tokens
+
+#: Costs of moving a point onto another, by name.
+COSTS = ("euclidean", "squared")
+#: What to do about centres of another shape.
+CENTRES = "those of one coordinate are centres[:, None]"
+
+
+def _check_side(points_name: str, points: np.ndarray, name: str, weights: np.ndarray) -> None:
+    remedy = "those of one coordinate are points[:, None]"
+    check_array(points_name, points, ("n", "d"), scale=True, remedy=remedy)
+    check_array(name, weights, (len(points),), scale=True, remedy="give one weight a point")
+    if (np.asarray(weights) < 0).any() or not np.any(weights):
+        raise ValueError(
+            f"{name} must be non-negative and not all zero, got {np.min(weights)} to "
+            f"{np.max(weights)}; count how often each point occurs"
+        )
+
+
+def _check_dimensions(points_a: np.ndarray, points_b: np.ndarray) -> None:
+    if np.shape(points_a)[1] != np.shape(points_b)[1]:
+        raise ValueError(
+            f"both point sets must have the same dimension, got {np.shape(points_a)[1]} and "
+            f"{np.shape(points_b)[1]}; leave the same coordinates out of both"
+        )
+
 
 def wasserstein(
     points_a: np.ndarray,
@@ -59,25 +85,16 @@ def wasserstein(
     al. (2021), J. Mach. Learn. Res. 22(78).
     """
     metrics = {"euclidean": "euclidean", "squared": "sqeuclidean"}
-    if cost not in metrics:
-        raise ValueError(f"cost must be 'euclidean' or 'squared', got {cost!r}")
+    check_choice("cost", cost, COSTS)
+    _check_side("points_a", points_a, "weights_a", weights_a)
+    _check_side("points_b", points_b, "weights_b", weights_b)
+    _check_dimensions(points_a, points_b)
     sides = []
     for points, weights in ((points_a, weights_a), (points_b, weights_b)):
         points, weights = np.asarray(points, float), np.asarray(weights, float)
-        if points.ndim != 2 or weights.shape != points.shape[:1]:
-            raise ValueError(
-                f"points must be (n, d) with weights (n,), got {points.shape} and {weights.shape}"
-            )
-        if not (weights >= 0).all() or not weights.sum() > 0:
-            raise ValueError("weights must be non-negative and not all zero")
         kept = weights > 0
         sides.append((points[kept], weights[kept] / weights.sum()))
     (points_a, weights_a), (points_b, weights_b) = sides
-    if points_a.shape[1] != points_b.shape[1]:
-        raise ValueError(
-            f"both point sets need the same dimension, got {points_a.shape[1]} and "
-            f"{points_b.shape[1]}"
-        )
     # From differences: |x|² + |y|² − 2xy, as ot.dist has it, cancels far from the origin.
     costs = cdist(points_a, points_b, metrics[cost])
     value, log = ot.emd2(weights_a, weights_b, costs, numItermax=100_000_000, log=True)
@@ -114,11 +131,10 @@ def token_distance(
     >>> token_distance(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([[0.0], [3.0]]))
     1.0
     """
-    if np.ndim(centres) != 2:
-        raise ValueError(
-            f"centres must have shape (V, d), got {np.shape(centres)}; those of one coordinate are "
-            "centres[:, None]"
-        )
+    check_choice("cost", cost, COSTS)
+    check_array("centres", centres, ("V", "d"), scale=True, remedy=CENTRES)
+    check_tokens("tokens_a", tokens_a, (...,), vocabulary=len(centres))
+    check_tokens("tokens_b", tokens_b, (...,), vocabulary=len(centres))
     a, b = (np.bincount(np.ravel(t), minlength=len(centres)) for t in (tokens_a, tokens_b))
     a, b = a / a.sum(), b / b.sum()
     if cost == "euclidean":

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_array, check_choice, check_count, check_number
+
 
 @dataclass(frozen=True)
 class BestFit:
@@ -48,7 +50,8 @@ class BestFit:
 
 def largest_penalty(states: np.ndarray, successors: np.ndarray) -> float:
     r"""The smallest penalty whose minimiser is zero, :math:`\mu_{max} = \lVert X'X^T\rVert_2`."""
-    return float(np.linalg.norm(successors @ states.T, 2))
+    x, y = _snapshots(states, successors)
+    return float(np.linalg.norm(y @ x.T, 2))
 
 
 def shrink(matrix: np.ndarray, threshold: float | np.floating) -> np.ndarray:
@@ -61,6 +64,12 @@ def shrink(matrix: np.ndarray, threshold: float | np.floating) -> np.ndarray:
     ----------
     Cai, Candès & Shen (2010), SIAM J. Optim. 20, 1956-1982, theorem 2.1.
     """
+    check_array("matrix", matrix, ("m", "n"), scale=True)
+    check_number("threshold", threshold, least=0)
+    return _shrunk(np.asarray(matrix, dtype=np.float64), threshold)
+
+
+def _shrunk(matrix: np.ndarray, threshold: float | np.floating) -> np.ndarray:
     u, values, v = np.linalg.svd(matrix, full_matrices=False)
     return (u * np.maximum(values - threshold, 0)) @ v
 
@@ -130,17 +139,11 @@ def nuclear_fit(
     (restart); Aluvihare et al. (2025), Proposition 3.1.
     """
     x, y = _snapshots(states, successors)
-    if not 0 < penalty < np.inf:
-        raise ValueError(
-            f"penalty must be a positive number, got {penalty}; without one use least_squares_fit"
-        )
-    if method not in ("plain", "accelerated", "restart"):
-        raise ValueError(f"method must be 'plain', 'accelerated' or 'restart', got {method!r}")
-    if tolerance <= 0 or max_iterations < 1 or check_every < 1:
-        raise ValueError(
-            "tolerance must be positive and max_iterations and check_every at least 1, got "
-            f"{tolerance}, {max_iterations} and {check_every}"
-        )
+    check_number("penalty", penalty, above=0, remedy="without one use least_squares_fit")
+    check_choice("method", method, ("plain", "accelerated", "restart"))
+    check_number("tolerance", tolerance, above=0)
+    check_count("max_iterations", max_iterations)
+    check_count("check_every", check_every)
     # An orthogonal change of the k columns alters nothing: at most n + m of them are needed.
     triangle: Any  # an array or None; numpy's stubs leave out what mode="r" returns
     triangle = np.linalg.qr(np.concatenate([x, y]).T, mode="r") if x.shape[1] > 1 else None
@@ -153,7 +156,7 @@ def nuclear_fit(
     momentum, history = 1.0, []
     for iteration in range(1, max_iterations + 1):
         gradient = ahead @ gram - cross
-        latest = shrink(ahead - gradient / lipschitz, penalty / lipschitz)
+        latest = _shrunk(ahead - gradient / lipschitz, penalty / lipschitz)
         if method == "plain":
             ahead = latest
         elif method == "restart" and ((ahead - latest) * (latest - operator)).sum() > 0:
@@ -234,20 +237,24 @@ def fit_with_control(
     (2025), equation (9).
     """
     x, y = _snapshots(states, successors)
+    check_array("inputs", inputs, ("q", x.shape[1]), scale=True, remedy="give one a snapshot")
     u = np.asarray(inputs, dtype=np.float64)
-    if u.ndim != 2 or u.shape[1] != x.shape[1]:
-        raise ValueError(f"inputs must have shape (q, {x.shape[1]}), got {u.shape}")
     both = least_squares_fit(np.concatenate([x, u]), y)
     return both[:, : len(x)], both[:, len(x) :]
 
 
 def _snapshots(states: np.ndarray, successors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    _check_snapshots(states, successors)
     x, y = (np.asarray(s, dtype=np.float64) for s in (states, successors))
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not x.shape[1]:
-        raise ValueError(
-            "snapshots are columns: states (n, k) and successors (m, k) with the same k >= 1, "
-            f"got {x.shape} and {y.shape}"
-        )
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("snapshots must be finite; drop the columns that are not")
     return x, y
+
+
+def _check_snapshots(states: np.ndarray, successors: np.ndarray) -> None:
+    remedy = "snapshots are columns, one after the other"
+    check_array("states", states, ("n", "k"), scale=True, remedy=remedy)
+    check_array("successors", successors, ("m", "k"), scale=True, remedy=remedy)
+    if np.shape(states)[1] != np.shape(successors)[1]:
+        raise ValueError(
+            "snapshots must be columns: states (n, k) and successors (m, k) with the same k >= 1, "
+            f"got {np.shape(states)} and {np.shape(successors)}; leave the last state out"
+        )

@@ -18,6 +18,18 @@ import scipy.fft
 import torch
 from torch import Tensor
 
+from dynlib.dynamics.checks import check_choice, check_count
+
+
+def check_tensor(name: str, value: Tensor) -> None:
+    """Raise TypeError for what is not a tensor of float32 or float64; values are not looked at."""
+    if not isinstance(value, Tensor) or value.dtype not in (torch.float32, torch.float64):
+        kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise TypeError(
+            f"{name} must be a tensor of float32 or float64, got {kind}; use torch.as_tensor(..., "
+            "dtype=torch.float64)"
+        )
+
 
 class Hankel:
     r"""A Hankel operator, or many of them, given by the anti-diagonals.
@@ -51,15 +63,11 @@ class Hankel:
     """
 
     def __init__(self, symbol: Tensor) -> None:
-        if not isinstance(symbol, Tensor) or symbol.dtype not in (torch.float32, torch.float64):
-            kind = symbol.dtype if isinstance(symbol, Tensor) else type(symbol).__name__
-            raise TypeError(
-                f"symbol must be a tensor of float32 or float64, got {kind}; use torch.as_tensor"
-            )
+        check_tensor("symbol", symbol)
         if symbol.ndim < 1 or symbol.shape[-1] % 2 == 0:
             raise ValueError(
-                "a Hankel operator of size n has 2n - 1 anti-diagonals, an odd number; got "
-                f"shape {tuple(symbol.shape)}"
+                "the anti-diagonals of a Hankel operator of size n must be 2n - 1, an odd number, "
+                f"got shape {tuple(symbol.shape)}; leave the last one out"
             )
         self.symbol = symbol
         self.n = (symbol.shape[-1] + 1) // 2
@@ -83,10 +91,12 @@ class Hankel:
         tensor([[0., 1.],
                 [1., 2.]])
         """
-        if n < 1 or series.shape[-1] < 2 * n - 1:
+        check_tensor("series", series)
+        check_count("n", n)
+        if series.ndim < 1 or series.shape[-1] < 2 * n - 1:
             raise ValueError(
-                f"n={n} delays need n >= 1 and a series of at least {2 * n - 1} values, got "
-                f"{series.shape[-1]}"
+                f"series must have at least {2 * n - 1} values for n={n} delays, got shape "
+                f"{tuple(series.shape)}; take fewer delays or a longer series"
             )
         return cls(series[..., : 2 * n - 1])
 
@@ -94,19 +104,29 @@ class Hankel:
         """The matrix itself, shape (..., n, n), a view of the anti-diagonals."""
         return self.symbol.unfold(-1, self.n, 1)
 
-    def _checked(self, states: Tensor) -> Tensor:
+    def _check_states(self, states: Tensor) -> None:
+        check_tensor("states", states)
         if states.shape[-1:] != (self.n,):
             raise ValueError(
-                f"this operator multiplies vectors of length {self.n} (last axis), got shape "
-                f"{tuple(states.shape)}"
+                f"states must be vectors of length {self.n} (last axis), as the operator "
+                f"multiplies, got shape {tuple(states.shape)}; transpose or cut them"
             )
-        if states.dtype != self.symbol.dtype:
-            raise TypeError(f"states are {states.dtype}, the operator {self.symbol.dtype}")
-        return states
+        if states.dtype != self.symbol.dtype or states.device != self.symbol.device:
+            raise TypeError(
+                f"states must be {self.symbol.dtype} on {self.symbol.device} as the operator is, "
+                f"got {states.dtype} on {states.device}; use states.to(operator.symbol)"
+            )
+        batches = zip(self.symbol.shape[-2::-1], states.shape[-2::-1], strict=False)
+        if any(a != b and a != 1 and b != 1 for a, b in batches):
+            raise ValueError(
+                f"states must have leading axes that broadcast against {tuple(self.symbol.shape)}, "
+                f"the operators, got {tuple(states.shape)}; multiply all states by every operator "
+                "with states[:, None]"
+            )
 
     def multiply_dense(self, states: Tensor) -> Tensor:
         """H x by the matrix, for x of shape (..., n)."""
-        states = self._checked(states)
+        self._check_states(states)
         if self.symbol.ndim == 1:
             return states @ self.dense()  # H is symmetric
         return (self.dense() @ states.unsqueeze(-1)).squeeze(-1)
@@ -120,7 +140,7 @@ class Hankel:
 
         with the upper shift U: the bracket is column j, read off the anti-diagonals.
         """
-        states = self._checked(states)
+        self._check_states(states)
         total = torch.zeros_like(states[..., :1]) * self.symbol[..., : self.n]
         for j in range(self.n):
             total = total + states[..., j : j + 1] * self.symbol[..., j : j + self.n]
@@ -138,7 +158,7 @@ class Hankel:
         primes (2n itself if n is a power of two). The spectrum of c is kept from one call to the
         next until the symbol changes, unless gradients flow through it.
         """
-        states = self._checked(states)
+        self._check_states(states)
         size = scipy.fft.next_fast_len(2 * self.n, real=True)
         spectrum = self._spectrum
         stored = spectrum is not None and (
@@ -184,20 +204,18 @@ def operations(n: int, method: str) -> int:
     >>> operations(4, "dense"), operations(4, "fft")
     (28, 150)
     """
+    check_count("n", n)
+    check_choice("method", method, ("dense", "shift", "first_column", "fft", "complex_fft"))
     n = int(n)
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
     if method in ("dense", "shift"):
         return 2 * n * n - n
     if method == "first_column":
         return n * n
-    if method not in ("fft", "complex_fft"):
-        raise ValueError(
-            "method must be 'dense', 'shift', 'first_column', 'fft' or 'complex_fft', got "
-            f"{method!r}"
-        )
     if n & (n - 1):
-        raise ValueError(f"the count of the radix-2 transform needs a power of two, got n={n}")
+        raise ValueError(
+            f"n must be a power of two for the radix-2 transform, got n={n}; count at "
+            f"{1 << n.bit_length()}"
+        )
     size = 2 * n
     stages = size * (size.bit_length() - 1)
     return 10 * stages + 6 * size if method == "complex_fft" else 5 * stages + 6 * (n + 1)
@@ -214,9 +232,13 @@ def nearest(matrix: Tensor) -> Tensor:
     >>> nearest(torch.tensor([[1.0, 2.0], [4.0, 5.0]]))
     tensor([1., 3., 5.])
     """
+    check_tensor("matrix", matrix)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
+        raise ValueError(
+            f"matrix must be square, got shape {tuple(matrix.shape)}; cut it to its first rows or "
+            "columns"
+        )
     n = matrix.shape[-1]
-    if matrix.shape != (n, n):
-        raise ValueError(f"a square matrix is needed, got shape {tuple(matrix.shape)}")
     which = torch.arange(n).unsqueeze(0) + torch.arange(n).unsqueeze(1)
     total = matrix.new_zeros(2 * n - 1).index_add(0, which.flatten(), matrix.flatten())
     return total / torch.bincount(which.flatten())

@@ -325,14 +325,14 @@ def test_the_printed_initial_states():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: TimeMap(Lorenz(), 0.0), "tau=0.0"),
-        (lambda: TimeMap(Lorenz(), -0.1), "tau=-0.1"),
-        (lambda: TimeMap(Lorenz(), np.nan), "tau=nan"),
-        (lambda: TimeMap(Lorenz(), np.inf), "tau=inf"),
-        (lambda: TimeMap(Lorenz(), 0.1, 0), "substeps=0"),
-        (lambda: Lorenz(rho=np.nan), "Lorenz .*'rho': nan"),
-        (lambda: Lorenz(beta=np.inf), "Lorenz .*'beta': inf"),
-        (lambda: Rossler(c=-np.inf), "Rossler .*'c': -inf"),
+        (lambda: TimeMap(Lorenz(), 0.0), "tau must be .* above 0, got 0.0"),
+        (lambda: TimeMap(Lorenz(), -0.1), "tau must be .* above 0, got -0.1"),
+        (lambda: TimeMap(Lorenz(), np.nan), "tau must be .* above 0, got nan"),
+        (lambda: TimeMap(Lorenz(), np.inf), "tau must be .* above 0, got inf"),
+        (lambda: TimeMap(Lorenz(), 0.1, 0), "substeps must be .*, got 0"),
+        (lambda: Lorenz(rho=np.nan), "rho of Lorenz must be .*, got nan"),
+        (lambda: Lorenz(beta=np.inf), "beta of Lorenz .*, got inf"),
+        (lambda: Rossler(c=-np.inf), "c of Rossler .*, got -inf"),
         (lambda: simulate(TimeMap(Lorenz(), 0.1), np.zeros((2, 2)), 3), r"\(batch, 3\)"),
         (lambda: simulate(TimeMap(Lorenz(), 0.1), np.zeros((2, 3)), 0), "n_steps"),
         (lambda: simulate(TimeMap(Lorenz(), 0.1), np.zeros((2, 3)), 1, transient=-1), "transient"),
@@ -358,7 +358,7 @@ def test_bad_input_is_named(call, words):
         (lambda: Lorenz().velocity(np.ones((5, 4))), r"\(\.\.\., 3\), got \(5, 4\)"),
         (lambda: Lorenz().jacobian(np.ones(2)), r"\(\.\.\., 3\), got \(2,\)"),
         (lambda: TimeMap(Lorenz(), 0.1).step(np.ones((5, 4))), r"\(batch, 3\), got \(5, 4\)"),
-        (lambda: TimeMap(Lorenz(), 0.1).orbits(np.ones(3), 2), r"got \(3,\); .*state\[None\]"),
+        (lambda: TimeMap(Lorenz(), 0.1).orbits(np.ones(3), 2), r"got \(3,\); .*states\[None\]"),
         (lambda: TimeMap(Lorenz(), 0.1).orbits(np.ones((2, 5, 3)), 2), r"got \(2, 5, 3\)"),
         (lambda: TimeMap(Lorenz(), 0.1).push(np.ones(3), np.eye(3)), r"got \(3,\)"),
         (
@@ -381,5 +381,5 @@ def test_a_flow_whose_parameters_can_change_is_refused():
             rate = self.rate
             return lambda x: (-rate * x,)
 
-    with pytest.raises(TypeError, match=r"Decay must be a frozen dataclass.*@dataclass\(frozen"):
+    with pytest.raises(TypeError, match=r"a frozen dataclass, got Decay.*@dataclass\(frozen"):
         TimeMap(Decay(), 0.1)

@@ -149,11 +149,11 @@ def test_another_method_agrees_with_the_tight_data(starts):
 @pytest.mark.parametrize("name", ["alpha", "beta", "gamma", "delta"])
 @pytest.mark.parametrize("rate", [0.0, -0.5, np.nan, np.inf])
 def test_rates_that_are_not_positive_numbers_are_refused(name, rate):
-    with pytest.raises(ValueError, match=f"positive rates, got .*{name}={rate}"):
+    with pytest.raises(ValueError, match=f"{name} of LotkaVolterra must be .* above 0, got {rate}"):
         LotkaVolterra(**{name: rate})
 
 
 @pytest.mark.parametrize("count", [0, -3])
 def test_impossible_counts_are_refused(count):
-    with pytest.raises(ValueError, match=f"at least 1, got {count}"):
+    with pytest.raises(ValueError, match=f"from 1 to .*, got {count}"):
         initial_states(count)

@@ -15,6 +15,7 @@ from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.catalogue import from_dysts
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
+from dynlib.dynamics.systems.rossler import Rossler
 
 
 def lorenz(x, y, z):
@@ -129,7 +130,7 @@ def wrong(function, names, start, **options):
         (wrong(lambda x: (x,), "x", (math.nan,)), "start must be finite"),
         (wrong(lambda x: (x,), "x", (1,), scatter=-1.0), "scatter above 0"),
         (wrong(lambda x: (x,), "x", (1,), scatter=0.0), "scatter above 0.*scatter=0.0.*try scat"),
-        (wrong(lambda x: (x,), "x", (1e20,)), "scatter=0.1 is lost.*choose a larger one"),
+        (wrong(lambda x: (x,), "x", (1e20,)), "scatter=0.1, which is lost.*choose a larger one"),
         (wrong(lambda x, t=0.0: (math.cos(t) - x,), "x", (1,)), "parameter t=0.0.*c and s for cos"),
         (wrong(lambda x: (math.cos(1.2 * t) - x,), "x", (1,)), "reads t=0.0 from outside.*c and s"),
         (wrong(lambda x, Time=3: (x,), "x", (1,)), "parameter Time=3.*leave time out"),
@@ -169,7 +170,7 @@ def test_a_map_whose_orbits_rounding_ends_is_refused(function):
     ("function", "start", "tau", "words"),
     [
         (lambda a: (a * a,), (1,), 0.1, r"leave every bounded set.*tau=0.1.*a shorter tau"),
-        (lambda a, b: (b, 0.0), (0, 1), 0.1, "coordinate b stays constant; leave it out"),
+        (lambda a, b: (b, 0.0), (0, 1), 0.1, "got b, which stays constant; leave it out"),
         (lambda a, b: (2.0 + b, -math.sin(a)), (0, 0), 0.1, r"coordinate a goes.*cos\(a\)"),
         (lambda a, b: (300 * b, -300 * a), (1, 0), 9.0, "a shorter tau"),
         (lambda a: (-a * math.comb(3, 1),), (1,), 0.1, "numba cannot compile"),
@@ -298,3 +299,43 @@ def test_coordinates_are_not_taken_for_states(method):
     system = OwnMap(lambda x, y: (y, 0.5 * x), ("x", "y"), start=(0.1, 0.2))
     with pytest.raises(ValueError, match=r"states must have shape \(\.\.\., 2\), got \(5, 4\)"):
         getattr(system, method)(np.ones((5, 4)))
+
+
+def refusal(system, tau):
+    with pytest.raises(ValueError, match=r"must .*, got .*; ") as error:
+        prepared(system, tau)
+    return str(error.value)
+
+
+def test_a_scatter_too_large_is_the_cause_where_the_start_itself_stays():
+    """Hénon and Heiles (1964): bounded below the energy 1/6, which a scatter of 0.9 exceeds."""
+
+    def henon_heiles(x, y, u, v):
+        return u, v, -x - 2 * x * y, -y - x * x + y * y
+
+    def system(scatter):
+        return OwnFlow(henon_heiles, ("x", "y", "u", "v"), (0.1, 0.1, 0.1, 0.1), scatter)
+
+    words = refusal(system(0.9), 0.1)
+    assert "scatter=0.9" in words
+    assert "choose a smaller scatter" in words
+    assert "basin" not in words
+    assert prepared(system(0.1), 0.1).tau == 0.1
+
+
+def test_a_stiff_equation_is_not_called_unbounded():
+    def van_der_pol(x, v):
+        return v, 1000 * (1 - x * x) * v - x
+
+    words = refusal(OwnFlow(van_der_pol, ("x", "v"), (2.0, 0.0)), 1.0)
+    assert "stiff" in words
+    assert "choose a shorter tau" in words
+    assert "bounded" not in words
+
+
+def test_a_tau_too_short_is_not_called_an_angle():
+    words = refusal(Rossler(), 1e-4)
+    assert "tau=0.0001" in words
+    assert "cos(" not in words
+    longer = float(words.rpartition("such as tau=")[2])
+    assert prepared(Rossler(), longer).tau == longer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,9 +126,9 @@ def test_a_solution_that_is_known():
     [
         (np.ones(3), np.arange(2.0), 1e-12, r"\(batch, 3\).*got \(3,\)"),
         (np.ones((1, 2)), np.arange(2.0), 1e-12, r"got \(1, 2\)"),
-        (np.ones((1, 3)), np.ones((2, 2)), 1e-12, r"times one axis.*\(2, 2\)"),
-        (np.ones((1, 3)), 1.0, 1e-12, "times one axis"),
-        (np.ones((1, 3)), np.arange(2.0), 0.0, r"\[1e-14, 0.1\], got 0.0"),
+        (np.ones((1, 3)), np.ones((2, 2)), 1e-12, r"times must have shape \(T,\), got \(2, 2\)"),
+        (np.ones((1, 3)), 1.0, 1e-12, r"times must have shape \(T,\), got \(\)"),
+        (np.ones((1, 3)), np.arange(2.0), 0.0, "from 1e-14 to 0.1, got 0.0"),
         (np.ones((1, 3)), np.arange(2.0), 0.2, "got 0.2"),
         (np.ones((1, 3)), np.arange(2.0), np.nan, "got nan"),
     ],
@@ -140,7 +141,7 @@ def test_bad_input_is_named(initial, times, tolerance, words):
 @pytest.mark.parametrize("share", [-0.2, 1.5])
 def test_impossible_shares_are_refused(share):
     states = np.zeros((4, 2)), np.zeros((4, 2))
-    with pytest.raises(ValueError, match="share must lie in"):
+    with pytest.raises(ValueError, match=f"share must be .* from 0 to 1, got {share}"):
         split_at_random(states, share, 0)
 
 
@@ -152,7 +153,8 @@ def test_times_must_increase():
 @pytest.mark.parametrize("shape", [(5,), (5, 3), (2, 1, 3), (2, 2, 5, 3)])
 def test_pairs_are_of_three_axes(shape):
     with pytest.raises(
-        ValueError, match=r"shape \(batch, T, dim\) with T of 2 or more, got .*\[None\]"
+        ValueError,
+        match=rf"shape \(batch, T, dim\).*, got {re.escape(str(shape))}; .*(\[None\]|longer ones)",
     ):
         pairs(np.zeros(shape))
 

@@ -63,7 +63,7 @@ def test_facts_are_sourced():
     ("call", "words"),
     [
         (lambda: Henon(b=0.0), "b=0"),
-        (lambda: Henon(a=np.nan), "a=nan"),
+        (lambda: Henon(a=np.nan), "a of Henon must be .*, got nan"),
         (lambda: simulate(Henon(), np.zeros(2), 3), r"\(batch, 2\)"),
         (lambda: simulate(Henon(), np.zeros((1, 2)), 0), "n_steps"),
         (lambda: simulate(Henon(), np.array([[0, 0], [9.0, 9.0]]), 50), "index 1"),

@@ -24,11 +24,11 @@ def test_every_length_sees_that_many_tokens_before_the_same_targets():
     ("lengths", "columns"), [([0, 2], [5]), ([1, 6], [5]), ([1, 2], [5, 12])]
 )  # fmt: skip
 def test_targets_without_their_context_are_refused(lengths, columns):
-    with pytest.raises(ValueError, match=r"targets must lie in \[\d+, 12\)"):
+    with pytest.raises(ValueError, match=r"must be a whole number from \d+ to 11, got"):
         context_curve(lambda windows: np.zeros(len(windows)), SENTENCES, lengths, columns)
 
 
 @pytest.mark.parametrize("shape", [(9,), (2, 3, 9)])
 def test_sentences_have_two_axes(shape):
-    with pytest.raises(ValueError, match=r"shape \(B, T\), got .*sentence\[None\]"):
+    with pytest.raises(ValueError, match=r"shape \(B, T\), got .*(sentences\[None\]|transpose)"):
         context_curve(lambda windows: np.zeros(len(windows)), np.zeros(shape, int), [1], [2])

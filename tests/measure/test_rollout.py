@@ -123,9 +123,9 @@ two = np.zeros((2, 3, 1))
         (lambda: valid_time(two, two, 1, 0.01, -1), "exponent must be"),
         (lambda: valid_time(two, two, 1, 0.01, 1, threshold=0), "threshold must be"),
         (lambda: valid_time(two, two[:1], 1, 0.01, 1), r"\(1, 3, 1\)"),
-        (lambda: spread(np.zeros(3)), "got shape"),
-        (lambda: spread(np.zeros((0, 3))), "at least one"),
-        (lambda: spread(np.array([[np.inf]])), "not finite"),
+        (lambda: spread(np.zeros(3)), r"got \(3,\)"),
+        (lambda: spread(np.zeros((0, 3))), r"none of it 0, got \(0, 3\)"),
+        (lambda: spread(np.array([[np.inf]])), "must be finite, got inf"),
         (lambda: failures(np.zeros((3, 2))), r"prediction\[None\]"),
     ],
 )

@@ -317,16 +317,24 @@ def test_transforms_win_from_some_size_on():
         (lambda: Hankel([1.0, 2.0, 3.0]), TypeError, "list"),
         (lambda: Hankel(torch.arange(3)), TypeError, "int64"),
         (lambda: Hankel(torch.zeros(3, dtype=torch.complex64)), TypeError, "complex64"),
-        (lambda: Hankel(torch.zeros(4)), ValueError, r"odd number; got shape \(4,\)"),
+        (lambda: Hankel(torch.zeros(4)), ValueError, r"odd number, got shape \(4,\)"),
         (lambda: Hankel(torch.zeros(())), ValueError, r"\(\)"),
-        (lambda: Hankel.from_series(torch.zeros(8), 5), ValueError, "at least 9 values, got 8"),
-        (lambda: Hankel.from_series(torch.zeros(8), 0), ValueError, "n >= 1"),
+        (
+            lambda: Hankel.from_series(torch.zeros(8), 5),
+            ValueError,
+            r"at least 9 values .* got shape \(8,\)",
+        ),
+        (
+            lambda: Hankel.from_series(torch.zeros(8), 0),
+            ValueError,
+            "n must be .* from 1 to .*, got 0",
+        ),
         (lambda: nearest(torch.zeros(2, 3)), ValueError, r"\(2, 3\)"),
         (lambda: nearest(torch.zeros(3)), ValueError, "square"),
-        (lambda: operations(0, "dense"), ValueError, "at least 1, got 0"),
+        (lambda: operations(0, "dense"), ValueError, "from 1 to .*, got 0"),
         (lambda: operations(4, "fast"), ValueError, "'fast'"),
-        (lambda: operations(6, "fft"), ValueError, "power of two, got n=6"),
-        (lambda: operations(6, "complex_fft"), ValueError, "power of two, got n=6"),
+        (lambda: operations(6, "fft"), ValueError, "power of two .*, got n=6"),
+        (lambda: operations(6, "complex_fft"), ValueError, "power of two .*, got n=6"),
     ],
 )
 def test_bad_input_is_named(call, error, words):
@@ -341,7 +349,7 @@ def test_states_of_another_size_or_type_are_refused(method):
         multiply(torch.zeros(3, 4))
     with pytest.raises(ValueError, match=r"length 3"):
         multiply(torch.tensor(1.0))
-    with pytest.raises(TypeError, match=r"float64, the operator torch\.float32"):
+    with pytest.raises(TypeError, match=r"torch\.float32 .*, got torch\.float64"):
         multiply(torch.zeros(3, dtype=torch.float64))
 
 

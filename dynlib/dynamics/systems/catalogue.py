@@ -10,6 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from dynlib.dynamics.checks import check_count
 from dynlib.dynamics.own import OwnFlow
 
 
@@ -43,6 +44,11 @@ def from_dysts(name: str, *, per_period: int = 40) -> tuple[OwnFlow, float]:
     Gilpin (2021), Chaos as an interpretable benchmark for forecasting and data-driven modelling,
     NeurIPS Datasets and Benchmarks; https://github.com/williamgilpin/dysts.
     """
+    check_count("per_period", per_period)
+    if not isinstance(name, str):
+        raise TypeError(
+            f"name must be a text, got {name!r}; give that of a class in dysts.flows, as 'Thomas'"
+        )
     try:  # by name: an option, which neither the lock nor a stamp knows
         flows = importlib.import_module("dysts.flows")
     except ImportError:
@@ -59,7 +65,7 @@ def from_dysts(name: str, *, per_period: int = 40) -> tuple[OwnFlow, float]:
         near = get_close_matches(name, classes, n=3, cutoff=0.4)
         some = f"it has {len(classes)}, such as {', '.join(list(classes)[:5])}"
         hint = f"did you mean {', '.join(near)}?" if near else some
-        raise ValueError(f"dysts has no flow {name!r}; {hint}")
+        raise ValueError(f"name must be that of a flow of dysts, got {name!r}; {hint}")
     system = classes[name]()
     rates = vars(classes[name]).get("_rhs")
     rates = rates.__func__ if isinstance(rates, staticmethod) else rates

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_number
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -41,8 +43,18 @@ class Facts(dict[str, Fact]):
         )
 
 
+def check_system(system: Any) -> None:
+    """Raise TypeError for what is not a system about which something is published."""
+    if isinstance(system, type) or not hasattr(system, "published"):
+        raise TypeError(
+            f"system must be one of dynlib.dynamics.systems, got {system!r}; make one with its "
+            "parameters, such as Lorenz()"
+        )
+
+
 def holding(system: Any) -> Facts:
     """The facts among ``system.published`` that hold for the system's own parameters."""
+    check_system(system)
     return Facts(
         (name, fact)
         for name, fact in system.published.items()
@@ -50,8 +62,7 @@ def holding(system: Any) -> Facts:
     )
 
 
-def check_finite(system: Any) -> None:
-    """Refuse a system one of whose parameters is not a finite number."""
-    values = vars(system)
-    if not all(np.isfinite(value) for value in values.values()):
-        raise ValueError(f"{type(system).__name__} needs finite parameters, got {values}")
+def check_parameters(system: Any, *, above: float = -np.inf) -> None:
+    """Raise for a system one of whose parameters is not a finite number, or not above this."""
+    for name, value in vars(system).items():
+        check_number(f"{name} of {type(system).__name__}", value, above=above)

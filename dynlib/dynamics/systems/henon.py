@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from dynlib.dynamics.flows import check_coordinates
-from dynlib.dynamics.systems.facts import Fact, Facts, holding
+from dynlib.dynamics.checks import check_coordinates, check_draw
+from dynlib.dynamics.systems.facts import Fact, Facts, check_parameters, holding
 
 AT = {"a": 1.4, "b": 0.3}
 
@@ -57,9 +57,10 @@ class Henon:
     }
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.a) and np.isfinite(self.b)) or self.b == 0:
+        check_parameters(self)
+        if self.b == 0:
             raise ValueError(
-                f"Henon needs finite a and a finite b other than 0, got a={self.a}, b={self.b}; "
+                f"Henon must have a b other than 0, got a={self.a}, b={self.b}; "
                 "the classical attractor has a=1.4, b=0.3"
             )
 
@@ -68,15 +69,19 @@ class Henon:
         """What is published for these parameters, by name."""
         return holding(self)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def step(self, states: np.ndarray) -> np.ndarray:
-        """Apply the map once to states of shape (..., 2)."""
+        """Apply the map once to states of shape (..., 2); not finite where a state is not."""
         check_coordinates(states, self.dim)
+        states = np.asarray(states, dtype=np.float64)
         x, y = states[..., 0], states[..., 1]
         return np.stack([1 - self.a * x * x + y, self.b * x], axis=-1)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def jacobian(self, states: np.ndarray) -> np.ndarray:
         """Derivative of :meth:`step` at states of shape (..., 2), as (..., 2, 2)."""
         check_coordinates(states, self.dim)
+        states = np.asarray(states, dtype=np.float64)
         jacobian = np.zeros((*states.shape, 2))
         jacobian[..., 0, 0] = -2 * self.a * states[..., 0]
         jacobian[..., 0, 1] = 1
@@ -88,10 +93,21 @@ class Henon:
 
         .. math:: x^* = \frac{-(1-b) \pm \sqrt{(1-b)^2 + 4a}}{2a}, \qquad y^* = b x^*
         """
+        _check_real(self)
         root = np.sqrt((1 - self.b) ** 2 + 4 * self.a)
         x = (np.array([root, -root]) - (1 - self.b)) / (2 * self.a)
         return np.stack([x, self.b * x], axis=-1)
 
     def initial_states(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `n` initial states (n, 2) as the paper does: (-0.95, 0.35) + U(-0.05, 0.05)^2."""
+        check_draw(n, rng)
         return np.array([-0.95, 0.35]) + rng.uniform(-0.05, 0.05, size=(n, 2))
+
+
+def _check_real(system: Henon) -> None:
+    least = -((1 - system.b) ** 2) / 4
+    if system.a == 0 or system.a < least:
+        raise ValueError(
+            f"a must be above {least} and not 0 for two fixed points, got {system.a}; the "
+            "classical map has a=1.4, b=0.3"
+        )

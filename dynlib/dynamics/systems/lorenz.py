@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_draw
 from dynlib.dynamics.flows import Flow
-from dynlib.dynamics.systems.facts import Fact, Facts, check_finite, holding
+from dynlib.dynamics.systems.facts import Fact, Facts, check_parameters, holding
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Lorenz(Flow):
     }
 
     def __post_init__(self) -> None:
-        check_finite(self)
+        check_parameters(self)
 
     @property
     def facts(self) -> Facts:
@@ -83,4 +84,5 @@ class Lorenz(Flow):
 
     def initial_states(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `n` initial states (n, 3) as the paper does: U(-0.1, 0.1) in each coordinate."""
+        check_draw(n, rng)
         return rng.uniform(-0.1, 0.1, size=(n, 3))

@@ -2,6 +2,7 @@ r"""The Lotka–Volterra equations in the ten environments of LEADS."""
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,8 +10,10 @@ from typing import ClassVar
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from dynlib.dynamics.checks import check_array, check_count, check_flag, check_times
 from dynlib.dynamics.flows import Flow
 from dynlib.dynamics.pairs import integrate
+from dynlib.dynamics.systems.facts import check_parameters
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,7 @@ class LotkaVolterra(Flow):
     names: ClassVar[tuple[str, ...]] = ("x", "y")
 
     def __post_init__(self) -> None:
-        rates = (self.alpha, self.beta, self.gamma, self.delta)
-        if not all(np.isfinite(rate) and rate > 0 for rate in rates):
-            raise ValueError(
-                "LotkaVolterra needs positive rates, got "
-                f"alpha={self.alpha}, beta={self.beta}, gamma={self.gamma}, delta={self.delta}"
-            )
+        check_parameters(self, above=0)
 
     def equations(self):
         """Right-hand side as a function of x, y."""
@@ -71,8 +69,17 @@ class LotkaVolterra(Flow):
 
         .. math:: V = \delta x - \gamma \ln x + \beta y - \alpha \ln y
         """
-        x, y = np.moveaxis(states, -1, 0)
+        _check_populations(states)
+        x, y = np.moveaxis(np.asarray(states, dtype=np.float64), -1, 0)
         return self.delta * x - self.gamma * np.log(x) + self.beta * y - self.alpha * np.log(y)
+
+
+def _check_populations(states: np.ndarray) -> None:
+    check_array("states", states, (..., 2))
+    if not (np.asarray(states) > 0).all():
+        raise ValueError(
+            f"states must be above 0, got {np.min(states)}; prey and predators are both alive"
+        )
 
 
 #: Ten pairs of :math:`\alpha` and :math:`\gamma`, the environments of LEADS.
@@ -99,8 +106,8 @@ def initial_states(count: int, *, test: bool = False) -> np.ndarray:
     >>> initial_states(1).round(4)
     array([[1.5488, 1.7152]])
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
+    check_count("count", count, most=2**30)
+    check_flag("test", test)
     seeds = [2**31 - 1 - i if test else i for i in range(count)]
     return 1 + np.array([np.random.RandomState(seed).random_sample(2) for seed in seeds])
 
@@ -141,6 +148,10 @@ def trajectories(
     Yin, Ayed, de Bézenac, Baskiotis & Gallinari (2021), LEADS, NeurIPS 34; data as in their
     code (yuan-yin/LEADS, commit 9104d7d).
     """
+    _check_environments(environments)
+    check_array("initial states", initial, ("n", 2), scale=True)
+    check_times("times", times)
+    check_flag("official", official)
     if not official:
         return np.stack([integrate(system, initial, times) for system in environments])
     span = (times[0], times[-1])
@@ -152,3 +163,12 @@ def trajectories(
         for e in environments
     ]
     return np.array(found)
+
+
+def _check_environments(environments: Sequence[LotkaVolterra]) -> None:
+    kind = isinstance(environments, Sequence) and len(environments)
+    if not kind or not all(isinstance(each, LotkaVolterra) for each in environments):
+        raise TypeError(
+            "environments must be one or more LotkaVolterra systems, got "
+            f"{reprlib.repr(environments)}; one alone is [system]"
+        )

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_draw
 from dynlib.dynamics.flows import Flow
-from dynlib.dynamics.systems.facts import Fact, Facts, check_finite, holding
+from dynlib.dynamics.systems.facts import Fact, Facts, check_parameters, holding
 
 AT = {"a": 0.15, "b": 0.2, "c": 10.0}
 
@@ -57,7 +58,7 @@ class Rossler(Flow):
     }  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_finite(self)
+        check_parameters(self)
 
     @property
     def facts(self) -> Facts:
@@ -76,4 +77,5 @@ class Rossler(Flow):
 
     def initial_states(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `n` initial states (n, 3) as the paper does: (5, 0, 0) + U(-1, 1)^3."""
+        check_draw(n, rng)
         return np.array([5.0, 0.0, 0.0]) + rng.uniform(-1, 1, size=(n, 3))
