@@ -80,6 +80,7 @@ from dynlib.dynamics.systems.lotka_volterra import (
 from dynlib.identify.environments import fit_equations, fit_maps
 from dynlib.measure.environments import trajectory_errors, with_start
 from dynlib.networks import leads_training
+from dynlib.networks.count import total
 from dynlib.networks.ensembles import train_all
 from dynlib.networks.environments import (
     as_constants,
@@ -205,7 +206,7 @@ for name, (architecture, recipe, codes) in settings.items():
         found = [refine(each, whole, constants, refine_steps) for each in found]
     networks[name], follows[name] = found, partial(follow, codes=codes)
     predictions[name] = report.record_trained(
-        name, found, follows[name], learn, test
+        name, found, follows[name], learn, test, total(found[0].model)
     )
 
 # %% [markdown]
@@ -248,8 +249,9 @@ for name, recipe, its_seeds in (
         for each in its_seeds
     ]
     follows[name] = follow_field
+    size = sum(weight.numel() for weight in found[0].model.parameters())
     predictions[name] = report.record_trained(
-        name, found, follow_field, learn, test
+        name, found, follow_field, learn, test, size
     )
     record.metric(f"{name}_steps", int(found[0].steps[-1]), tolerance=0.0)
 

@@ -86,7 +86,12 @@ def record_method(
 
 
 def record_trained(
-    name: str, found: Sequence[Any], follow: Follow, learn: np.ndarray, test: np.ndarray
+    name: str,
+    found: Sequence[Any],
+    follow: Follow,
+    learn: np.ndarray,
+    test: np.ndarray,
+    parameters: int,
 ) -> list[np.ndarray]:
     """Record a trained method as :func:`record_method` and its ``_mse_train``.
 
@@ -100,6 +105,8 @@ def record_trained(
         How its models predict.
     learn, test : numpy.ndarray
         Trajectories, shape (E, n, T, d).
+    parameters : int
+        Number of parameters.
 
     Returns
     -------
@@ -107,8 +114,7 @@ def record_trained(
         The predictions of every seed on the test trajectories.
     """
     predictions = [follow(each.model, test) for each in found]
-    size = sum(weight.numel() for weight in found[0].model.parameters())
-    record_method(name, predictions, test, size, [each.seconds[-1] for each in found])
+    record_method(name, predictions, test, parameters, [each.seconds[-1] for each in found])
     errors = [trajectory_errors(follow(each.model, learn), learn).mean() for each in found]
     record.metric(f"{name}_mse_train", errors, over="seeds", tolerance=3.0)
     return predictions

@@ -91,9 +91,7 @@ def use_style() -> None:
         pass
 
 
-def figure(
-    height: float = 3.4, rows: int = 1, columns: int = 1, **options
-) -> tuple[Figure, object]:
+def figure(height: float = 3.4, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, Any]:
     """A figure of the common width; `height` in inches. As ``plt.subplots`` otherwise."""
     return plt.subplots(rows, columns, figsize=(WIDTH, height), **options)
 

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from dynlib.dynamics.systems.lotka_volterra import TIMES
 from dynlib.networks.leads import LEADS
@@ -76,14 +75,12 @@ def test_every_method_has_a_name_of_its_own():
 
 
 class Training(SimpleNamespace):
-    """A training whose model at mark k is off by 3, 2, 1, ... and has five weights."""
+    """A training whose model at mark k is off by 3 - k."""
 
-    seconds, weights = np.array([1.0, 2.0, 4.0]), torch.zeros(3, 5)
+    seconds, weights = np.array([1.0, 2.0, 4.0]), np.zeros((3, 5))
 
     def at(self, mark):
-        model = torch.nn.Linear(4, 1)
-        model.offset = 3.0 - mark
-        return model
+        return SimpleNamespace(offset=3.0 - mark)
 
     @property
     def model(self):
@@ -95,7 +92,7 @@ def follow(model, data):
 
 
 def test_a_training_is_recorded_with_its_predictions():
-    found = report.record_trained("stnn", [Training(), Training()], follow, TRUTH, 2 * TRUTH)
+    found = report.record_trained("stnn", [Training(), Training()], follow, TRUTH, 2 * TRUTH, 5)
     assert len(found) == 2
     np.testing.assert_array_equal(found[0], 2 * TRUTH + 1)
     values = {name: entry["value"] for name, entry in record.metrics().items()}
