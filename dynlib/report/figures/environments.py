@@ -138,6 +138,6 @@ def errors(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) ->
 def _label(axes, name: str, x: float, y: float, lift: int = 0, right: int = 5) -> None:
     """Name a method beside its curve or point."""
     label(
-        axes, x, y, name, text=LABELS[name], color=COLOURS[name], offset=(right, lift), fontsize=9,
+        axes, x, y, LABELS[name], COLOURS[name], offset=(right, lift), fontsize=9,
         annotation_clip=False,
     )  # fmt: skip
