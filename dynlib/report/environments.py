@@ -15,28 +15,18 @@ from dynlib.measure.timing import microseconds
 from dynlib.networks.leads import LEADS
 from dynlib.peers.leads_loop import LoopedLEADS
 from dynlib.report import record
+from dynlib.report.networks import LABELS
 
 #: Test errors of a method's training: times and errors of every seed.
 Curves = Sequence[tuple[np.ndarray, np.ndarray]]
 #: From a model and trajectories to those that the model predicts from the same first states.
 Follow = Callable[[Any, np.ndarray], np.ndarray]
 
-#: What each method is called, in the order of tables.
-LABELS = {
-    "printed_stnn": "StNN, as printed",
-    "stnn": "StNN",
-    "control": "plain, same size",
-    "control_onehot": "plain, one-hot",
-    "printed_leads": "LEADS, as published",
-    "leads": "LEADS",
-    "leads_alone": "LEADS without the shared field",
-    "polynomial_2": "polynomials, degree 2",
-    "polynomial_3": "polynomials, degree 3",
-    "polynomial_4": "polynomials, degree 4",
-    "equations": "true equations, fitted",
-    "persistence": "no change",
-    "mean": "mean of the environment",
-}
+#: The methods, in the order of tables.
+METHODS = (
+    "printed_stnn", "stnn", "control", "control_onehot", "printed_leads", "leads", "leads_alone",
+    "polynomial_2", "polynomial_3", "polynomial_4", "equations", "persistence", "mean",
+)  # fmt: skip
 
 
 def record_integration(starts: np.ndarray) -> None:
@@ -132,7 +122,7 @@ def methods() -> record.Table:
         [*header, "worst environment", "worst trajectory"],
         [
             [
-                words,
+                LABELS[name],
                 show(f"{name}_parameters", "d"),
                 show(f"{name}_train_s", ".2g", missing="none"),
                 show(f"{name}_mse_train", ".1e"),
@@ -140,7 +130,7 @@ def methods() -> record.Table:
                 show(f"{name}_mse_worst_environment", ".1e").split(" ")[0],
                 show(f"{name}_mse_worst_trajectory", ".1e").split(" ")[0],
             ]
-            for name, words in LABELS.items()
+            for name in METHODS
             if f"{name}_mse_test" in known
         ],
     )
@@ -232,9 +222,9 @@ def abilities() -> record.Table:
         "new environment": "new_environment",
     }
     rows = []
-    for name, words in LABELS.items():
+    for name in METHODS:
         measures = [f"{name}_mse_{measure}" for measure in columns.values()]
         shown = [record.show(each, ".1e") if each in known else "" for each in measures]
         if any(shown):
-            rows.append([words, *shown])
+            rows.append([LABELS[name], *shown])
     return record.Table(["", *columns], rows)

@@ -11,8 +11,7 @@ from dynlib.dynamics.systems.lotka_volterra import TIMES
 from dynlib.networks.leads import LEADS
 from dynlib.report import environments as report
 from dynlib.report import record
-from dynlib.report.environments import LABELS, record_method
-from dynlib.report.figures.environments import COLOURS
+from dynlib.report.environments import record_method
 
 
 @pytest.fixture(autouse=True)
@@ -67,11 +66,6 @@ def test_what_is_not_trained_has_no_time():
     record_method("mean", [TRUTH], TRUTH, 20, None)
     assert "mean_train_s" not in record.metrics()
     assert record.metrics()["mean_mse_test"]["value"] == 0
-
-
-def test_every_method_has_a_name_of_its_own():
-    assert COLOURS.keys() <= LABELS.keys()
-    assert len(set(LABELS.values())) == len(LABELS)
 
 
 class Training(SimpleNamespace):

@@ -8,8 +8,8 @@ import torch
 from dynlib.networks.ffnn import FFNN
 from dynlib.networks.recipes import Architecture, Trained
 from dynlib.networks.stnn import StNN
+from dynlib.report import environments, record, style
 from dynlib.report import networks as report
-from dynlib.report import record, style
 from dynlib.report.figures import networks as figures
 
 
@@ -194,3 +194,9 @@ def test_the_network_with_the_median_error_is_followed():
     np.testing.assert_array_equal(line.get_xydata(), np.c_[[0, 0.5, 1, 1.5], truth[1, :, 0]])
     for followed in shown.figure.axes[1].lines[1:]:
         np.testing.assert_allclose(followed.get_ydata(), [truth[1, 0, 0], 3, 3, 3])
+
+
+def test_every_method_has_a_colour_and_a_name_of_its_own():
+    assert report.COLOURS.keys() == report.LABELS.keys()
+    assert len(set(report.LABELS.values())) == len(report.LABELS)
+    assert set(environments.METHODS) <= report.LABELS.keys()

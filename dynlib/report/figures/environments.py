@@ -9,20 +9,11 @@ import numpy as np
 from dynlib.dynamics.systems.lotka_volterra import ENVIRONMENTS, TIMES, trajectories
 from dynlib.measure.environments import cases, trajectory_errors
 from dynlib.report import record, style
-from dynlib.report.environments import LABELS, Curves
-from dynlib.report.figures.networks import label
+from dynlib.report.environments import Curves
+from dynlib.report.networks import COLOURS, LABELS, label
 
-COLOURS = {
-    "stnn": "#2f81c1",
-    "printed_stnn": "#8fb8da",
-    "control": "#1a9e77",
-    "control_onehot": "#63b598",
-    "leads": "#cf4f4f",
-    "printed_leads": "#e39a8f",
-    "polynomial_2": "#4d9de0",
-    "polynomial_3": "#4d9de0",
-    "polynomial_4": "#4d9de0",
-}
+#: Labels at the ends of curves may stand outside the axes.
+ENDS = {"fontsize": 9, "annotation_clip": False}
 SMOOTH = np.linspace(TIMES[0], TIMES[-1], 200)
 
 
@@ -57,12 +48,13 @@ def curves(curves: Mapping[str, Curves]) -> style.Shown:
         for seconds, errors in each:
             axes.plot(seconds, errors, color=COLOURS[name], linewidth=1.1)
         seconds, errors = each[0]
-        _label(axes, name, seconds[-1], errors[-1], lifts.get(name, 0))
+        offset = (5, lifts.get(name, 0))
+        label(axes, seconds[-1], errors[-1], name, offset=offset, **ENDS)
     metrics = record.metrics()
-    for name in (each for each in LABELS if each.startswith("polynomial")):
+    for name in ("polynomial_2", "polynomial_3", "polynomial_4"):
         x, y = (metrics[f"{name}_{measure}"]["value"] for measure in ("train_s", "mse_test"))
         axes.plot(x, y, "o", color=COLOURS[name], markersize=4)
-        _label(axes, name, x, y)
+        label(axes, x, y, name, **ENDS)
     for printed in (53, 615):
         axes.axvline(printed, color=style.MUTED, linewidth=0.8, linestyle=":")
     axes.set(xscale="log", yscale="log", xlabel="seconds of training", ylabel="test MSE")
@@ -121,7 +113,7 @@ def errors(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) ->
             color=COLOURS[name], markersize=4, linewidth=0.7,
         )  # fmt: skip
         lift = 6 if is_map else -6 if name == "stnn" else 0
-        _label(axes, name, places[-1], each[-1], lift, right=6)
+        label(axes, places[-1], each[-1], name, offset=(6, lift), **ENDS)
     ticks = [f"{system.alpha:g}\n{system.gamma:g}" for system in ENVIRONMENTS]
     axes.set_xticks(places, ticks, fontsize=8)
     axes.set(yscale="log", ylabel="test MSE", xlabel="environment: α, γ")
@@ -133,11 +125,3 @@ def errors(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) ->
         alt="Dots of test error for ten environments on a logarithmic axis, one colour a method; "
         "the order of the methods is much the same in every environment.",
     )
-
-
-def _label(axes, name: str, x: float, y: float, lift: int = 0, right: int = 5) -> None:
-    """Name a method beside its curve or point."""
-    label(
-        axes, x, y, LABELS[name], COLOURS[name], offset=(right, lift), fontsize=9,
-        annotation_clip=False,
-    )  # fmt: skip

@@ -5,38 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from dynlib.networks.recipes import Trained
 from dynlib.networks.scores import rollout
 from dynlib.report import record, style
 from dynlib.report.forecasts import apart
-from dynlib.report.networks import title
-
-#: Name and colour of each family of networks.
-FAMILIES = {
-    "true": ("truth", style.INK),
-    "stnn": ("StNN", "#2f81c1"),
-    "control": ("plain, same size", "#1a9e77"),
-    "ffnn": ("FFNN-2073", "#d9631e"),
-}
-#: More branches are darker.
-SHADES = {
-    "stnn_p1": "#8fc1e8",
-    "stnn_p2": "#62a5da",
-    "stnn_p4": "#3a86c4",
-    "stnn_p6": "#1f6aa8",
-    "ffnn": FAMILIES["ffnn"][1],
-}
-
-
-def label(axes: Axes, x: float, y: float, text: str, colour: str, **options) -> None:
-    """Name a curve beside it, at a point in data coordinates, in its colour."""
-    axes.annotate(
-        text, (x, y), xytext=options.pop("offset", (5, 0)), textcoords="offset points",
-        color=colour, va=options.pop("va", "center"), fontsize=options.pop("fontsize", 10),
-        **options,
-    )  # fmt: skip
+from dynlib.report.networks import COLOURS, LABELS, label, title
 
 
 def data(trajectories: np.ndarray) -> style.Shown:
@@ -71,7 +45,7 @@ def size() -> style.Shown:
         ("ffnn", ["ffnn"], "right", 6),
     )
     for shift, (family, names, side, lift) in enumerate(groups):
-        words, colour = FAMILIES[family]
+        colour = COLOURS[family]
         errors = [metrics[f"{name}_mse_validation"] for name in names]
         sizes = [metrics[f"{name}_parameters"]["value"] for name in names]
         places = np.array(sizes) * (1 + 0.03 * shift)
@@ -80,8 +54,7 @@ def size() -> style.Shown:
         for place, entry in zip(places, errors, strict=True):
             seeds = entry["samples"]
             axes.plot([place] * len(seeds), seeds, "_", color=colour, alpha=0.6)
-        offset = (10, lift)
-        label(axes, sizes[-1], values[-1], words, colour, offset=offset, ha=side)
+        label(axes, sizes[-1], values[-1], family, offset=(10, lift), ha=side)
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="validation MSE")
     axes.set_xlim(55, 3000)
     ticks = [68, 132, 260, 388, 2073]
@@ -108,7 +81,7 @@ def curves(
     for axes, group in zip(panels, (as_printed, ours), strict=True):
         ends = {}
         for name, found in group.items():
-            colour = SHADES[name.removeprefix("printed_")]
+            colour = COLOURS[name.removeprefix("printed_")]
             for each in found:
                 steps, training, *coordinates = each.history.T
                 validation = np.mean(coordinates, axis=0)
@@ -120,9 +93,7 @@ def curves(
         for (name, (x, _)), y in zip(ends.items(), heights, strict=True):
             plain = name.removeprefix("printed_")
             words = title(plain).removesuffix(" 3-30-30-30-3")
-            label(
-                axes, x, y, words, SHADES[plain], offset=(4, 0), fontsize=9, annotation_clip=False
-            )  # fmt: skip
+            label(axes, x, y, plain, text=words, fontsize=9, annotation_clip=False)
         axes.set(xscale="log", yscale="log", ylabel="MSE")
         axes.margins(x=0.0)
     panels[1].set_xlabel("Levenberg-Marquardt steps")
@@ -150,14 +121,14 @@ def rollouts(
             errors = record.metrics()[f"{name}_mse_validation"]["samples"]
             typical = trained[name][np.argsort(errors)[(len(errors) - 1) // 2]].model
             path = np.concatenate([truth[:1], rollout(typical, truth[:1], steps)[0]])
-            axes.plot(times, path[:, 0], color=FAMILIES[family][1], linewidth=1.1)
+            axes.plot(times, path[:, 0], color=COLOURS[family], linewidth=1.1)
         axes.set_ylabel("x")
     panels[1].set_xlabel("time")
     for i, family in enumerate(("true", "stnn", "ffnn")):
-        words, colour = FAMILIES[family]
         panels[0].annotate(
-            words, (0.02 + 0.2 * i, 1.04), xycoords="axes fraction", color=colour, fontsize=10
-        )
+            LABELS[family], (0.02 + 0.2 * i, 1.04), xycoords="axes fraction",
+            color=COLOURS[family], fontsize=10,
+        )  # fmt: skip
     return style.shown(
         figure,
         "rollouts",
