@@ -11,6 +11,7 @@ from dynlib.networks.stnn import StNN
 from dynlib.report import environments, record, style
 from dynlib.report import networks as report
 from dynlib.report.figures import networks as figures
+from dynlib.report.palette import COLOURS, LABELS
 
 
 @pytest.fixture(autouse=True)
@@ -197,6 +198,6 @@ def test_the_network_with_the_median_error_is_followed():
 
 
 def test_every_method_has_a_colour_and_a_name_of_its_own():
-    assert report.COLOURS.keys() == report.LABELS.keys()
-    assert len(set(report.LABELS.values())) == len(report.LABELS)
-    assert set(environments.METHODS) <= report.LABELS.keys()
+    assert COLOURS.keys() == LABELS.keys()
+    assert len(set(LABELS.values())) == len(LABELS)
+    assert set(environments.METHODS) <= LABELS.keys()

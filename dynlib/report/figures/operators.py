@@ -12,8 +12,8 @@ from matplotlib.colors import ListedColormap
 from dynlib.operators.bestfit import BestFit
 from dynlib.operators.hankel import Hankel
 from dynlib.report import style
-from dynlib.report.networks import COLOURS, label
 from dynlib.report.operators import TITLES, Costs
+from dynlib.report.palette import COLOURS, label
 
 
 def windows(series: np.ndarray, dt: float) -> style.Shown:
@@ -22,12 +22,12 @@ def windows(series: np.ndarray, dt: float) -> style.Shown:
     values = torch.from_numpy(series[::2][: 2 * n - 1].copy())
     figure, (above, below) = style.figure(5.6, 2, 1, height_ratios=[1, 2.6])
     times = 2 * dt * np.arange(len(values))
-    above.plot(times, values, color=style.INK)
+    above.plot(times, values.numpy(), color=style.INK)
     for row in (0, n // 2, n - 1):
         span, height = times[[row, row + n - 1]], float(values.min()) - 3 - row / 12
         above.plot(span, [height] * 2, linewidth=3, color=style.COLOURS["model"])
     above.set(xlabel="time", ylabel="x")
-    picture = below.imshow(Hankel(values).dense(), cmap="RdBu_r", vmin=-20, vmax=20)
+    picture = below.imshow(Hankel(values).dense().numpy(), cmap="RdBu_r", vmin=-20, vmax=20)
     below.set(xlabel="column j", ylabel="row i")
     figure.colorbar(picture, ax=below, label="measurement")
     return style.shown(
