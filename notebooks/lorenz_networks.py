@@ -83,8 +83,8 @@ from dynlib.networks.ffnn import in_numpy, widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import active_directions
 from dynlib.peers.released import ReleasedStNN
+from dynlib.report import costs, record, style
 from dynlib.report import networks as report
-from dynlib.report import record, style
 from dynlib.report.figures import networks as figures
 from dynlib.training.device import resolve_device
 
@@ -158,7 +158,7 @@ architectures |= {
 }
 architectures["ffnn"] = Architecture(widths=(3, 30, 30, 30, 3))
 networks = {name: each.build() for name, each in architectures.items()}
-report.record_sizes(networks)
+costs.record_sizes(networks)
 
 # %% [markdown]
 # The table counts multiplications and additions of one evaluation, layer by layer (the paper's
@@ -166,7 +166,7 @@ report.record_sizes(networks)
 # *multiplied out* counts dense matrices in place of the factors.
 
 # %% tags=["hide-input", "view"]
-report.layer_table(networks)
+costs.layer_table(networks)
 
 # %% [markdown]
 # ## Training
@@ -341,7 +341,7 @@ report.direction_table(counted)
 # %%
 structured = trained["stnn_p6"][0].at(-1).float()
 plain = trained["ffnn"][0].at(-1).float()
-clock = report.record_times(
+clock = costs.record_times(
     {
         "released": (ReleasedStNN(structured), 4),
         "factors": (structured, 4),
@@ -352,7 +352,7 @@ clock = report.record_times(
 )
 
 # %% tags=["hide-input", "view"]
-report.time_table(clock)
+costs.time_table(clock)
 
 # %% [markdown]
 # ## Two rollouts

@@ -251,28 +251,25 @@ print(f"{grid.vocabulary} of {n_cells**dim} cells are visited")
 # grid share what they learn.
 
 # %%
+shape = GPTConfig(
+    grid.vocabulary, layers, heads, width, context, embedding="factorised"
+)
+training = TrainingConfig(
+    steps,
+    batch_size,
+    learning_rate,
+    optimizer="muon",
+    beta2=0.95,
+    epsilon=1e-8,
+    weight_decay=0.01,
+    schedule="cosine",
+    clip=1.0,
+)
 trained = train_seeds(
     learn,
     grid.cells,
-    GPTConfig(
-        grid.vocabulary,
-        layers,
-        heads,
-        width,
-        context,
-        embedding="factorised",
-    ),
-    TrainingConfig(
-        steps,
-        batch_size,
-        learning_rate,
-        optimizer="muon",
-        beta2=0.95,
-        epsilon=1e-8,
-        weight_decay=0.01,
-        schedule="cosine",
-        clip=1.0,
-    ),
+    shape,
+    training,
     seeds[:1],
     name=f"your-{system}",
     validation=held_out,
@@ -290,15 +287,13 @@ counts = NGram(learn, longest_ngram, grid.vocabulary)
 targets = context - context // 2  # the second half of the context is predicted
 best = best_order(counts, held_out, targets, test_windows)
 report.prediction([model], counts, best, test, test_windows, first=0)
-lengths, networks, ngrams = context_curves(
-    [model], counts, test, test_windows // 4
-)
+curves = context_curves([model], counts, test, test_windows // 4)
 
 # %% tags=["hide-input", "view"]
 own_report.prediction_table(best)
 
 # %% tags=["hide-input", "view"]
-figures.context(lengths, networks, ngrams, float(entropy))
+figures.context(*curves, float(entropy))
 
 # %% [markdown]
 # ## Text that the models write
@@ -326,8 +321,6 @@ written = {
     "best_ngram": some.generate(prompts, rollout_steps, seed=seed),
     "recall": recall(learn, prompts, rollout_steps),
 }
-
-# %%
 true = fresh(2 * prompt_batches * rollouts, rollout_steps)
 batches = true.reshape(2 * prompt_batches, rollouts, rollout_steps)
 own_report.record_distances(
@@ -338,13 +331,11 @@ own_report.record_distances(
 )
 
 # %% tags=["hide-input", "view"]
-figures.attractor(
-    test_states[0], map(grid.decode, written["model"]), names, flow
-)
+text = [grid.decode(row) for row in written["model"][:10]]
+figures.attractor(test_states[0], text, names, flow)
 
 # %% tags=["hide-input", "view"]
-text = grid.decode(written["model"][0])
-figures.scene(test_states[0], text, names) if dim == 3 and flow else None
+figures.scene(test_states[0], text[0], names) if dim == 3 and flow else None
 
 # %% [markdown]
 # ## One-step models

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from matplotlib.axes import Axes
-
 from dynlib.report import style
 
 #: One colour a method; more branches are darker.
@@ -62,12 +60,3 @@ LABELS = {
     "persistence": "no change",
     "mean": "mean of the environment",
 }
-
-
-def label(axes: Axes, x: float, y: float, method: str, **options) -> None:
-    """Name a curve beside it, at a point in data coordinates, in its method's colour."""
-    axes.annotate(
-        options.pop("text", LABELS[method]), (x, y), xytext=options.pop("offset", (5, 0)),
-        textcoords="offset points", color=COLOURS[method], va=options.pop("va", "center"),
-        fontsize=options.pop("fontsize", 10), **options,
-    )  # fmt: skip

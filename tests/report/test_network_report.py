@@ -8,7 +8,7 @@ import torch
 from dynlib.networks.ffnn import FFNN
 from dynlib.networks.recipes import Architecture, Trained
 from dynlib.networks.stnn import StNN
-from dynlib.report import environments, record, style
+from dynlib.report import costs, environments, record, style
 from dynlib.report import networks as report
 from dynlib.report.figures import networks as figures
 from dynlib.report.palette import COLOURS, LABELS
@@ -65,7 +65,7 @@ NETWORKS = {"stnn_p6": StNN(4, 6), "control_p6": FFNN((3, 12, 12, 11, 3)), "ffnn
 
 
 def test_sizes_are_those_of_the_papers_first_table():
-    report.record_sizes(NETWORKS)
+    costs.record_sizes(NETWORKS)
     found = values()
     assert (found["stnn_p6_parameters"], found["ffnn_parameters"]) == (388, 2073)
     assert (found["stnn_p6_flops"], found["ffnn_flops"]) == (744, 3960)
@@ -75,7 +75,7 @@ def test_sizes_are_those_of_the_papers_first_table():
     assert found["stnn_p6_flop_saving_coded"] == pytest.approx(100 * (1 - 816 / 3960))
     assert found["stnn_p6_dense_flops"] == 864
     assert "control_p6_flop_saving" not in found
-    rows = report.layer_table(NETWORKS).rows
+    rows = costs.layer_table(NETWORKS).rows
     assert len(rows) == 15
     assert rows[4] == ["**StNN, p = 6**", "**288**", "**100**", "**744**", "**816**", "**864**"]
 
@@ -83,7 +83,7 @@ def test_sizes_are_those_of_the_papers_first_table():
 def test_a_table_of_errors_has_a_row_a_network():
     zero = np.zeros((20, 3)), np.zeros((20, 3))
     variance = np.ones(3)
-    report.record_sizes(NETWORKS)
+    costs.record_sizes(NETWORKS)
     for name in ("ffnn", "printed_ffnn"):
         report.record_network(name, [trained(1.0, 0), trained(3.0, 0)], zero, zero, variance)
     (row, printed) = report.error_table(["ffnn", "printed_ffnn"]).rows
@@ -124,14 +124,14 @@ def test_tables_show_what_is_recorded():
 
 
 def test_times_are_ratios_to_the_feed_forward_network():
-    models = dict.fromkeys(report.TIMED, (lambda states: states, 3))
-    clock = report.record_times(models)
-    assert set(clock) == {(name, batch) for name in report.TIMED for batch in (1, 10_000)}
+    models = dict.fromkeys(costs.TIMED, (lambda states: states, 3))
+    clock = costs.record_times(models)
+    assert set(clock) == {(name, batch) for name in costs.TIMED for batch in (1, 10_000)}
     found = values()
     assert found["ffnn_time_ratio_batch1"] == 1
     assert found["assembled_gain_batch1"] == clock["released", 1] / clock["assembled", 1]
-    rows = report.time_table(clock).rows
-    assert [row[0] for row in rows] == list(report.TIMED.values())
+    rows = costs.time_table(clock).rows
+    assert [row[0] for row in rows] == list(costs.TIMED.values())
     assert rows[3][3:] == ["1", "1"]
 
 

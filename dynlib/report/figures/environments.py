@@ -10,7 +10,8 @@ from dynlib.dynamics.systems.lotka_volterra import ENVIRONMENTS, TIMES, trajecto
 from dynlib.measure.environments import cases, trajectory_errors
 from dynlib.report import record, style
 from dynlib.report.environments import Curves
-from dynlib.report.palette import COLOURS, LABELS, label
+from dynlib.report.networks import label
+from dynlib.report.palette import COLOURS, LABELS
 
 #: Labels at the ends of curves may stand outside the axes.
 ENDS = {"fontsize": 9, "annotation_clip": False}

@@ -10,8 +10,8 @@ from dynlib.networks.recipes import Trained
 from dynlib.networks.scores import rollout
 from dynlib.report import record, style
 from dynlib.report.forecasts import apart
-from dynlib.report.networks import title
-from dynlib.report.palette import COLOURS, LABELS, label
+from dynlib.report.networks import label, title
+from dynlib.report.palette import COLOURS, LABELS
 
 
 def data(trajectories: np.ndarray) -> style.Shown:

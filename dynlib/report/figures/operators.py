@@ -12,8 +12,9 @@ from matplotlib.colors import ListedColormap
 from dynlib.operators.bestfit import BestFit
 from dynlib.operators.hankel import Hankel
 from dynlib.report import style
+from dynlib.report.networks import label
 from dynlib.report.operators import TITLES, Costs
-from dynlib.report.palette import COLOURS, label
+from dynlib.report.palette import COLOURS
 
 
 def windows(series: np.ndarray, dt: float) -> style.Shown:

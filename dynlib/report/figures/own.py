@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,9 +31,9 @@ def context(
 
 
 def attractor(
-    truth: np.ndarray, written: Iterable[np.ndarray], names: Sequence[str], flow: bool
+    truth: np.ndarray, written: Sequence[np.ndarray], names: Sequence[str], flow: bool
 ) -> style.Shown:
-    """A true trajectory (T, dim), and the first ten continuations that GPT-2 writes."""
+    """A true trajectory (T, dim), and continuations that GPT-2 writes."""
 
     def plane(path: np.ndarray) -> np.ndarray:
         """Two columns to draw of states (T, dim)."""
@@ -46,7 +45,7 @@ def attractor(
     figure, panels = style.figure(2.8, 1, 2, sharex=True, sharey=True)
     # as vectors, whose neutral colours a dark page can swap
     panels[0].plot(*plane(truth[:4000]).T, mark, color=style.INK, linewidth=0.6, markersize=1.2)
-    for path in islice(written, 10):
+    for path in written:
         panels[1].plot(
             *plane(path).T, mark, color=style.COLOURS["model"], linewidth=0.5, markersize=1.2,
             rasterized=True,
