@@ -276,7 +276,7 @@ report.error_table(as_printed)
 report.record_released()
 
 # %% tags=["hide-input", "view"]
-report.released_table()
+report.published_table()
 
 # %% [markdown]
 # ## The way of the training

@@ -106,7 +106,7 @@ def record_released() -> None:
         record.metric(f"released_{name}_mse", error, tolerance=0.0)
 
 
-def released_table() -> record.Table:
+def published_table() -> record.Table:
     """The losses that the authors published."""
     rows = [[title(name), record.show(f"released_{name}_mse", ".1e")] for name in RELEASED]
     return record.Table(["network", "released, last epoch"], rows)

@@ -109,7 +109,7 @@ def test_roughness_is_the_mean_jump_of_the_second_half():
 
 def test_tables_show_what_is_recorded():
     report.record_released()
-    assert report.released_table().rows[0] == ["StNN, p = 1", "2.0e-04"]
+    assert report.published_table().rows[0] == ["StNN, p = 1", "2.0e-04"]
     for name, value in {
         "stnn_p6_mse_validation": 1e-3, "stnn_p6_mse_fresh": 2e-3,
         "stnn_p6_mse_validation_pairsplit": 3e-3, "stnn_p6_mse_fresh_pairsplit": 4e-3,
