@@ -339,7 +339,7 @@ def _ends(entry: dict) -> tuple[float, float]:
 
 
 def best(names: Mapping[str, str], *, largest: bool = False, form: str = ".3g") -> str:
-    """Which of some metrics is the best, in words, and which cannot be told from it.
+    """Which of some metrics is the best, in words, and which cannot be distinguished from it.
 
     Parameters
     ----------
@@ -361,7 +361,7 @@ def best(names: Mapping[str, str], *, largest: bool = False, form: str = ".3g") 
     >>> for name, values in {"a": [1.0, 2.0], "b": [1.8, 2.4], "c": [7.0, 9.0]}.items():
     ...     _ = record.metric(name, values, over="starts")
     >>> best({"a": "A", "b": "B", "c": "C"})
-    'A (1.5), not told apart from B (2.1)'
+    'A (1.5), not distinguishable from B (2.1)'
     >>> record.clear()
     """
     metrics = record.metrics()
@@ -377,4 +377,4 @@ def best(names: Mapping[str, str], *, largest: bool = False, form: str = ".3g") 
         for (entry, _), text in zip(found[1:], said[1:], strict=True)
         if _ends(entry)[0] <= high and _ends(entry)[1] >= low
     ]
-    return said[0] + (f", not told apart from {', '.join(alike)}" if alike else "")
+    return said[0] + (f", not distinguishable from {', '.join(alike)}" if alike else "")

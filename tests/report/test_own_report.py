@@ -119,7 +119,7 @@ def test_the_best_is_told_with_those_that_overlap():
     record.metric("c", 9.0)
     record.metric("d", None)
     names = {"a": "A", "b": "B", "c": "C", "d": "D"}
-    assert best(names) == "A (3.5), not told apart from B (4.95)"
+    assert best(names) == "A (3.5), not distinguishable from B (4.95)"
     assert best(names, largest=True) == "C (9)"
     assert best({"d": "D"}) == "none, since nothing was measured"
 
@@ -277,7 +277,7 @@ def test_forecasts_are_tabulated_and_put_into_words():
         "n-gram, 3 tokens (1).",
         "Has the smallest error over 120 steps: StNN, p = 6 (1).",
         "Forecasts longest, of 24.0 Lyapunov times: "
-        "StNN, p = 6 (0.2), not told apart from reservoir (0.2).",
+        "StNN, p = 6 (0.2), not distinguishable from reservoir (0.2).",
         "Not an attractor yet: x still decays.",
     ]
     assert len(own.summary(3, labels, 120, 0.1, None, "")) == 3
