@@ -15,9 +15,12 @@
 # %% [markdown]
 # # A system of your own: the run
 #
-# This page is an executed notebook: write ten lines of Python, run it, and see your system as
-# tokens and as a map. How to use it, what came out for the system that it brings along and what
-# to expect of another is told in [the chapter](../beyond/your_system.md).
+# Is your system one that a language model reads well, one that a small network learns to step, or
+# one that a polynomial already knows? Write it down in ten lines of Python and run this notebook:
+# it shows your system as tokens and as a map.
+#
+# This page is an executed notebook. [The chapter](../beyond/your_system.md) explains how to use it,
+# what came out for the system that it brings along, and what to expect of another.
 
 # %% tags=["setup", "remove-cell"]
 import importlib.metadata
@@ -41,6 +44,10 @@ if importlib.metadata.version("dynlib") != VERSION:
 # fmt: off
 system: str = "own"  # {own, lorenz, rossler, henon, dysts} what to study
 tau: float = 0.0  # [0..1000] time between two states of a flow; 0: that of the system
+n_cells: int = 20  # [2..1000] cells per axis
+steps: int = 60  # [1..] optimiser steps of GPT-2
+network_steps: int = 40  # [1..10000000] steps of the networks
+# advanced
 train_trajectories: int = 12  # [4..] trajectories to learn from, those held out included
 test_trajectories: int = 5  # [1..] test trajectories
 trajectory_length: int = 1500  # [300..] states a trajectory
@@ -48,13 +55,11 @@ transient: int = 500  # [0..1000000] steps passed over (none if the system comes
 data_seed: int = 0  # [0..] seed of the initial states
 reference_orbits: int = 8  # [8..100000] orbits for the exponents
 reference_steps: int = 1000  # [100..] steps of each
-n_cells: int = 20  # [2..1000] cells per axis
 longest_ngram: int = 6  # [1..32] longest memory of the n-grams
 layers: int = 1  # [1..] self-attention layers
 heads: int = 2  # [1..] attention heads a layer
 width: int = 32  # [1..] width of the representation
 context: int = 16  # [2..] longest input in tokens
-steps: int = 60  # [1..] optimiser steps of GPT-2
 batch_size: int = 16  # [1..] windows a step
 learning_rate: float = 8e-3  # [1e-9..1] peak learning rate
 test_windows: int = 256  # [64..1000000] windows of test tokens for the cross-entropies
@@ -66,7 +71,6 @@ degree: int = 5  # [1..9] degree of the polynomial map
 branches: int = 2  # [1..100] branches of the structured network
 pairs_learnt: int = 1000  # [50..10000000] pairs of states for the one-step models
 pairs_batch: int = 200  # [10..1000000] pairs a step of the networks
-network_steps: int = 40  # [1..10000000] steps of the networks
 initial_weights: int = 2  # [1..1000] initial weights tried a seed
 start_steps: int = 10  # [1..100000] steps of each try
 n_seeds: int = 2  # [1..64] training seeds of the networks (GPT-2 has one)
@@ -86,10 +90,11 @@ device: str = "auto"  # {auto, cpu, cuda} where networks train
 # %% [markdown]
 # ## Your ten lines
 #
-# A differential equation is a function from the coordinates to their rates of change, a map one
-# from the coordinates to the next ones (then write `OwnMap`). They are numbers, and numba compiles
-# the function: arithmetic, functions of `math` and `numpy`, `if`. The start lies about where
-# trajectories begin. The default is Halvorsen's attractor, a flow that neither paper has.
+# A differential equation is a function from the coordinates to their rates of change. For a map,
+# write a function from the coordinates to the next ones, and `OwnMap`. The coordinates are numbers,
+# and numba compiles the function: use arithmetic, functions of `math` and `numpy`, `if`. The start
+# lies about where trajectories begin. The default is Halvorsen's attractor, a flow that neither
+# paper has.
 
 # %%
 from dynlib.dynamics.own import OwnFlow, OwnMap, prepared  # noqa: F401
@@ -110,7 +115,6 @@ your_tau = 0.03
 dysts_name = "Thomas"  # for system = "dysts", where dysts is installed
 
 # %% tags=["hide-input"]
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from dynlib.dynamics.lyapunov import tangent_exponents
@@ -131,9 +135,7 @@ from dynlib.networks.scores import rollout
 from dynlib.report import own as own_report
 from dynlib.report import record, style
 from dynlib.report import tokens as report
-from dynlib.report.figures import tokens as figures
-from dynlib.report.forecasts import COLOURS, LABELS, show_row
-from dynlib.report.scene import Scene
+from dynlib.report.figures import own as figures
 from dynlib.tokens.gpt import GPTConfig, generate
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -153,9 +155,8 @@ record.context(device=device, threads=1, seeds=seeds)
 # %% [markdown]
 # ## Trajectories
 #
-# The system is tried out first: what is not bounded, not finite or constant is refused here, in
-# a sentence that says what to change. A motion that still decays or grows after the transient is
-# not an attractor: the page says so.
+# The system is tried out first. If it is not bounded, not finite or constant, an error stops the
+# notebook here and says what to change.
 
 # %%
 known = {
@@ -179,25 +180,23 @@ def trajectories(n: int, length: int, stream: int, skip: int) -> np.ndarray:
     return simulate(step_map, initial, length, transient=skip)
 
 
+# %% [markdown]
+# A motion that still decays or grows after the transient is not an attractor, and the page says so.
+# If the system comes to rest, everything below starts at the initial states instead.
+
+# %%
 first = trajectories(8, trajectory_length, 5, 0)
 late = trajectories(24, 2 * trajectory_length, 5, transient)
-at_rest = bool(
-    (
-        np.ptp(late[:8, :trajectory_length], axis=1)
-        < 1e-3 * np.ptp(first, axis=(0, 1))
-    ).all()
-)
+at_rest = own_report.rests(late[:8, :trajectory_length], first)
 settling = "" if at_rest else own_report.settling(late, names)
 skip = 0 if at_rest else transient
 states = trajectories(train_trajectories, trajectory_length, 0, skip)
 test_states = trajectories(test_trajectories, trajectory_length, 1, skip)
 n_learn = train_trajectories - train_trajectories // 4
 spread = rms_spread(states)
-record.metric("dim", dim, tolerance=0.0)
-record.metric("tau", tau, tolerance=0.0)
-record.metric("at_rest", int(at_rest), tolerance=0.0)
-record.metric("settled", int(not settling), tolerance=0.0)
-record.metric("spread", spread, unit="state", tolerance=0.1)
+own_report.record_system(dim, tau, spread, at_rest, settling)
+
+# %% tags=["hide-input", "view"]
 if at_rest:
     print("It comes to rest: everything below starts at the initial states.")
 if settling:
@@ -207,8 +206,7 @@ if settling:
 # ## Lyapunov exponents
 #
 # From the tangent space, in nats per unit of time (per iteration of a map), over eight groups of
-# orbits.
-# Where the largest is positive, its inverse is the *Lyapunov time*, the unit of valid times
+# orbits. Where the largest is positive, its inverse is the *Lyapunov time*, the unit of valid times
 # below, and by Pesin's formula the positive ones together are the entropy per unit of time.
 
 # %%
@@ -229,21 +227,15 @@ if not chaotic:
     record.metric("lyapunov_time_failures", len(groups), tolerance=0.0)
 entropy = tau * np.median(groups, axis=0).clip(min=0).sum() if chaotic else 0
 record.metric("entropy_rate", float(entropy), unit="nats/token")
-record.Table(
-    ["", "value"],
-    [
-        [f"exponent {i}", words]
-        for i, words in enumerate(exponent_words, start=1)
-    ]
-    + [["Lyapunov time", record.show("lyapunov_time", ".3f")]],
-)
+
+# %% tags=["hide-input", "view"]
+own_report.exponent_table(exponent_words)
 
 # %% [markdown]
 # ## Tokens
 #
 # The grid runs from the smallest to the largest value of the training data on each axis; a
-# *token* is a cell that they visit. A quarter of the training trajectories is held out, and the
-# n-grams' memory is chosen on it.
+# *token* is a cell that they visit. A quarter of the training trajectories is held out.
 
 # %%
 grid = Grid.fit(states, n_cells)
@@ -252,69 +244,63 @@ learn, held_out = tokens[:n_learn], tokens[n_learn:]
 test = grid.encode(test_states, unseen="nearest")
 record.metric("vocabulary", grid.vocabulary, tolerance=0.02)
 record.metric("train_tokens", learn.size, tolerance=0.0)
+print(f"{grid.vocabulary} of {n_cells**dim} cells are visited")
+
+# %% [markdown]
+# GPT-2 learns to predict the next token. Its embedding is factorised: cells in the same row of the
+# grid share what they learn.
+
+# %%
+shape = GPTConfig(
+    grid.vocabulary, layers, heads, width, context, embedding="factorised"
+)
+training = TrainingConfig(
+    steps,
+    batch_size,
+    learning_rate,
+    optimizer="muon",
+    beta2=0.95,
+    epsilon=1e-8,
+    weight_decay=0.01,
+    schedule="cosine",
+    clip=1.0,
+)
 trained = train_seeds(
     learn,
     grid.cells,
-    GPTConfig(
-        grid.vocabulary, layers, heads, width, context, 0.0, "factorised"
-    ),
-    TrainingConfig(
-        steps,
-        batch_size,
-        learning_rate,
-        "muon",
-        beta2=0.95,
-        epsilon=1e-8,
-        weight_decay=0.01,
-        schedule="cosine",
-        clip=1.0,
-    ),
+    shape,
+    training,
     seeds[:1],
     name=f"your-{system}",
     validation=held_out,
     device=device,
 )
 model = trained[0].model
-print(f"{grid.vocabulary} of {n_cells**dim} cells are visited")
 report.training(trained, seeds[:1])
+
+# %% [markdown]
+# Its rivals only count: an *n-gram* predicts what followed the last tokens in the training data. The
+# length of its memory is chosen on the held-out trajectories.
 
 # %%
 counts = NGram(learn, longest_ngram, grid.vocabulary)
 targets = context - context // 2  # the second half of the context is predicted
 best = best_order(counts, held_out, targets, test_windows)
 report.prediction([model], counts, best, test, test_windows, first=0)
-lengths, networks, ngrams = context_curves(
-    [model], counts, test, test_windows // 4
-)
-record.Table(
-    ["", "nats a token", "likeliest token right"],
-    [
-        [
-            label,
-            record.show(record.named(method, "cross_entropy")),
-            record.show(record.named(method, "top1_accuracy")),
-        ]
-        for method, label in {
-            "model": "GPT-2",
-            "markov": "Markov chain",
-            "best_ngram": f"n-gram, {best} tokens",
-        }.items()
-    ]
-    + [["entropy rate of the system", record.show("entropy_rate"), ""]],
-)
+curves = context_curves([model], counts, test, test_windows // 4)
 
-# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-context", "caption": "Cross-entropy of the next token against the number of tokens seen, all on the same test targets, for GPT-2 and for n-grams, over the entropy rate of the system (the sum of its positive exponents, in nats a token)."}, "image": {"alt": "Curves of cross-entropy against context length on a logarithmic axis for n-grams and GPT-2, above a horizontal line, the entropy rate."}}
-figure, axes = style.figure(3.2)
-figures.context_curves(axes, lengths, networks, ngrams, float(entropy))
-axes.set_ylim(bottom=0)
-plt.show()
+# %% tags=["hide-input", "view"]
+own_report.prediction_table(best)
+
+# %% tags=["hide-input", "view"]
+figures.context(*curves, float(entropy))
 
 # %% [markdown]
 # ## Text that the models write
 #
-# Every method continues the same prompts, each from a new trajectory. Distances are Wasserstein distances
-# between cell centres, over the distance between two batches of fresh true trajectories of the
-# same size. The *training replay* copies training trajectories, so its ratio is chance alone.
+# Every method continues the same prompts, each from a new trajectory. Distances are Wasserstein
+# distances between cell centres, over the distance between two batches of fresh true trajectories of
+# the same size. The *training replay* copies training trajectories, so its ratio is chance alone.
 
 
 # %%
@@ -328,67 +314,28 @@ def fresh(n: int, length: int) -> np.ndarray:
 
 matched = fresh(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
+one, some = counts.shorter(1), counts.shorter(best)
 written = {
     "model": generate(model, prompts, rollout_steps, seed=seed),
-    "markov": counts.shorter(1).generate(prompts, rollout_steps, seed=seed),
-    "best_ngram": counts.shorter(best).generate(
-        prompts, rollout_steps, seed=seed
-    ),
+    "markov": one.generate(prompts, rollout_steps, seed=seed),
+    "best_ngram": some.generate(prompts, rollout_steps, seed=seed),
     "recall": recall(learn, prompts, rollout_steps),
 }
 true = fresh(2 * prompt_batches * rollouts, rollout_steps)
+batches = true.reshape(2 * prompt_batches, rollouts, rollout_steps)
 own_report.record_distances(
     {name: np.split(each, prompt_batches) for name, each in written.items()},
-    Reference(
-        true.reshape(2 * prompt_batches, rollouts, rollout_steps), grid.centres
-    ),
+    Reference(batches, grid.centres),
     np.stack(np.split(continuations, prompt_batches)),
     learn,
 )
 
-# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-attractor", "caption": "A true trajectory, and ten continuations that GPT-2 writes, from the centre of one cell to that of the next, in the first and last coordinate (in one coordinate: now and next)."}, "image": {"alt": "Two panels: the curve or the points of a true trajectory, and those of ten continuations that GPT-2 writes, over the same region."}}
-
-
-def plane(path: np.ndarray) -> np.ndarray:
-    """Two columns to draw of states (T, dim)."""
-    return (
-        path[:, [0, -1]]
-        if dim > 1
-        else np.concatenate([path[:-1], path[1:]], axis=1)
-    )
-
-
-figure, panels = style.figure(2.8, 1, 2, sharex=True, sharey=True)
-panels[0].plot(
-    *plane(test_states[0][:4000]).T,
-    "-" if flow else ".",
-    color=style.INK,  # as vectors, whose neutral colours a dark page can swap
-    linewidth=0.6,
-    markersize=1.2,
-)
-for row in written["model"][:10]:
-    panels[1].plot(
-        *plane(grid.decode(row)).T,
-        "-" if flow else ".",
-        color=style.COLOURS["model"],
-        linewidth=0.5,
-        markersize=1.2,
-        rasterized=True,
-    )
-for axes, title in zip(panels, ("truth", "GPT-2"), strict=True):
-    axes.set(title=title, xlabel=names[0])
-panels[0].set_ylabel(names[-1] if dim > 1 else f"next {names[0]}")
-plt.show()
+# %% tags=["hide-input", "view"]
+text = [grid.decode(row) for row in written["model"][:10]]
+figures.attractor(test_states[0], text, names, flow)
 
 # %% tags=["hide-input", "view"]
-Scene(
-    {
-        "true": test_states[0, :2500],
-        "model": grid.decode(written["model"][0])[:2500],
-    },
-    axes=names,
-    alt="A true trajectory and states that GPT-2 writes one after the other",
-) if dim == 3 and flow else None
+figures.scene(test_states[0], text[0], names) if dim == 3 and flow else None
 
 # %% [markdown]
 # ## One-step models
@@ -416,7 +363,6 @@ trained = train_all(
     device=device,
 )
 polynomial = PolynomialMap.fit(*learnt, degree)
-warm = 100  # states that the reservoir hears first
 reservoir = fit_reservoir(states[0], reservoir_units)
 for name, parameters in {
     "stnn": size,
@@ -430,9 +376,11 @@ for name, parameters in {
 # ## Forecasts from fresh starts
 #
 # Every model feeds on its own predictions. A forecast is valid until it is off by 0.4 of the
-# spread; if no exponent is positive there is no such unit, and only errors count.
+# spread. If no exponent is positive, there is no unit for the time until then, and only errors
+# count.
 
 # %%
+warm = 100  # states that the reservoir hears first
 paths = trajectories(n_starts, warm + horizon, 2, skip)
 windows, truth = paths[:, :warm], paths[:, warm:]
 starts = windows[:, -1]
@@ -443,84 +391,21 @@ predictions = {
 predictions[f"polynomial_{degree}"] = polynomial.rollout(windows, horizon)[None]
 predictions["reservoir"] = reservoir.rollout(windows, horizon)[None]
 predictions["persistence"] = np.broadcast_to(starts[:, None], truth.shape)[None]
-labels = LABELS | {
-    "stnn": f"StNN, p = {branches}",
-    f"polynomial_{degree}": f"polynomial, degree {degree}",
-}
 for name, found in predictions.items():
     own_report.record_forecast(
         name, found, truth, spread=spread, dt=tau, exponent=lyapunov
     )
-record.Table(
-    [
-        "method",
-        "parameters",
-        f"accumulated MSE, {min(100, horizon)} steps",
-        f"{horizon} steps",
-        "valid time, Lyapunov times",
-        "failures",
-    ],
-    [
-        [
-            labels[name],
-            record.show(f"{name}_parameters") if name != "persistence" else "",
-            *show_row(name),
-        ]
-        for name in predictions
-    ],
-)
 
-# %% tags=["hide-input", "view"] mystnb={"figure": {"name": "fig-@run-series", "caption": "One start: the first coordinate of the truth (without colour) and of each forecast, until it leaves the region of the truth."}, "image": {"alt": "Four small panels with the true series in black and a forecast in colour that departs from it sooner or later."}}
-shown = [name for name in predictions if name != "persistence"]
-low, high = states[..., 0].min(), states[..., 0].max()
-margin = 0.15 * (high - low)
-figure, panels = style.figure(5.2, len(shown), 1, sharex=True, sharey=True)
-clock = tau * np.arange(1, horizon + 1) * (lyapunov or 1)
-for axes, name in zip(panels, shown, strict=True):
-    path = predictions[name][0, 0, :, 0]
-    outside = ~((path > low - margin) & (path < high + margin))
-    end = int(outside.argmax()) if outside.any() else horizon
-    axes.plot(clock, truth[0, :, 0], color=style.INK, linewidth=2)
-    axes.plot(clock[:end], path[:end], color=COLOURS[name], linewidth=1.1)
-    axes.set_ylim(low - margin, high + 4 * margin)
-    axes.annotate(
-        labels[name],
-        (0.01, 0.98),
-        xycoords="axes fraction",
-        va="top",
-        fontsize=9,
-        color=COLOURS[name],
-    )
-panels[-1].set_xlabel("Lyapunov times" if chaotic else "time")
-panels[1].set_ylabel(names[0])
-plt.show()
+# %% tags=["hide-input", "view"]
+labels = own_report.labels(predictions, branches)
+own_report.forecast_table(labels, horizon)
+
+# %% tags=["hide-input", "view"]
+figures.series(predictions, truth[0], states, labels, tau, lyapunov, names[0])
 
 # %% [markdown]
 # ## In words
 
 # %% tags=["hide-input", "view"]
-methods = {"model": "GPT-2", "markov": "Markov chain"}
-methods["best_ngram"] = f"n-gram of {best} tokens"
-rivals = [name for name in predictions if name != "persistence"]
-told = {
-    "Predicts the next token best": own_report.best(
-        {record.named(m, "cross_entropy"): methods[m] for m in methods}
-    ),
-    "Write states no further from true ones than these are from each other": own_report.level(
-        {record.named(m, "w1_ratio"): methods[m] for m in methods}
-    ),
-    f"Has the smallest error over {horizon} steps": own_report.best(
-        {f"{name}_accumulated_mse_horizon": labels[name] for name in rivals}
-    ),
-}
-if chaotic:
-    seen = (
-        f"Forecasts longest, of {horizon * tau * lyapunov:.1f} Lyapunov times"
-    )
-    told[seen] = own_report.best(
-        {f"{name}_valid_time": labels[name] for name in rivals}, largest=True
-    )
-if settling:
-    told["Not an attractor yet"] = settling
-for what, sentence in told.items():
-    print(f"{what}: {sentence}.")
+for line in own_report.summary(best, labels, horizon, tau, lyapunov, settling):
+    print(line)

@@ -73,7 +73,6 @@ def metrics_of(monkeypatch, tmp_path, capsys):
                 exec(compile(source, str(NOTEBOOK), "exec"), space)
                 if "parameters" in tags:
                     exec(f"{TINY}\nsystem = {system!r}", space)
-            space["plt"].close("all")
         found = record.metrics() | {"said": capsys.readouterr().out}
         record.clear()
         return found

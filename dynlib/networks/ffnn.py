@@ -3,8 +3,9 @@ r"""Plain feed-forward networks with the activations of the paper's: the peers a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -190,3 +191,38 @@ def widths_of_size(
             f"no network {n}-a-b-c-{n_out} has {parameters} parameters within {within:.0%}"
         )
     return best[1]
+
+
+def in_numpy(network: FFNN) -> Callable[[Tensor], Tensor]:
+    r"""A copy of a network for inference in NumPy, whose calls cost less for few states.
+
+    With :math:`\mathrm{sigmoid}(z) = (1 + \tanh(z/2))/2` folded into the weights.
+
+    Examples
+    --------
+    >>> in_numpy(FFNN())(torch.ones(2, 3)).shape
+    torch.Size([2, 3])
+    """
+    w = {name: each.detach().numpy() for name, each in network.named_parameters()}
+    (a1, a2, a3, a4), (b1, b2, b3, b4) = (
+        [w[f"{kind}_{layer}"] for layer in (1, 2, 3, 4)]
+        for kind in ("weight", "bias")
+    )  # fmt: skip
+    a1, a2, a3, a4 = (np.ascontiguousarray(a.T) for a in (a1, a2 / 2, a3 / 2, a4))
+    b2, b3 = b2 / 2, b3 + a3.sum(0)
+
+    def step(states: Tensor) -> Tensor:
+        h = states.numpy().dot(a1)
+        h += b1
+        np.tanh(h, out=h)
+        h = h.dot(a2)
+        h += b2
+        np.tanh(h, out=h)
+        h = h.dot(a3)
+        h += b3
+        np.maximum(h, 0, out=h)
+        h = h.dot(a4)
+        h += b4
+        return torch.from_numpy(h)
+
+    return step

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from dynlib.dynamics.checks import check_array, check_choice, check_count, check_number
+from dynlib.operators.hankel import Hankel
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,27 @@ def least_squares_fit(states: np.ndarray, successors: np.ndarray) -> np.ndarray:
     """
     x, y = _snapshots(states, successors)
     return np.linalg.lstsq(x.T, y.T, rcond=None)[0].T
+
+
+def hankel_fit(states: np.ndarray, successors: np.ndarray) -> np.ndarray:
+    """The Hankel matrix with the smallest error: least squares for its anti-diagonals.
+
+    Examples
+    --------
+    >>> hankel_fit(np.eye(2), np.array([[3.0, 1.0], [1.0, 0.0]])).round(6) + 0.0
+    array([[3., 1.],
+           [1., 0.]])
+    """
+    x, y = _snapshots(states, successors)
+    if len(x) != len(y):
+        raise ValueError(
+            f"a Hankel matrix is square: states and successors must have as many rows, got "
+            f"{len(x)} and {len(y)}"
+        )
+    units = torch.eye(2 * len(x) - 1, dtype=torch.float64)
+    basis = [Hankel(unit).dense().numpy() for unit in units]
+    design = np.stack([(each @ x).ravel() for each in basis], axis=1)
+    return np.tensordot(np.linalg.lstsq(design, y.ravel(), rcond=None)[0], basis, 1)
 
 
 def fit_with_control(

@@ -14,6 +14,7 @@ is constant along its anti-diagonals: 2n - 1 numbers say everything.
 
 from __future__ import annotations
 
+import numpy as np
 import scipy.fft
 import torch
 from torch import Tensor
@@ -242,3 +243,33 @@ def nearest(matrix: Tensor) -> Tensor:
     which = torch.arange(n).unsqueeze(0) + torch.arange(n).unsqueeze(1)
     total = matrix.new_zeros(2 * n - 1).index_add(0, which.flatten(), matrix.flatten())
     return total / torch.bincount(which.flatten())
+
+
+def distance_from_hankel(operator: np.ndarray) -> float:
+    """Distance of a square matrix from the nearest Hankel matrix, over its norm (Frobenius).
+
+    Examples
+    --------
+    >>> distance_from_hankel(np.array([[1.0, 2.0], [2.0, 5.0]]))
+    0.0
+    """
+    near = Hankel(nearest(torch.tensor(operator))).dense().numpy()
+    return float(np.linalg.norm(operator - near) / np.linalg.norm(operator))
+
+
+def delay_vectors(values: np.ndarray, delays: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of a series as columns, and those one step later, each (delays, windows - 1).
+
+    Examples
+    --------
+    >>> delay_vectors(np.arange(4), 2)[1]
+    array([[1, 2],
+           [2, 3]])
+    """
+    if np.ndim(values) != 1 or not 1 <= delays < len(values):
+        raise ValueError(
+            f"values must have shape (T,) with T above delays, got {np.shape(values)} and "
+            f"delays={delays}; take fewer delays"
+        )
+    windows = np.lib.stride_tricks.sliding_window_view(values, delays).T
+    return windows[:, :-1], windows[:, 1:]

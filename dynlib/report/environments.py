@@ -1,71 +1,47 @@
-"""What the run on many environments records of every method, and how it names and colours it."""
+"""What the run on many environments records and tabulates of every method."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from scipy.interpolate import CubicSpline
 
-from dynlib.report import record, style
+from dynlib.dynamics.systems.lotka_volterra import ENVIRONMENTS, TIMES, trajectories
+from dynlib.measure.environments import time_to, trajectory_errors
+from dynlib.measure.timing import microseconds
+from dynlib.networks.leads import LEADS
+from dynlib.peers.leads_loop import LoopedLEADS
+from dynlib.report import record
+from dynlib.report.palette import LABELS
 
-COLOURS = {
-    "true": style.INK,
-    "stnn": "#2f81c1",
-    "printed_stnn": "#8fb8da",
-    "control": "#1a9e77",
-    "control_onehot": "#63b598",
-    "leads": "#cf4f4f",
-    "printed_leads": "#e39a8f",
-    "polynomial_2": "#4d9de0",
-    "polynomial_3": "#4d9de0",
-    "polynomial_4": "#4d9de0",
-    "equations": "#8f8a1e",
-    "persistence": style.MUTED,
-    "mean": style.MUTED,
-}
+#: Test errors of a method's training: times and errors of every seed.
+Curves = Sequence[tuple[np.ndarray, np.ndarray]]
+#: From a model and trajectories to those that the model predicts from the same first states.
+Follow = Callable[[Any, np.ndarray], np.ndarray]
 
-LABELS = {
-    "true": "truth",
-    "stnn": "StNN",
-    "printed_stnn": "StNN, as printed",
-    "control": "plain, same size",
-    "control_onehot": "plain, one-hot",
-    "leads": "LEADS",
-    "printed_leads": "LEADS, as published",
-    "polynomial_2": "polynomials, degree 2",
-    "polynomial_3": "polynomials, degree 3",
-    "polynomial_4": "polynomials, degree 4",
-    "equations": "true equations, fitted",
-    "persistence": "no change",
-    "mean": "mean of the environment",
-}
+#: The methods, in the order of tables.
+METHODS = (
+    "printed_stnn", "stnn", "control", "control_onehot", "printed_leads", "leads", "leads_alone",
+    "polynomial_2", "polynomial_3", "polynomial_4", "equations", "persistence", "mean",
+)  # fmt: skip
 
 
-def with_start(starts: np.ndarray, following: np.ndarray) -> np.ndarray:
-    """Trajectories (E, n, 1 + K, d) of initial states (E, n, d) and what follows (E, n, K, d)."""
-    return np.concatenate([starts[:, :, None], following], axis=2)
+def record_integration(starts: np.ndarray) -> None:
+    """Record how well both integrators keep the conserved quantity, and how far apart they are.
 
-
-def trajectory_errors(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Mean squared error over points and coordinates of every trajectory, (E, n).
-
-    Both have shape (E, n, T, d). A rollout that is not finite counts as 1e30, so that it ranks
-    last.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not of four axes.
+    Metrics: ``tight_drift``, ``loose_drift``, ``loose_mse_test``.
     """
-    if np.ndim(truth) != 4 or np.shape(predictions) != np.shape(truth):
-        raise ValueError(
-            "predictions and truth must have the same shape (E, n, T, d), got "
-            f"{np.shape(predictions)} and {np.shape(truth)}; one environment is truth[None]"
-        )
-    with np.errstate(over="ignore", invalid="ignore"):
-        errors = np.square(predictions - truth).mean((2, 3))
-    return np.where(np.isfinite(errors), np.minimum(errors, 1e30), 1e30)
+    loose, tight = (trajectories(ENVIRONMENTS, starts, official=kind) for kind in (True, False))
+    for name, data in (("tight", tight), ("loose", loose)):
+        drift = [
+            np.ptp(system.conserved(states), axis=1).max()
+            for system, states in zip(ENVIRONMENTS, data, strict=True)
+        ]
+        record.metric(f"{name}_drift", np.max(drift), tolerance=10.0)
+    record.metric("loose_mse_test", np.square(loose - tight).mean(), tolerance=0.05)
 
 
 def record_method(
@@ -101,26 +77,156 @@ def record_method(
     record.metric(f"{name}_mse_worst_trajectory", errors.max((1, 2)), **over)
 
 
-def time_to(seconds: np.ndarray, errors: np.ndarray, target: float) -> float:
-    """When a curve first reaches a target, infinity if it never does.
+def record_trained(
+    name: str,
+    found: Sequence[Any],
+    follow: Follow,
+    learn: np.ndarray,
+    test: np.ndarray,
+    parameters: int,
+) -> list[np.ndarray]:
+    """Record a trained method as :func:`record_method` and its ``_mse_train``.
 
-    Examples
-    --------
-    >>> time_to(np.array([1.0, 2.0, 3.0]), np.array([5.0, 2.0, 1.0]), 2.5)
-    2.0
+    Parameters
+    ----------
+    name : str
+        Of the method.
+    found : sequence of Trained or TrainedLeads
+        The training of every seed.
+    follow : callable
+        How its models predict.
+    learn, test : numpy.ndarray
+        Trajectories, shape (E, n, T, d).
+    parameters : int
+        Number of parameters.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        The predictions of every seed on the test trajectories.
     """
-    reached = np.flatnonzero(errors <= target)
-    return float(seconds[reached[0]]) if len(reached) else float("inf")
+    predictions = [follow(each.model, test) for each in found]
+    record_method(name, predictions, test, parameters, [each.seconds[-1] for each in found])
+    errors = [trajectory_errors(follow(each.model, learn), learn).mean() for each in found]
+    record.metric(f"{name}_mse_train", errors, over="seeds", tolerance=3.0)
+    return predictions
 
 
-def cases(errors: np.ndarray) -> list[tuple[int, int]]:
-    """Environment and trajectory of the smallest, the median and the largest error.
+def methods() -> record.Table:
+    """Size, training time and errors of every method: the paper's Table 2."""
+    known = record.metrics()
 
-    Examples
-    --------
-    >>> cases(np.array([[3.0, 1.0], [2.0, 5.0]]))
-    [(0, 1), (1, 0), (1, 1)]
+    def show(name: str, form: str, missing: str = "") -> str:
+        return record.show(name, form) if name in known else missing
+
+    header = ["method", "parameters", "training, s", "training MSE", "test MSE"]
+    return record.Table(
+        [*header, "worst environment", "worst trajectory"],
+        [
+            [
+                LABELS[name],
+                show(f"{name}_parameters", "d"),
+                show(f"{name}_train_s", ".2g", missing="none"),
+                show(f"{name}_mse_train", ".1e"),
+                show(f"{name}_mse_test", ".1e"),
+                show(f"{name}_mse_worst_environment", ".1e").split(" ")[0],
+                show(f"{name}_mse_worst_trajectory", ".1e").split(" ")[0],
+            ]
+            for name in METHODS
+            if f"{name}_mse_test" in known
+        ],
+    )
+
+
+def error_curves(found: Sequence[Any], follow: Follow, test: np.ndarray) -> Curves:
+    """Test error at every mark of a training, against its time; a curve a seed."""
+    return [
+        (
+            each.seconds,
+            np.array(
+                [
+                    trajectory_errors(follow(each.at(mark), test), test).mean()
+                    for mark in range(len(each.weights))
+                ]
+            ),
+        )
+        for each in found
+    ]
+
+
+def record_time_ratios(curves: Mapping[str, Curves]) -> None:
+    """Record the training time of one method over that of another at equal error.
+
+    Metrics: ``train_time_ratio_equal_error`` (StNN over LEADS),
+    ``control_train_time_ratio_equal_error`` and ``control_over_stnn_train_time``.
     """
-    order = np.argsort(errors.ravel(), kind="stable")
-    chosen = order[[0, (len(order) - 1) // 2, -1]]
-    return [divmod(int(i), errors.shape[1]) for i in chosen]
+    metrics = record.metrics()
+
+    def time_ratio(name: str, partner: str) -> float | None:
+        """Time of one method over that of another, to the larger of their errors."""
+        target = max(metrics[f"{each}_mse_test"]["value"] for each in (name, partner))
+        mine, theirs = (
+            np.median([time_to(*each, target) for each in curves[kind]])
+            for kind in (name, partner)
+        )  # fmt: skip
+        return mine / theirs if np.isfinite(mine) and theirs > 0 else None
+
+    for label, name, partner in (
+        ("train_time_ratio_equal_error", "stnn", "leads"),
+        ("control_train_time_ratio_equal_error", "control", "leads"),
+        ("control_over_stnn_train_time", "control", "stnn"),
+    ):
+        record.metric(label, time_ratio(name, partner), tolerance=3.0, timing=True)
+
+
+def record_loop_slowdown(model: LEADS, learn: np.ndarray, dt: float) -> None:
+    """Record the time of LEADS environment by environment over that of all at once.
+
+    Timed are the error of all rollouts and its derivatives. Metric: ``leads_loop_slowdown``.
+    """
+    states = torch.as_tensor(learn, dtype=torch.float32)
+
+    def seconds(network: torch.nn.Module) -> float:
+        def rollouts() -> None:
+            error = network(states[:, :, 0], states.shape[2] - 1, dt) - states[:, :, 1:]
+            error.square().mean().backward()
+
+        return microseconds(rollouts, repeats=3)
+
+    slowdown = seconds(LoopedLEADS(model)) / seconds(model)
+    record.metric("leads_loop_slowdown", slowdown, tolerance=2.0, timing=True)
+
+
+def record_interpolated(
+    name: str, predictions: Sequence[np.ndarray], truth: np.ndarray, times: np.ndarray, label: str
+) -> None:
+    """Record the error of a method at other times, by a cubic spline through its points.
+
+    Metric: ``_mse_<label>_step``.
+    """
+    between = [CubicSpline(TIMES, path, axis=2)(times) for path in predictions]
+    errors = [trajectory_errors(path, truth).mean() for path in between]
+    record.metric(f"{name}_mse_{label}_step", errors, over="seeds", tolerance=3.0)
+
+
+def record_new(name: str, path: np.ndarray, truth: np.ndarray) -> None:
+    """Record the error of a method in a new environment, ``_mse_new_environment``."""
+    error = trajectory_errors(path, truth).mean()
+    record.metric(f"{name}_mse_new_environment", error, tolerance=3.0)
+
+
+def abilities() -> record.Table:
+    """Errors at other time steps and in a new environment, where a method has them."""
+    known = record.metrics()
+    columns = {
+        "a quarter of a unit": "half_step",
+        "a whole unit": "double_step",
+        "new environment": "new_environment",
+    }
+    rows = []
+    for name in METHODS:
+        measures = [f"{name}_mse_{measure}" for measure in columns.values()]
+        shown = [record.show(each, ".1e") if each in known else "" for each in measures]
+        if any(shown):
+            rows.append([LABELS[name], *shown])
+    return record.Table(["", *columns], rows)

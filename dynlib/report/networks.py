@@ -1,8 +1,8 @@
-"""What the notebooks of the second paper share: colours, names, figures, records."""
+"""What the run on networks of the Lorenz system records and tabulates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,33 +10,16 @@ from matplotlib.axes import Axes
 
 from dynlib.networks.recipes import Pairs, Trained
 from dynlib.networks.scores import failed, one_step_errors
-from dynlib.report import record, style
+from dynlib.report import record
+from dynlib.report.palette import COLOURS, LABELS
 
-#: One colour a method; those that the first part uses keep theirs (see :mod:`dynlib.report.style`).
-COLOURS = {
-    "true": style.INK,
-    "dense": style.MUTED,
-    "fft": "#2f81c1",
-    "shift": "#c98a00",
-    "stnn": "#2f81c1",
-    "ffnn": "#d9631e",
-    "control": "#1a9e77",
-    "plain": "#c98a00",
-    "accelerated": "#b5669b",
-    "restart": "#2f81c1",
-}
-
-LABELS = {
-    "true": "truth",
-    "dense": "dense",
-    "fft": "two FFTs",
-    "shift": "shifts",
-    "stnn": "StNN",
-    "ffnn": "FFNN-2073",
-    "control": "plain, same size",
-    "plain": "plain, eq. (8)",
-    "accelerated": "accelerated",
-    "restart": "with restart",
+#: Losses of the last epoch in the authors' repository; those of structured networks are means
+#: over four outputs, of which one is always zero.
+RELEASED = {
+    "stnn_p1": 1.496e-4 * 4 / 3,
+    "stnn_p4": 2.880e-6 * 4 / 3,
+    "stnn_p6": 2.331e-6 * 4 / 3,
+    "ffnn": 4.315e-6,
 }
 
 
@@ -49,36 +32,21 @@ def label(axes: Axes, x: float, y: float, method: str, **options) -> None:
     )  # fmt: skip
 
 
-def against_size(
-    axes: Axes, sizes: Mapping[str, Sequence[int]], measure: str, names: Mapping[str, Sequence[str]]
-) -> None:
-    """A recorded measure of every network against its number of parameters, seed by seed.
+def title(name: str) -> str:
+    """What a network is called.
 
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where.
-    sizes : mapping of str to sequence of int
-        Numbers of parameters of each family ("stnn", "control", ...).
-    measure : str
-        Name of the measure, e.g. ``"mse_validation"``.
-    names : mapping of str to sequence of str
-        The networks of each family, as metrics name them.
+    Examples
+    --------
+    >>> title("stnn_p6"), title("control_p2"), title("printed_ffnn")
+    ('StNN, p = 6', 'plain, size of p = 2', 'FFNN 3-30-30-30-3, as printed')
     """
-    metrics = record.metrics()
-    for shift, (family, methods) in enumerate(names.items()):
-        found = [metrics[record.named(method, measure)] for method in methods]
-        sizes_here = np.array(sizes[family]) * (1 + 0.03 * shift)
-        axes.plot(
-            sizes_here, [entry["value"] for entry in found], "o-", color=COLOURS[family],
-            markersize=4, linewidth=1.2,
-        )  # fmt: skip
-        for size, entry in zip(sizes_here, found, strict=True):
-            axes.plot(
-                [size] * len(entry["samples"]), entry["samples"], "_", color=COLOURS[family],
-                alpha=0.6,
-            )  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="parameters")
+    kind, _, p = name.removeprefix("printed_").partition("_p")
+    words = {
+        "stnn": f"StNN, p = {p}",
+        "control": f"plain, size of p = {p}",
+        "ffnn": "FFNN 3-30-30-30-3",
+    }[kind]
+    return f"{words}, as printed" if name.startswith("printed_") else words
 
 
 def record_network(
@@ -103,3 +71,82 @@ def record_network(
     record.metric(f"{name}_steps", int(found[0].history[-1, 0]), tolerance=0.0)
     seconds = [each.seconds[-1] for each in found]
     record.metric(f"{name}_train_s", seconds, over="seeds", unit="s", tolerance=10.0, timing=True)
+
+
+def record_error(name: str, found: Sequence[Trained], pairs: Pairs) -> None:
+    """Record the mean one-step error of every seed on some pairs, under a full name."""
+    errors = [one_step_errors(each.model, pairs).mean() for each in found]
+    record.metric(name, errors, over="seeds", tolerance=3.0)
+
+
+def error_table(names: Iterable[str]) -> record.Table:
+    """Size, errors and failed seeds of networks, one a row."""
+    header = ["network", "parameters", "training MSE", "validation MSE", "x", "y", "z"]
+    rows = []
+    for name in names:
+        size = record.show(f"{name.removeprefix('printed_')}_parameters", "d")
+        seeds = record.metrics()[f"{name}_mse_train"]["n"]
+        rows.append(
+            [
+                title(name),
+                size,
+                record.show(f"{name}_mse_train", ".1e"),
+                record.show(f"{name}_mse_validation", ".1e"),
+                *(record.show(f"{name}_mse_validation_{i}", ".0e").split(" ")[0] for i in "xyz"),
+                record.show(f"{name}_nmse_validation", ".1e").split(" ")[0],
+                f"{record.show(f'{name}_failed_seeds')} of {seeds}",
+            ]
+        )
+    return record.Table([*header, "over variance", "failed seeds"], rows)
+
+
+def record_released() -> None:
+    """Record the losses that the authors published, ``released_<network>_mse``."""
+    for name, error in RELEASED.items():
+        record.metric(f"released_{name}_mse", error, tolerance=0.0)
+
+
+def published_table() -> record.Table:
+    """The losses that the authors published."""
+    rows = [[title(name), record.show(f"released_{name}_mse", ".1e")] for name in RELEASED]
+    return record.Table(["network", "released, last epoch"], rows)
+
+
+def record_roughness(name: str, trained: Trained) -> None:
+    """Record the mean change of the training error between marks, ``_roughness``, in decades.
+
+    Only the second half of the training counts.
+    """
+    curve = np.log10(trained.history[:, 1])
+    tail = np.diff(curve[len(curve) // 2 :])
+    record.metric(f"{name}_roughness", np.abs(tail).mean(), unit="decades", tolerance=1.0)
+
+
+def split_table() -> record.Table:
+    """Errors of the same network after the two ways to hold out data."""
+    return record.Table(
+        ["trained on", "error on what was held out", "on fresh trajectories"],
+        [
+            [
+                words,
+                record.show(f"stnn_p6_mse_validation{split}", ".1e"),
+                record.show(f"stnn_p6_mse_fresh{split}", ".1e"),
+            ]
+            for words, split in (("random pairs", "_pairsplit"), ("whole trajectories", ""))
+        ],
+    )
+
+
+def direction_table(names: Iterable[str]) -> record.Table:
+    """Parameters of networks, and the directions in which these can change the output."""
+    return record.Table(
+        ["network", "parameters", "active directions"],
+        [
+            [
+                title(name),
+                record.show(f"{name}_parameters", "d"),
+                record.show(f"{name}_active_directions"),
+            ]
+            for name in names
+        ],
+    )

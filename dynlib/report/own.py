@@ -1,15 +1,42 @@
-"""What the notebook on a system of one's own records, whether that is chaotic or not."""
+"""What the notebook on a user-defined system records and says, whether that is chaotic or not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from dynlib.measure.distribution import Reference, rollout_measures
 from dynlib.measure.rollout import accumulated_mse, failures, step_errors
 from dynlib.report import record, style
-from dynlib.report.forecasts import record_rollout
+from dynlib.report.forecasts import LABELS, record_rollout, show_row
+
+
+def rests(late: np.ndarray, first: np.ndarray) -> bool:
+    """Whether trajectories after the transient have a range of less than a thousandth.
+
+    Parameters
+    ----------
+    late, first : numpy.ndarray
+        Trajectories (n, T, d) after the transient, and from their initial states on.
+
+    Examples
+    --------
+    >>> decay = np.exp(-np.arange(2000.0))[None, :, None]
+    >>> rests(decay[:, 1000:], decay[:, :1000])
+    True
+    """
+    ranges, at_first = np.ptp(late, axis=1), np.ptp(first, axis=(0, 1))
+    return bool((ranges < 1e-3 * at_first).all())
+
+
+def record_system(dim: int, tau: float, spread: float, at_rest: bool, settling: str) -> None:
+    """Record what is studied: ``dim``, ``tau``, ``spread``, ``at_rest`` and ``settled``."""
+    record.metric("dim", dim, tolerance=0.0)
+    record.metric("tau", tau, tolerance=0.0)
+    record.metric("at_rest", int(at_rest), tolerance=0.0)
+    record.metric("settled", int(not settling), tolerance=0.0)
+    record.metric("spread", spread, unit="state", tolerance=0.1)
 
 
 def grows(exponents: np.ndarray, n_steps: int, tau: float) -> bool:
@@ -127,6 +154,32 @@ def exponents(groups: np.ndarray) -> list[str]:
     return shown
 
 
+def exponent_table(words: Sequence[str]) -> record.Table:
+    """The exponents, as :func:`exponents` shows them, and the Lyapunov time."""
+    rows = [[f"exponent {i}", each] for i, each in enumerate(words, start=1)]
+    time = record.show("lyapunov_time", ".3f")
+    return record.Table(["", "value"], [*rows, ["Lyapunov time", time]])
+
+
+def prediction_table(order: int) -> record.Table:
+    """How well the next token is predicted; `order` is that of the best n-gram."""
+    rows = [
+        [
+            label,
+            record.show(record.named(method, "cross_entropy")),
+            record.show(record.named(method, "top1_accuracy")),
+        ]
+        for method, label in _token_methods(order).items()
+    ]
+    floor = ["entropy rate of the system", record.show("entropy_rate"), ""]
+    return record.Table(["", "nats a token", "likeliest token right"], [*rows, floor])
+
+
+def _token_methods(order: int) -> dict[str, str]:
+    best = f"n-gram, {order} tokens"
+    return {"model": "GPT-2", "markov": "Markov chain", "best_ngram": best}
+
+
 def record_distances(
     samples: Mapping[str, Sequence[np.ndarray]],
     reference: Reference,
@@ -199,6 +252,65 @@ def record_forecast(
     record.metric(f"{name}_failures", lost, tolerance=1.0)
 
 
+def labels(methods: Iterable[str], branches: int) -> dict[str, str]:
+    """What the methods that forecast are called."""
+    return {name: (LABELS | {"stnn": f"StNN, p = {branches}"})[name] for name in methods}
+
+
+def forecast_table(labels: Mapping[str, str], horizon: int) -> record.Table:
+    """Parameters, errors and valid times of the methods that forecast."""
+    known = record.metrics()
+    rows = []
+    for name, label in labels.items():
+        size = f"{name}_parameters"
+        rows.append([label, record.show(size, "d") if size in known else "", *show_row(name)])
+    errors = [f"accumulated MSE, {min(100, horizon)} steps", f"{horizon} steps"]
+    times = ["valid time, Lyapunov times", "failures"]
+    return record.Table(["method", "parameters", *errors, *times], rows)
+
+
+def summary(
+    order: int,
+    labels: Mapping[str, str],
+    horizon: int,
+    tau: float,
+    exponent: float | None,
+    settling: str,
+) -> list[str]:
+    """What was found, in sentences.
+
+    Parameters
+    ----------
+    order : int
+        Of the best n-gram.
+    labels : mapping of str to str
+        Methods that forecast, and what they are called.
+    horizon, tau : int, float
+        Steps of a forecast, and the time of a step.
+    exponent : float or None
+        The largest, None where it is not positive.
+    settling : str
+        Which coordinate still decays or grows.
+    """
+    methods = _token_methods(order)
+    rivals = {name: label for name, label in labels.items() if name != "persistence"}
+    entropies = {record.named(m, "cross_entropy"): label for m, label in methods.items()}
+    ratios = {record.named(m, "w1_ratio"): label for m, label in methods.items()}
+    errors = {f"{name}_accumulated_mse_horizon": label for name, label in rivals.items()}
+    times = {f"{name}_valid_time": label for name, label in rivals.items()}
+    found = [
+        f"Predicts the next token best: {best(entropies)}.",
+        f"Write states no further from true ones than these are from each other: {level(ratios)}.",
+        f"Has the smallest error over {horizon} steps: {best(errors)}.",
+    ]
+    if exponent is not None:
+        reach = f"{horizon * tau * exponent:.1f} Lyapunov times"
+        found.append(f"Forecasts longest, of {reach}: {best(times, largest=True)}.")
+    if settling:
+        found.append(f"Not an attractor yet: {settling}.")
+    return found
+
+
 def level(names: Mapping[str, str]) -> str:
     """Which methods have a ratio of 1 or less, within their intervals, in words.
 
@@ -227,7 +339,7 @@ def _ends(entry: dict) -> tuple[float, float]:
 
 
 def best(names: Mapping[str, str], *, largest: bool = False, form: str = ".3g") -> str:
-    """Which of some metrics is the best, in words, and which cannot be told from it.
+    """Which of some metrics is the best, in words, and which cannot be distinguished from it.
 
     Parameters
     ----------
@@ -249,7 +361,7 @@ def best(names: Mapping[str, str], *, largest: bool = False, form: str = ".3g") 
     >>> for name, values in {"a": [1.0, 2.0], "b": [1.8, 2.4], "c": [7.0, 9.0]}.items():
     ...     _ = record.metric(name, values, over="starts")
     >>> best({"a": "A", "b": "B", "c": "C"})
-    'A (1.5), not told apart from B (2.1)'
+    'A (1.5), not distinguishable from B (2.1)'
     >>> record.clear()
     """
     metrics = record.metrics()
@@ -265,4 +377,4 @@ def best(names: Mapping[str, str], *, largest: bool = False, form: str = ".3g") 
         for (entry, _), text in zip(found[1:], said[1:], strict=True)
         if _ends(entry)[0] <= high and _ends(entry)[1] >= low
     ]
-    return said[0] + (f", not told apart from {', '.join(alike)}" if alike else "")
+    return said[0] + (f", not distinguishable from {', '.join(alike)}" if alike else "")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.func import jacrev, vmap
 
-from dynlib.networks.ffnn import FFNN, widths_of_size
+from dynlib.networks.ffnn import FFNN, in_numpy, widths_of_size
 
 
 def generator(seed=0):
@@ -213,3 +213,13 @@ def test_outputs_may_be_fewer_or_more_than_inputs(n, n_out):
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("batch", [1, 50])
+def test_in_numpy_it_is_the_same_network(dtype, batch):
+    model, states = random(dtype=dtype), draw(batch, 3, seed=1, dtype=dtype)
+    before = weights_of(model)
+    with torch.no_grad():
+        torch.testing.assert_close(in_numpy(model)(states), model(states), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(weights_of(model), before, rtol=0, atol=0)

@@ -11,7 +11,6 @@ from dynlib.networks.scores import active_directions, failed, one_step_errors, r
 from dynlib.networks.stnn import StNN
 from dynlib.peers.released import ReleasedStNN
 from dynlib.report import forecasts as rollout_report
-from dynlib.report import networks as network_report
 from dynlib.report import record
 
 
@@ -141,7 +140,6 @@ def test_labels_are_kept_apart_in_the_order_of_their_curves():
 
 def test_every_method_has_a_colour_and_a_name():
     assert rollout_report.COLOURS.keys() == rollout_report.LABELS.keys()
-    assert network_report.COLOURS.keys() == network_report.LABELS.keys()
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import hankel
 from scipy.optimize import brentq, minimize
 
 from dynlib.dynamics.pairs import integrate
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.operators.bestfit import (
     fit_with_control,
+    hankel_fit,
     largest_penalty,
     least_squares_fit,
     nuclear_fit,
@@ -301,3 +303,30 @@ ONE = np.ones((2, 3))
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_hankel_operator_is_found_again(n):
+    rng = np.random.default_rng(n)
+    truth = hankel(rng.normal(size=n), rng.normal(size=n))
+    states = rng.normal(size=(n, 3 * n))
+    np.testing.assert_allclose(hankel_fit(states, truth @ states), truth, atol=1e-12)
+
+
+def test_no_hankel_matrix_is_better_than_the_fit():
+    rng = np.random.default_rng(0)
+    states, successors = rng.normal(size=(2, 4, 30))
+    fit = hankel_fit(states, successors)
+
+    def error(operator):
+        return np.linalg.norm(successors - operator @ states)
+
+    for k in range(7):
+        for size in (-1e-3, 1e-3):
+            unit = size * np.eye(7)[k]
+            assert error(fit + hankel(unit[:4], unit[3:])) > error(fit)
+
+
+def test_a_hankel_matrix_is_square():
+    with pytest.raises(ValueError, match="as many rows, got 3 and 4"):
+        hankel_fit(np.ones((3, 5)), np.ones((4, 5)))

@@ -14,7 +14,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynlib.operators.hankel import Hankel, nearest, operations
+from dynlib.operators.hankel import (
+    Hankel,
+    delay_vectors,
+    distance_from_hankel,
+    nearest,
+    operations,
+)
 
 METHODS = ["multiply_dense", "multiply_shift", "multiply_fft"]
 SIZES = [1, 2, 3, 4, 5, 7, 8, 16, 17, 97, 128]
@@ -382,3 +388,25 @@ def test_a_symbol_changed_in_place_changes_every_product(inference):
 
 
 N_LARGE = 64
+
+
+def test_the_distance_from_hankel_is_that_of_the_rest():
+    rng = np.random.default_rng(0)
+    near = scipy.linalg.hankel(rng.normal(size=4), rng.normal(size=4))
+    assert distance_from_hankel(near) == pytest.approx(0, abs=1e-15)
+    skew = np.triu(rng.normal(size=(4, 4)), 1)
+    skew -= skew.T  # antisymmetric: orthogonal to every Hankel matrix
+    expected = np.linalg.norm(skew) / np.linalg.norm(near + skew)
+    assert distance_from_hankel(near + skew) == pytest.approx(expected)
+
+
+def test_delay_vectors_are_windows_and_their_successors():
+    states, successors = delay_vectors(np.arange(6.0), 3)
+    np.testing.assert_array_equal(states, [[0, 1, 2], [1, 2, 3], [2, 3, 4]])
+    np.testing.assert_array_equal(successors, states + 1)
+
+
+@pytest.mark.parametrize(("values", "delays"), [(np.zeros((2, 9)), 2), (np.zeros(3), 3)])
+def test_a_series_is_longer_than_its_delays(values, delays):
+    with pytest.raises(ValueError, match=r"T above delays, got .*fewer delays"):
+        delay_vectors(values, delays)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from dynlib.dynamics.systems.lotka_volterra import TIMES
+from dynlib.networks.leads import LEADS
+from dynlib.report import environments as report
 from dynlib.report import record
-from dynlib.report.environments import (
-    COLOURS,
-    LABELS,
-    cases,
-    record_method,
-    time_to,
-    trajectory_errors,
-    with_start,
-)
+from dynlib.report.environments import record_method
 
 
 @pytest.fixture(autouse=True)
@@ -33,29 +30,6 @@ def shifted(offsets):
 
 
 OFFSETS = np.arange(12.0).reshape(3, 4)
-
-
-def test_the_first_state_stands_before_what_follows():
-    found = with_start(TRUTH[:, :, 0], TRUTH[:, :, 1:])
-    np.testing.assert_array_equal(found, TRUTH)
-
-
-def test_errors_are_means_over_times_and_coordinates():
-    found = trajectory_errors(shifted(OFFSETS), TRUTH)
-    np.testing.assert_allclose(found, OFFSETS**2, rtol=1e-12)
-    half = TRUTH.copy()
-    half[0, 1, :, 0] += 2.0
-    assert trajectory_errors(half, TRUTH)[0, 1] == pytest.approx(2.0)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e200, 1e16])
-def test_a_rollout_that_is_lost_ranks_last(value):
-    predictions = shifted(OFFSETS)
-    predictions[1, 2, 3, 0] = value
-    found = trajectory_errors(predictions, TRUTH)
-    assert found[1, 2] == 1e30
-    assert np.isfinite(found).all()
-    assert found.argmax() == 4 + 2
 
 
 def test_a_method_is_recorded_by_its_seeds():
@@ -94,40 +68,91 @@ def test_what_is_not_trained_has_no_time():
     assert record.metrics()["mean_mse_test"]["value"] == 0
 
 
-@pytest.mark.parametrize(
-    ("target", "expected"), [(5.0, 1.0), (4.9, 2.0), (2.0, 2.0), (1.5, 4.0), (0.5, np.inf)]
-)
-def test_the_time_to_a_target_is_that_of_the_first_to_reach_it(target, expected):
-    seconds, errors = np.array([1.0, 2.0, 3.0, 4.0]), np.array([5.0, 2.0, 3.0, 1.0])
-    assert time_to(seconds, errors, target) == expected
+class Training(SimpleNamespace):
+    """A training whose model at mark k is off by 3 - k."""
+
+    seconds, weights = np.array([1.0, 2.0, 4.0]), np.zeros((3, 5))
+
+    def at(self, mark):
+        return SimpleNamespace(offset=3.0 - mark)
+
+    @property
+    def model(self):
+        return self.at(2)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 5), (10, 32)])
-def test_cases_are_the_best_the_median_and_the_worst(shape):
-    errors = np.random.default_rng(1).permutation(np.prod(shape)).reshape(shape).astype(float)
-    ranks = [errors[case] for case in cases(errors)]
-    assert ranks == [0, (errors.size - 1) // 2, errors.size - 1]
+def follow(model, data):
+    return data + model.offset
 
 
-def test_a_lost_rollout_is_the_worst_case():
-    predictions = shifted(OFFSETS)
-    predictions[0, 3] = np.nan
-    assert cases(trajectory_errors(predictions, TRUTH))[2] == (0, 3)
+def test_a_training_is_recorded_with_its_predictions():
+    found = report.record_trained("stnn", [Training(), Training()], follow, TRUTH, 2 * TRUTH, 5)
+    assert len(found) == 2
+    np.testing.assert_array_equal(found[0], 2 * TRUTH + 1)
+    values = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert values["stnn_parameters"] == 5
+    assert values["stnn_train_s"] == 4.0
+    assert values["stnn_mse_train"] == pytest.approx(1.0)
+    assert values["stnn_mse_test"] == pytest.approx(1.0)
 
 
-def test_every_method_has_a_colour_and_a_name():
-    assert COLOURS.keys() == LABELS.keys()
-    assert len(set(LABELS.values())) == len(LABELS)
+def test_curves_hold_the_error_at_every_mark():
+    ((seconds, errors),) = report.error_curves([Training()], follow, TRUTH)
+    np.testing.assert_array_equal(seconds, [1, 2, 4])
+    np.testing.assert_allclose(errors, [9, 4, 1])
 
 
-@pytest.mark.parametrize(
-    "predictions", [TRUTH[0], TRUTH[:1], TRUTH[:, :, :1], TRUTH[..., 0], TRUTH[None]]
-)
-def test_predictions_of_another_shape_are_not_broadcast(predictions):
-    with pytest.raises(ValueError, match=r"same shape \(E, n, T, d\), got .*truth\[None\]"):
-        trajectory_errors(predictions, TRUTH)
+def test_times_are_compared_at_the_larger_of_two_errors():
+    for name, error in {"stnn": 1.0, "leads": 4.0, "control": 2.0}.items():
+        record.metric(f"{name}_mse_test", error)
+    ways = {"stnn": [8, 3, 1], "leads": [9, 5, 4], "control": [9, 2, 2]}
+    curves = {name: [(np.array([1.0, 2, 4]), np.array(way))] for name, way in ways.items()}
+    report.record_time_ratios(curves)
+    values = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert values["train_time_ratio_equal_error"] == 2 / 4
+    assert values["control_train_time_ratio_equal_error"] == 2 / 4
+    assert values["control_over_stnn_train_time"] == 2 / 4
 
 
-def test_environments_are_an_axis():
-    with pytest.raises(ValueError, match=r"same shape \(E, n, T, d\), got .*truth\[None\]"):
-        trajectory_errors(TRUTH[0], TRUTH[0])
+def test_a_method_that_never_gets_there_has_no_time_ratio():
+    for name in ("stnn", "leads", "control"):
+        record.metric(f"{name}_mse_test", 1.0)
+    curves = {name: [(np.array([1.0]), np.array([2.0]))] for name in ("stnn", "control")}
+    report.record_time_ratios(curves | {"leads": [(np.array([1.0]), np.array([1.0]))]})
+    assert record.metrics()["train_time_ratio_equal_error"]["value"] is None
+
+
+def test_the_loose_integration_drifts_more_than_the_tight_one():
+    report.record_integration(np.array([[1.0, 2.0], [1.5, 1.2]]))
+    values = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert values["tight_drift"] < 1e-9 < 1e-5 < values["loose_drift"]
+    assert 0 < values["loose_mse_test"] < 1e-2
+
+
+def test_a_loop_over_environments_is_slower():
+    report.record_loop_slowdown(LEADS(3), TRUTH, 0.5)
+    assert record.metrics()["leads_loop_slowdown"]["value"] > 0
+
+
+def test_what_a_cubic_spline_holds_is_interpolated_exactly():
+    def cubic(times):
+        return np.broadcast_to((times**3)[:, None], (1, 2, len(times), 2))
+
+    halfway = np.arange(0, TIMES[-1] + 1e-9, 0.25)
+    report.record_interpolated("stnn", [cubic(TIMES)], cubic(halfway), halfway, "half")
+    assert record.metrics()["stnn_mse_half_step"]["value"] < 1e-18
+
+
+def test_tables_have_the_methods_that_were_measured():
+    record_method("leads", [shifted(OFFSETS)], TRUTH, 95_095, 3.0)
+    record_method("mean", [TRUTH], TRUTH, 20, None)
+    report.record_new("leads_alone", TRUTH + 2, TRUTH)
+    record.metric("leads_mse_half_step", 0.5)
+    assert [row[:4] for row in report.methods().rows] == [
+        ["LEADS", "95095", "3", ""],
+        ["mean of the environment", "20", "none", ""],
+    ]
+    assert report.abilities().rows == [
+        ["LEADS", "5.0e-01", "", ""],
+        ["LEADS without the shared field", "", "", "4.0e+00"],
+    ]

@@ -5,11 +5,8 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import torch
 
-from dynlib.networks.recipes import Architecture, Trained
 from dynlib.report import forecasts as rollout_report
-from dynlib.report import networks as network_report
 from dynlib.report import record, style
 from dynlib.report.figures import tokens as figures
 
@@ -65,20 +62,6 @@ def test_ratios_show_every_unit_the_value_and_the_interval():
     assert axes.get_ylim() == (2.5, -0.5)
 
 
-def test_errors_stand_over_the_numbers_of_parameters(axes):
-    record.metric("stnn_p1_mse", [1e-3, 4e-3], over="seeds")
-    record.metric("control_p1_mse", 1e-2)
-    names = {"stnn": ["stnn_p1"], "control": ["control_p1"]}
-    network_report.against_size(axes, {"stnn": [100], "control": [100]}, "mse", names)
-    assert drawn(axes, "o") == [[[100], [2.5e-3]], [[103], [1e-2]]]
-    assert drawn(axes, "_") == [[[100, 100], [1e-3, 4e-3]], [[103], [1e-2]]]
-    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    network_report.label(axes, 1.0, 2.0, "stnn")
-    (text,) = axes.texts
-    assert (text.get_text(), text.xy) == ("StNN", (1.0, 2.0))
-    assert text.get_color() == network_report.COLOURS["stnn"]
-
-
 def test_a_figure_has_the_common_width():
     figure, axes = style.figure(2.0, rows=1, columns=2)
     assert tuple(figure.get_size_inches()) == (style.WIDTH, 2.0)
@@ -97,40 +80,6 @@ def test_the_style_needs_no_jupyter(monkeypatch):
         style.use_style()
         assert plt.rcParams["svg.fonttype"] == "path"
         assert plt.rcParams["figure.figsize"][0] == style.WIDTH
-
-
-def trained(offset: float, dead: int) -> Trained:
-    """A network whose output is `offset` wherever it starts."""
-    architecture = Architecture(widths=(3, 2, 2, 2, 3))
-    model = architecture.build()
-    weights = [torch.zeros_like(weight) for weight in model.parameters()]
-    weights[-1] += offset
-    flat = torch.cat([weight.flatten() for weight in weights])[None]
-    units = (np.zeros(3), np.ones(3)), (np.zeros(3), np.ones(3))
-    history = np.array([[7.0, 0.0, 0.0, 0.0, 0.0]])
-    return Trained(architecture, units, flat, history, np.array([2.0]), dead, 1.0)
-
-
-def test_a_network_is_recorded_by_its_seeds_failed_ones_included():
-    inputs = np.random.default_rng(0).normal(size=(20, 3))
-    zero, one = (inputs, np.zeros((20, 3))), (inputs, np.ones((20, 3)))
-    variance = np.array([200.0, 200.0, 200.0])
-    found = [trained(1.0, 0), trained(4.0, 5)]
-    network_report.record_network("stnn_p1", found, zero, one, variance)
-    metrics = record.metrics()
-    values = {name.removeprefix("stnn_p1_"): entry["samples"] for name, entry in metrics.items()}
-    assert values == {
-        "mse_train": pytest.approx([1.0, 16.0]),
-        "mse_validation": pytest.approx([0.0, 9.0]),
-        "mse_validation_x": pytest.approx([0.0, 9.0]),
-        "mse_validation_y": pytest.approx([0.0, 9.0]),
-        "mse_validation_z": pytest.approx([0.0, 9.0]),
-        "nmse_validation": pytest.approx([0.0, 9.0 / 200]),
-        "failed_seeds": [1],
-        "dead_units": [0, 5],
-        "steps": [7],
-        "train_s": [2.0, 2.0],
-    }
 
 
 def test_a_row_of_the_arena_shows_every_measure_once():

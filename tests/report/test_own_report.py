@@ -1,8 +1,9 @@
-"""What is recorded of a system of one's own, also where it has no scale and no exponent."""
+"""What is recorded of a user-defined system, also where it has no scale and no exponent."""
 
 import re
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -12,7 +13,8 @@ from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
 from dynlib.measure.distribution import Reference
-from dynlib.report import record
+from dynlib.report import own, record, style
+from dynlib.report.figures import own as figures
 from dynlib.report.own import (
     best,
     exponents,
@@ -117,7 +119,7 @@ def test_the_best_is_told_with_those_that_overlap():
     record.metric("c", 9.0)
     record.metric("d", None)
     names = {"a": "A", "b": "B", "c": "C", "d": "D"}
-    assert best(names) == "A (3.5), not told apart from B (4.95)"
+    assert best(names) == "A (3.5), not distinguishable from B (4.95)"
     assert best(names, largest=True) == "C (9)"
     assert best({"d": "D"}) == "none, since nothing was measured"
 
@@ -218,3 +220,113 @@ def test_exponents_of_another_shape_are_refused():
         grows(np.ones((8, 3)), 1000, 1.0)
     with pytest.raises(ValueError, match=r"shape \(n, d\), got \(3,\); .*group\[None\]"):
         exponents(np.ones(3))
+
+
+@pytest.mark.parametrize(("ranges", "expected"), [([1e-4, 1e-4], True), ([1e-4, 0.1], False)])
+def test_a_system_rests_where_every_range_is_tiny(ranges, expected):
+    wave = np.sin(np.arange(50.0))[None, :, None]
+    late = np.concatenate([size * wave for size in ranges])
+    assert own.rests(late, np.concatenate([wave, wave])) is expected
+
+
+def test_a_system_is_recorded_with_what_is_said_of_it():
+    own.record_system(3, 0.1, 2.0, False, "the range of x still decays")
+    found = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert found == {"dim": 3, "tau": 0.1, "spread": 2.0, "at_rest": 0, "settled": 0}
+
+
+def test_tables_show_what_is_recorded():
+    record.metric("lyapunov_time", 1.25)
+    assert own.exponent_table(["0.8", "minus infinity"]).rows == [
+        ["exponent 1", "0.8"],
+        ["exponent 2", "minus infinity"],
+        ["Lyapunov time", "1.250"],
+    ]
+    for name, value in {"": 1.5, "markov_": 2.0, "best_ngram_": 1.0}.items():
+        record.metric(f"{name}cross_entropy", value)
+        record.metric(f"{name}top1_accuracy", value / 4)
+    record.metric("entropy_rate", 0.25)
+    assert own.prediction_table(3).rows == [
+        ["GPT-2", "1.5", "0.375"],
+        ["Markov chain", "2", "0.5"],
+        ["n-gram, 3 tokens", "1", "0.25"],
+        ["entropy rate of the system", "0.25", ""],
+    ]
+
+
+def test_forecasts_are_tabulated_and_put_into_words():
+    labels = own.labels(["stnn", "reservoir", "persistence"], branches=6)
+    for name, size in {"stnn": 388, "reservoir": 2073}.items():
+        record.metric(f"{name}_parameters", size)
+    for name, error in {"stnn": 1.0, "reservoir": 3.0, "persistence": 9.0}.items():
+        predictions = np.stack([TRUTH + error])
+        record_forecast(name, predictions, TRUTH, exponent=2.0, spread=1.0, dt=0.1)
+    rows = own.forecast_table(labels, 120).rows
+    assert [row[:3] for row in rows] == [
+        ["StNN, p = 6", "388", "1.0e+00 [1.0e+00, 1.0e+00]"],
+        ["reservoir", "2073", "9.0e+00 [9.0e+00, 9.0e+00]"],
+        ["no change", "", "8.1e+01 [8.1e+01, 8.1e+01]"],
+    ]
+    for name, value in {"": 1.5, "markov_": 2.0, "best_ngram_": 1.0}.items():
+        record.metric(f"{name}cross_entropy", value)
+        record.metric(f"{name}w1_ratio", value)
+    said = own.summary(3, labels, 120, 0.1, 2.0, "x still decays")
+    assert said == [
+        "Predicts the next token best: n-gram, 3 tokens (1).",
+        "Write states no further from true ones than these are from each other: "
+        "n-gram, 3 tokens (1).",
+        "Has the smallest error over 120 steps: StNN, p = 6 (1).",
+        "Forecasts longest, of 24.0 Lyapunov times: "
+        "StNN, p = 6 (0.2), not distinguishable from reservoir (0.2).",
+        "Not an attractor yet: x still decays.",
+    ]
+    assert len(own.summary(3, labels, 120, 0.1, None, "")) == 3
+
+
+@pytest.fixture
+def styled():
+    with plt.rc_context():
+        style.use_style()
+        yield
+
+
+@pytest.mark.usefixtures("styled")
+def test_curves_of_context_stand_on_zero():
+    networks, counts = np.array([[3.0, 2.0]]), np.array([2.5, 2.0])
+    (axes,) = figures.context([1, 2], networks, counts, 0.5).figure.axes
+    assert axes.get_ylim()[0] == 0
+
+
+@pytest.mark.usefixtures("styled")
+@pytest.mark.parametrize(("dim", "columns"), [(3, [0, 2]), (1, None)])
+def test_an_attractor_is_drawn_in_its_first_and_last_coordinate(dim, columns):
+    path = np.random.default_rng(0).normal(size=(20, dim))
+    shown = figures.attractor(path, [path[:9], path[9:]], ["x", "y", "z"][:dim], flow=True)
+    truth, written = shown.figure.axes
+    expected = path[:, columns] if columns else np.c_[path[:-1], path[1:]]
+    np.testing.assert_array_equal(truth.lines[0].get_xydata(), expected)
+    assert len(written.lines) == 2
+    assert truth.get_ylabel() == ("z" if columns else "next x")
+
+
+def test_a_scene_has_both_curves():
+    path = np.random.default_rng(0).normal(size=(3000, 3))
+    assert repr(figures.scene(path, path[:9], ["x", "y", "z"])).startswith(
+        "3-D scene: truth (2500 points), GPT-2, T = 1 (9 points)."
+    )
+
+
+@pytest.mark.usefixtures("styled")
+def test_a_forecast_is_drawn_until_it_leaves_the_region():
+    truth = np.zeros((5, 2))
+    lost = np.array([0.0, 0.1, 9.0, 0.0, 0.0])
+    forecast = np.stack([lost, lost], axis=1)[None, None]
+    predictions = {"stnn": forecast, "reservoir": truth[None, None], "persistence": forecast}
+    states = np.array([[-1.0, 0.0], [1.0, 0.0]])
+    labels = own.labels(predictions, 6)
+    shown = figures.series(predictions, truth, states, labels, 0.5, None, "x")
+    above, below = shown.figure.axes
+    np.testing.assert_array_equal(above.lines[1].get_xydata(), [[0.5, 0.0], [1.0, 0.1]])
+    assert len(below.lines[1].get_xdata()) == 5
+    assert [axes.texts[0].get_text() for axes in (above, below)] == ["StNN, p = 6", "reservoir"]
+    assert below.get_xlabel() == "time"

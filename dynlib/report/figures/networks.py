@@ -1,1 +1,141 @@
 """Figures of the networks of the Lorenz system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dynlib.networks.recipes import Trained
+from dynlib.networks.scores import rollout
+from dynlib.report import record, style
+from dynlib.report.forecasts import apart
+from dynlib.report.networks import label, title
+from dynlib.report.palette import COLOURS, LABELS
+
+
+def data(trajectories: np.ndarray) -> style.Shown:
+    """A hundred trajectories at most in the plane of x and z, and all initial states."""
+    figure, axes = style.figure(3.6)
+    for states in trajectories[:100]:
+        axes.plot(
+            states[:, 0], states[:, 2], linewidth=0.3, color=style.MUTED, alpha=0.5,
+            rasterized=True,
+        )  # fmt: skip
+    first = trajectories[:, 0]
+    axes.plot(first[:, 0], first[:, 2], ".", markersize=3, color=style.COLOURS["greedy"])
+    axes.set(xlabel="x", ylabel="z")
+    return style.shown(
+        figure,
+        "data",
+        caption="The training data (their Figure 3): trajectories from initial states (dots) "
+        "scattered about (0, 1, 20).",
+        alt="The two-lobed Lorenz attractor in the x-z plane, made of many thin trajectories, with "
+        "a cloud of dots where they start.",
+    )
+
+
+def size() -> style.Shown:
+    """The recorded validation error of every network against its number of parameters."""
+    figure, axes = style.figure(3.6)
+    metrics = record.metrics()
+    branches = (1, 2, 4, 6)
+    groups = (
+        ("stnn", [f"stnn_p{p}" for p in branches], "left", 6),
+        ("control", [f"control_p{p}" for p in branches], "left", -8),
+        ("ffnn", ["ffnn"], "right", 6),
+    )
+    for shift, (family, names, side, lift) in enumerate(groups):
+        colour = COLOURS[family]
+        errors = [metrics[f"{name}_mse_validation"] for name in names]
+        sizes = [metrics[f"{name}_parameters"]["value"] for name in names]
+        places = np.array(sizes) * (1 + 0.03 * shift)
+        values = [entry["value"] for entry in errors]
+        axes.plot(places, values, "o-", color=colour, markersize=4, linewidth=1.2)
+        for place, entry in zip(places, errors, strict=True):
+            seeds = entry["samples"]
+            axes.plot([place] * len(seeds), seeds, "_", color=colour, alpha=0.6)
+        label(axes, sizes[-1], values[-1], family, offset=(10, lift), ha=side)
+    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="validation MSE")
+    axes.set_xlim(55, 3000)
+    ticks = [68, 132, 260, 388, 2073]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    return style.shown(
+        figure,
+        "size",
+        caption="One-step error on trajectories that were held out against the number of "
+        "parameters: structured networks, plain networks of the same size, and the paper's "
+        "3-30-30-30-3 (one seed). Bars are seeds, lines join medians. All are trained in the same "
+        "way, in our setting.",
+        alt="Log-log plot. Validation error falls steeply with the number of parameters for both "
+        "the structured and the plain networks.",
+    )
+
+
+def curves(
+    trained: Mapping[str, Sequence[Trained]], as_printed: Mapping[str, Sequence[Trained]]
+) -> style.Shown:
+    """Training and validation error against steps: as printed above, in our setting below."""
+    figure, panels = style.figure(5.8, 2, 1)
+    ours = {name: trained[name] for name in ("stnn_p1", "stnn_p6", "ffnn")}
+    for axes, group in zip(panels, (as_printed, ours), strict=True):
+        ends = {}
+        for name, found in group.items():
+            colour = COLOURS[name.removeprefix("printed_")]
+            for each in found:
+                steps, training, *coordinates = each.history.T
+                validation = np.mean(coordinates, axis=0)
+                axes.plot(steps, training, color=colour, linewidth=0.5, alpha=0.7)
+                axes.plot(steps, validation, color=colour, linewidth=1.4)
+            ends[name] = steps[-1], validation[-1]
+        gap = 0.7 if len({x for x, _ in ends.values()}) == 1 else 0.0
+        heights = apart(np.array([y for _, y in ends.values()]), gap)
+        for (name, (x, _)), y in zip(ends.items(), heights, strict=True):
+            plain = name.removeprefix("printed_")
+            words = title(plain).removesuffix(" 3-30-30-30-3")
+            label(axes, x, y, plain, text=words, fontsize=9, annotation_clip=False)
+        axes.set(xscale="log", yscale="log", ylabel="MSE")
+        axes.margins(x=0.0)
+    panels[1].set_xlabel("Levenberg-Marquardt steps")
+    return style.shown(
+        figure,
+        "curves",
+        caption="Training (thin) and validation (thick) error against steps (their Figure 4). "
+        "Above: as printed, every seed; a plateau near 10 is a coordinate whose last ReLUs are all "
+        "dead. Below: in our setting, one and six branches and the feed-forward network.",
+        alt="Two panels of error against steps, both axes logarithmic. Above, several curves stay "
+        "on plateaus of the order of ten; below, all curves fall.",
+    )
+
+
+def rollouts(
+    trained: Mapping[str, Sequence[Trained]], trajectories: np.ndarray, dt: float
+) -> style.Shown:
+    """Two trajectories and how the networks with the median error continue them."""
+    figure, panels = style.figure(4.4, 2, 1, sharex=True)
+    steps = trajectories.shape[1] - 1
+    times = dt * np.arange(steps + 1)
+    for axes, truth in zip(panels, trajectories, strict=True):
+        axes.plot(times, truth[:, 0], color=style.INK, linewidth=2.5)
+        for name, family in (("ffnn", "ffnn"), ("stnn_p6", "stnn")):
+            errors = record.metrics()[f"{name}_mse_validation"]["samples"]
+            typical = trained[name][np.argsort(errors)[(len(errors) - 1) // 2]].model
+            path = np.concatenate([truth[:1], rollout(typical, truth[:1], steps)[0]])
+            axes.plot(times, path[:, 0], color=COLOURS[family], linewidth=1.1)
+        axes.set_ylabel("x")
+    panels[1].set_xlabel("time")
+    for i, family in enumerate(("true", "stnn", "ffnn")):
+        panels[0].annotate(
+            LABELS[family], (0.02 + 0.2 * i, 1.04), xycoords="axes fraction",
+            color=COLOURS[family], fontsize=10,
+        )  # fmt: skip
+    return style.shown(
+        figure,
+        "rollouts",
+        caption="The coordinate x of two fresh trajectories (without colour) and their "
+        "continuation by the structured network with six branches and by the feed-forward network, "
+        "each from one true state (their Figure 5).",
+        alt="Two panels of an oscillating coordinate against time, the truth in black and two "
+        "networks in colour on top of it.",
+    )

@@ -1,0 +1,58 @@
+r"""What the linear layers of the structured network can represent."""
+
+from __future__ import annotations
+
+import torch
+
+from dynlib.networks.levenberg import LevenbergMarquardt
+from dynlib.networks.stnn import StNN
+
+
+def representation_error(
+    target: torch.Tensor, branches: int, *, starts: int, steps: int, seed: int
+) -> float:
+    """Smallest relative error of a network without activations that is fitted to a matrix.
+
+    Parameters
+    ----------
+    target : torch.Tensor
+        The matrix, shape (n, n), float64.
+    branches : int
+        Number of branches of the network.
+    starts, steps : int
+        Initial weights that are tried, and Levenberg–Marquardt steps from each.
+    seed : int
+        Draws the initial weights.
+
+    Raises
+    ------
+    ValueError
+        If `target` is not a square matrix of float64.
+    """
+    n = target.shape[-1]
+    if target.shape != (n, n) or target.dtype != torch.float64:
+        raise ValueError(
+            f"target must be a square matrix of float64, got {tuple(target.shape)} of "
+            f"{target.dtype}; use target.double()"
+        )
+    model = StNN(n, branches, linear=True, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    initial = []
+    for _ in range(starts):
+        model.draw_alive(generator)
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if name.startswith("bias"):
+                    weight.zero_()
+                elif name.startswith("diagonal_4"):
+                    weight.fill_(1)
+        initial.append(torch.cat([w.detach().flatten() for w in model.parameters()]))
+    states = torch.cat([torch.eye(n), torch.zeros(n, 1), -torch.eye(n)], 1).double()
+    columns = states.expand(starts, *states.shape).contiguous()
+    truth = (target @ states).expand(starts, -1, -1).contiguous()
+    optimizer = LevenbergMarquardt(model, torch.stack(initial), attempts=8)
+    for _ in range(steps):
+        optimizer.step(columns, truth)
+    with torch.no_grad():
+        error = model.evaluate(optimizer.theta, columns) - truth
+    return float((error.flatten(1).norm(dim=1) / truth[0].norm()).min())
