@@ -45,7 +45,7 @@ import time
 
 import numpy as np
 
-from dynlib import record
+from dynlib.report import record
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.seeds import train_seeds
 from dynlib.tokens.recipes import TrainingConfig
@@ -83,7 +83,7 @@ PLAIN = """# ---
 n: int = 4  # [1..100] how many
 
 # %%
-from dynlib import record
+from dynlib.report import record
 from dynlib.dynamics.systems.henon import Henon
 
 record.metric("determinant", abs(Henon().b))

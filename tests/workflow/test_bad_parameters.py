@@ -152,16 +152,21 @@ CPU = "cpu: {cores: 1, parameters: {steps: 600}}"
     ("old", "new", "words"),
     [
         ("title: Plain", "title: [", "cannot be read"),
-        ("title: Plain", "title: 3", "plain: title must be text, got 3"),
-        ("notebook: plain", "notebook: ../plain", "plain: notebook must be named in lower case"),
-        ("\nplain:", "\nPlain:", "a run must be named in lower case"),
-        (NEEDS, "title: Plain\n  needs:", "plain: needs must be a list"),
-        (NEEDS, "title: Plain\n  needs: [x]", "plain: needs 'x', which is not declared"),
-        (NEEDS, "title: Plain\n  needs: [plain]", "plain needs plain, which never ends"),
-        (SMOKE, "smoke: {cores: no, parameters: {}}", "cores of smoke must be 1 or more"),
-        (SMOKE, "smoke: {cores: 1}", "tiny: parameters of smoke must map"),
-        (SMOKE, "", "tiny: preset smoke must map"),
-        (CPU, CPU.replace("steps", "on"), "no parameter True"),
+        ("title: Plain", "title: 3", "plain, title: Input should be a valid string, got 3"),
+        ("notebook: plain", "notebook: ../plain", "plain, notebook: String should match"),
+        ("\nplain:", "\nPlain:", "experiments.yml, Plain, [key]: String should match"),
+        (NEEDS, "title: Plain\n  needs:", "plain, needs: Input should be a valid list"),
+        (NEEDS, "title: Plain\n  needs: [x]", "plain: needs x, which is not declared"),
+        (NEEDS, "title: Plain\n  needs: [plain]", "need each other in a circle: plain, plain"),
+        (NEEDS, "extends: tin", "plain extends 'tin', which is not there"),
+        (NEEDS, "extends: plain", "extend each other in a circle: plain, plain"),
+        (CPU, "cpu: {extends: [cpu]}", "tiny: cpu extends ['cpu'], which is not there"),
+        (SMOKE, "smoke: {cores: no, parameters: {}}", "cores: Input should be a valid integer"),
+        (SMOKE, "smoke: {cores: 0}", "tiny, presets, smoke, cores: Input should be greater than"),
+        (SMOKE, "smoke: {cores: 1, parameters: 3}", "parameters: Input should be a valid dict"),
+        (SMOKE, "smoke: {cores: 1, core: 1}", "smoke, core: Extra inputs are not permitted"),
+        (SMOKE, "", "tiny, presets, smoke: Field required"),
+        (CPU, CPU.replace("steps", "on"), "[key]: Input should be a valid string, got True"),
         (CPU, CPU.replace("600", ".inf"), "parameter steps=inf"),
     ],
 )
@@ -172,7 +177,7 @@ def test_a_sloppy_experiments_yml_is_refused(clone, old, new, words):
     assert words in text
 
 
-@pytest.mark.parametrize("path", ["notebooks/plain.py", "dynlib/dynamics/systems.py"])
+@pytest.mark.parametrize("path", ["notebooks/plain.py", "dynlib/dynamics/systems/henon.py"])
 def test_code_that_is_no_python_is_refused(clone, path):
     file = clone.root / path
     file.write_text(file.read_text(encoding="utf-8") + "\nx = (1\n", encoding="utf-8")

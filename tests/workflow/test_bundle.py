@@ -101,12 +101,12 @@ def test_what_is_not_fresh_is_not_bundled(packed):
     [
         ("notebooks/plain.py", '("n", n)', '("n", n + 1)', "different: code of the notebook"),
         ("experiments.yml", "plain\n  title", "plain\n  title", ""),
-        ("dynlib/dynamics/systems.py", "import", "x = 1\nimport", ""),
+        ("dynlib/dynamics/systems/henon.py", "import", "x = 1\nimport", ""),
         ("notebooks/plain.py", "n: int = 4", "n: int = 5", "code of the notebook, n"),
     ],
 )
 def test_a_bundle_of_other_sources_is_refused_with_what_differs(packed, path, old, new, words):
-    if path.endswith("systems.py"):
+    if path.endswith("henon.py"):
         file = packed.root / path
         file.write_text(file.read_text(encoding="utf-8") + "\nEXTRA = 1\n", encoding="utf-8")
         words = "plain was made from other sources"

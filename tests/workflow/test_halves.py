@@ -127,7 +127,7 @@ def test_cells_are_added_moved_tagged_and_removed(plain):
     assert done == 0, text
     assert "cell 1 ('answer = 42'), cell 2 ('Ünïcode')" in text
     assert "removed" in text
-    assert "from dynlib import record" in text
+    assert "from dynlib.report import record" in text
     assert read_cells(plain.py) == (
         ("code", ("parameters",), parameters.source),
         ("code", ("hide-input",), "answer = 42"),
@@ -162,7 +162,7 @@ def test_where_both_are_edited_nothing_is_overwritten(run_plain, command):
     assert [path.read_bytes() for path in files] == before
     assert code == (0 if command[0] == "status" else 2)
     assert "plain.py and notebooks/plain.ipynb were both edited; nothing is overwritten" in text
-    assert "the .py has cell 0 ('# Plain'), cell 2 ('from dynlib import record')" in text
+    assert "the .py has cell 0 ('# Plain'), cell 2 ('from dynlib.report import record')" in text
     assert "the .ipynb has cell 0 ('# Plain words'), cell 2 (" in text
     for half in ("py", "ipynb"):
         assert f"  python -m workflow pairs --from {half} plain\n" in text

@@ -16,11 +16,9 @@ import yaml
 
 from workflow.errors import Refused
 from workflow.files import ROOT, read_text
-from workflow.runs.declarations import check_declarations
+from workflow.runs.declarations import PRESETS, Declaration, read_declarations
 from workflow.runs.expressions import check, is_true
 from workflow.runs.parameters import Parameter, parse_parameters, shown
-
-PRESETS = ("smoke", "cpu", "paper")
 
 
 def read_notebook(path: Path) -> Any:
@@ -156,7 +154,7 @@ class Run:
         return ROOT / "results" / self.preset / f"{self.name}.json"
 
 
-def declared_runs() -> dict[str, dict[str, Any]]:
+def declared_runs() -> dict[str, Declaration]:
     """The content of experiments.yml."""
     path = ROOT / "experiments.yml"
     try:
@@ -169,10 +167,8 @@ def declared_runs() -> dict[str, dict[str, Any]]:
 
 
 @functools.lru_cache(maxsize=1)
-def _declared(text: str) -> dict[str, dict[str, Any]]:
-    content = yaml.safe_load(text)
-    check_declarations(content, PRESETS)
-    return content
+def _declared(text: str) -> dict[str, Declaration]:
+    return read_declarations(yaml.safe_load(text))
 
 
 def load(
@@ -213,20 +209,20 @@ def load(
     for name, entry in everything.items():
         if names and name not in names:
             continue
-        settings = entry["presets"][preset]
-        values = {**settings["parameters"], **(own or {})}
+        settings = getattr(entry.presets, preset)
+        values = {**settings.parameters, **(own or {})}
         run = Run(
             name=name,
-            notebook=entry["notebook"],
+            notebook=entry.notebook,
             preset=label,
-            title=entry["title"],
-            needs=tuple(entry["needs"]),
-            cores=settings["cores"],
-            picture=entry.get("picture", ""),
+            title=entry.title,
+            needs=tuple(entry.needs),
+            cores=settings.cores,
+            picture=entry.picture,
             overrides=tuple(values.items()),
             own=tuple((own or {}).items()),
-            gpus=settings.get("gpus", 0),
-            witness=tuple(settings["witness"].items()) if "witness" in settings else None,
+            gpus=settings.gpus,
+            witness=None if settings.witness is None else tuple(settings.witness.items()),
         )
         runs.append(run)
     for run in runs:  # refuses what is wrong, here and now

@@ -315,10 +315,10 @@ def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
         If both halves of a pair were edited, or one cannot be read. No pair is then changed.
     """
     declared = declared_runs()
-    wanted = [name for name, run in declared.items() if {name, run["notebook"]} & {*runs}]
+    wanted = [name for name, run in declared.items() if {name, run.notebook} & {*runs}]
     for name in wanted:
-        wanted += [each for each in declared[name]["needs"] if each not in wanted]
-    notebooks = sorted({declared[name]["notebook"] for name in (wanted if runs else declared)})
+        wanted += [each for each in declared[name].needs if each not in wanted]
+    notebooks = sorted({declared[name].notebook for name in (wanted if runs else declared)})
     edited, problems = [], []
     for pair in map(Pair, notebooks):
         if not (pair.source.exists() and pair.path.exists()):
