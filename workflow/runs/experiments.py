@@ -75,8 +75,18 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The name, with the parameters of one's own."""
-        return " ".join([self.name, *(f"{name}={value}" for name, value in self.own)])
+        """The name and the given parameters."""
+        return " ".join([self.name, *self.given])
+
+    @property
+    def given(self) -> list[str]:
+        """The given parameters, as a command takes them."""
+        return [word for name, value in self.own for word in ("-p", name, str(value))]
+
+    @property
+    def base_preset(self) -> str:
+        """The preset without the suffix of given parameters."""
+        return self.preset.split("+")[0]
 
     @property
     def source(self) -> Path:

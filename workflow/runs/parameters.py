@@ -141,3 +141,24 @@ def parse_parameters(source: str, where: str) -> dict[str, Parameter]:
         except (ValueError, TypeError) as error:
             raise Refused(f"{where}: the parameters cell says {line.strip()!r}: {error}") from None
     return found
+
+
+def split_parameters(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The parameters of ``-p NAME VALUE``, and the other arguments.
+
+    They are taken out before argparse sees them, which reads a value like ``-1e-3`` as an option.
+    """
+    own: dict[str, str] = {}
+    rest = []
+    given = iter(arguments)
+    for argument in given:
+        if argument != "-p":
+            rest.append(argument)
+            continue
+        name, value = next(given, None), next(given, None)
+        if value is None or name is None:
+            raise Refused(f"-p takes a name and a value, got only {name!r}")
+        if name in own:
+            raise Refused(f"parameter {shown(name)} is given twice")
+        own[name] = value
+    return own, rest
