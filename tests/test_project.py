@@ -146,7 +146,7 @@ def without_encoding(text):
         binary = any(
             isinstance(mode, str) and re.fullmatch("[rwax+]*b[+]*", mode) for mode in modes
         )
-        opens = name == "open" and owner not in ("tarfile", "gzip", "Image", "os") and not binary
+        opens = name == "open" and owner not in ("tarfile", "archive", "Image", "os") and not binary
         texts = getattr(call.func, "attr", "") in ("read_text", "write_text")
         said = "text" in given and name in ("run", "Popen", "call", "check_call", "check_output")
         if "encoding" not in given and (opens or texts or said):

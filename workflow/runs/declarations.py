@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from workflow.errors import Refused
+from workflow.errors import Refused, first_problem
 
 #: Names of runs and notebooks become names of files.
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -69,10 +69,7 @@ def read_declarations(content: Any) -> dict[str, Declaration]:
     try:
         runs = TypeAdapter(dict[Name, Declaration]).validate_python(entries, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ", ".join(map(str, first["loc"]))
-        words = f"{first['msg']}, got {first['input']!r:.60}"
-        raise Refused(f"experiments.yml, {place}: {words}") from None
+        raise Refused(f"experiments.yml, {first_problem(error)}") from None
     for name, run in runs.items():
         if unknown := {*run.needs} - {*runs}:
             raise Refused(f"experiments.yml, {name}: needs {min(unknown)}, which is not declared")
