@@ -142,31 +142,31 @@ METRIC = min(REFERENCE["metrics"])
     ("content", "words"),
     [
         ([], "valid dictionary"),
-        (changed(["run"], 3), "run: should be a valid string, got 3"),
+        (changed(["run"], 3), "run: .* a valid string, got 3"),
         (changed(["metrics"], {}), "metrics: Dictionary should have at least 1 item"),
         (changed(["metrics", "Bad name"], {}), "String should match"),
         (changed(["metrics", METRIC], {"value": 1}), f"{METRIC}, low: Field required"),
         (changed(["metrics", METRIC, "more"], 1), f"{METRIC}, more: Extra inputs"),
         (
             changed(["metrics", METRIC, "value"], "1"),
-            "value: should be a valid number, got '1'",
+            "value: .* a valid number, got '1'",
         ),
         (
             changed(["metrics", METRIC, "value"], True),
-            "value: should be a valid number, got True",
+            "value: .* a valid number, got True",
         ),
-        (changed(["metrics", METRIC, "n"], 1.5), "n: should be a valid integer"),
+        (changed(["metrics", METRIC, "n"], 1.5), "n: .* a valid integer"),
         (
             changed(["metrics", METRIC, "samples"], ["a"]),
-            "samples, 0: should be a valid number",
+            "samples, 0: .* valid number",
         ),
         (
             changed(["metrics", METRIC, "tolerance"], None),
-            "tolerance: should be a valid number",
+            "tolerance: .* a valid number",
         ),
-        (changed(["metrics", METRIC, "unit"], None), "unit: should be a valid string"),
-        (changed(["metrics", METRIC, "over"], 1), "over: should be a valid string"),
-        (changed(["provenance", "stamp"], None), "stamp: should be a valid string"),
+        (changed(["metrics", METRIC, "unit"], None), "unit: .* a valid string"),
+        (changed(["metrics", METRIC, "over"], 1), "over: .* a valid string"),
+        (changed(["provenance", "stamp"], None), "stamp: .* a valid string"),
     ],
 )
 def test_what_breaks_the_contract_is_no_results_file(content, words):
