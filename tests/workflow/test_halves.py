@@ -118,10 +118,11 @@ def test_edits_follow_each_other_while_jupyter_stays_open(plain):
 
 def test_cells_are_added_moved_tagged_and_removed(plain):
     notebook = nbformat.read(plain.ipynb, as_version=4)
-    title, parameters, code = notebook.cells
+    title, setup, parameters, code = notebook.cells
+    assert setup.metadata.tags == ["setup", "remove-cell"]
     extra = nbformat.v4.new_code_cell("answer = 42\n\n", metadata={"tags": ["hide-input"]})
     word = nbformat.v4.new_markdown_cell("Ünïcode\n\n- and *lists*")
-    notebook.cells = [parameters, extra, word, title]
+    notebook.cells = [setup, parameters, extra, word, title]
     nbformat.write(notebook, plain.ipynb)
     done, text = plain.clone("parameters", "plain")
     assert done == 0, text
