@@ -26,24 +26,6 @@
 # [The chapter](../tokens/henon.md) explains what the numbers mean. Every measure is defined
 # there, or in the docstring of the function that computes it.
 
-# %% tags=["setup", "remove-cell"]
-import importlib.metadata
-import importlib.util
-import subprocess
-import sys
-
-VERSION = "0.1.0"
-if "google.colab" in sys.modules and importlib.util.find_spec("dynlib") is None:
-    source = f"dynlib @ git+https://github.com/dynamics-companion/companion@v{VERSION}"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", source], check=True
-    )
-if importlib.metadata.version("dynlib") != VERSION:
-    raise RuntimeError(
-        f"this notebook belongs to dynlib {VERSION}, installed is "
-        f"{importlib.metadata.version('dynlib')}; check out the tag v{VERSION} or reinstall"
-    )
-
 # %% tags=["parameters", "hide-input"]
 # fmt: off
 n_cells: int = 50  # [2..1000] cells per axis, N

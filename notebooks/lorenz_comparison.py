@@ -33,24 +33,6 @@
 # [The chapter](../structure/arena.md) discusses what the numbers mean. This page shows how they
 # are made.
 
-# %% tags=["setup", "remove-cell"]
-import importlib.metadata
-import importlib.util
-import subprocess
-import sys
-
-VERSION = "0.1.0"
-if "google.colab" in sys.modules and importlib.util.find_spec("dynlib") is None:
-    source = f"dynlib @ git+https://github.com/dynamics-companion/companion@v{VERSION}"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", source], check=True
-    )
-if importlib.metadata.version("dynlib") != VERSION:
-    raise RuntimeError(
-        f"this notebook belongs to dynlib {VERSION}, installed is "
-        f"{importlib.metadata.version('dynlib')}; check out the tag v{VERSION} or reinstall"
-    )
-
 # %% tags=["parameters", "hide-input"]
 # fmt: off
 horizon: int = 120  # [10..100000] steps of a forecast

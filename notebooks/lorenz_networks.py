@@ -25,24 +25,6 @@
 # these networks in the printed setting and in ours, and measures their one-step errors.
 # [The chapter](../structure/lorenz.md) discusses what the numbers mean.
 
-# %% tags=["setup", "remove-cell"]
-import importlib.metadata
-import importlib.util
-import subprocess
-import sys
-
-VERSION = "0.1.0"
-if "google.colab" in sys.modules and importlib.util.find_spec("dynlib") is None:
-    source = f"dynlib @ git+https://github.com/dynamics-companion/companion@v{VERSION}"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", source], check=True
-    )
-if importlib.metadata.version("dynlib") != VERSION:
-    raise RuntimeError(
-        f"this notebook belongs to dynlib {VERSION}, installed is "
-        f"{importlib.metadata.version('dynlib')}; check out the tag v{VERSION} or reinstall"
-    )
-
 # %% tags=["parameters", "hide-input"]
 # fmt: off
 trajectories: int = 15  # [5..100000] trajectories

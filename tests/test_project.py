@@ -1,6 +1,7 @@
 """The doors of the project: environment, lock, pairs, README, bootstrap."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,8 @@ import yaml
 
 from workflow import bootstrap
 from workflow.book.readme import rewritten
-from workflow.runs.pairs import stripped
+from workflow.runs.experiments import read_cells
+from workflow.runs.pairs import SETUP, stripped
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,6 +63,18 @@ def test_every_notebook_has_its_stripped_pair(source):
     assert source.with_suffix(".ipynb").read_text(encoding="utf-8") == stripped(source), (
         "run `make pairs STRIP=1`"
     )
+
+
+def test_only_the_pair_has_the_setup_cell_which_checks_the_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f'VERSION = "{project["version"]}"' in SETUP
+    for source in (ROOT / "notebooks").glob("*.py"):
+        assert "setup" not in {tag for _, tags, _ in read_cells(source) for tag in tags}
+        pair = json.loads(source.with_suffix(".ipynb").read_text(encoding="utf-8"))
+        found = [cell for cell in pair["cells"] if "setup" in cell["metadata"].get("tags", ())]
+        assert [cell["source"] for cell in found] == [SETUP]
+        code = [cell for cell in pair["cells"] if cell["cell_type"] == "code"]
+        assert code.index(found[0]) == 0
 
 
 def test_the_readme_table_is_written_from_the_reference():
@@ -146,7 +160,7 @@ def without_encoding(text):
         binary = any(
             isinstance(mode, str) and re.fullmatch("[rwax+]*b[+]*", mode) for mode in modes
         )
-        opens = name == "open" and owner not in ("tarfile", "gzip", "Image", "os") and not binary
+        opens = name == "open" and owner not in ("tarfile", "archive", "Image", "os") and not binary
         texts = getattr(call.func, "attr", "") in ("read_text", "write_text")
         said = "text" in given and name in ("run", "Popen", "call", "check_call", "check_output")
         if "encoding" not in given and (opens or texts or said):

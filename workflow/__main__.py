@@ -10,13 +10,16 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from workflow.errors import Refused
 from workflow.runs.experiments import load
-from workflow.runs.parameters import shown
+from workflow.runs.parameters import split_parameters
 
 #: Commands that read notebooks: edits of an .ipynb are first taken over into its source.
 EDITED = ("run", "cluster", "sweep", "book", "status", "verify", "accept", "bundle", "parameters")
+#: Commands that take parameters.
+OWN = ("run", "cluster", "sweep", "stamp")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,65 +27,57 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m workflow", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, text: str, runs: str | None = "*") -> argparse.ArgumentParser:
+    def add(
+        name: str, text: str, runs: str | int = 0, *, preset: bool = True, **options: str
+    ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         if runs:
-            command.add_argument("runs", nargs=runs, metavar="RUN", help="all runs by default")
-        command.add_argument("--preset", help="smoke, cpu (default) or paper")
+            some = "all runs by default" if runs == "*" else None
+            command.add_argument("runs", nargs=runs, metavar="RUN", help=some)
+        if preset:
+            command.add_argument("--preset", help="smoke, cpu (default) or paper")
+        if name in OWN:
+            text = "replace a parameter; the outputs go to another folder"
+            command.add_argument("-p", nargs=2, metavar=("NAME", "VALUE"), help=text)
+        for option, words in options.items():
+            kind: dict[str, Any] = {"type": int} if option == "cores" else {"action": "store_true"}
+            command.add_argument(f"--{option.replace('_', '-')}", help=words, **kind)
         return command
 
-    run = add("run", "execute runs that are not fresh")
-    run.add_argument(
-        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        dest="parameters", help="replace a parameter; the outputs then go to a folder apart",
-    )  # fmt: skip
-    run.add_argument("--force", action="store_true", help="run fresh ones too")
-    run.add_argument("--cores", type=int, help="cores to use in all")
-    cluster = add("cluster", "execute runs that are not fresh as jobs of a cluster")
-    sweep = add("sweep", "execute a run at every point of a grid and gather the results", runs=None)
-    sweep.add_argument("base", metavar="RUN", help="a run, or the notebook of one run alone")
-    sweep.add_argument("grid", metavar="GRID", help='such as "n_cells=20,35 seed=0,1,2"')
-    sweep.add_argument("--cores", type=int, help="cores to use in all, without a profile")
-    sweep.add_argument(
-        "--accept", action="store_true", help="make a finished sweep over seeds a reference"
-    )
-    for command in (cluster, sweep):
-        command.add_argument(
-            "--profile", default="slurm" if command is cluster else None,
-            help="slurm, kubernetes, local, or a folder with a profile of your own",
-        )  # fmt: skip
-        command.add_argument("--dry-run", action="store_true", help="say what would be run")
-    book = add("book", "run what is not fresh, then render the book", runs=None)
-    book.add_argument("--cores", type=int, help="cores to use in all")
-    book.add_argument(
-        "--allow-stale", action="store_true", help="render old runs too, under a banner"
-    )
-    add("pdf", "print the rendered book to one PDF", runs=None)
-    add("links", "ask whether the links of the staged book lead somewhere", runs=None)
-    add("status", "what is fresh, stale, missing or failed, and why", runs=None)
-    add("verify", "compare fresh runs with the committed reference")
-    add("accept", "make fresh runs the reference", runs="+")
-    carry = add("carry", "give results the present stamp where a short run proves them unchanged")
-    carry.add_argument("--cores", type=int, help="cores to use in all")
+    cores, dry = "cores to use in all", "print what would be run"
+    add("run", "execute runs that are not fresh", "*", cores=cores, force="run fresh ones too")
+    text = "execute runs that are not fresh as jobs of a cluster"
+    cluster = add("cluster", text, "*", dry_run=dry)
+    text = "execute a run at every combination of -p NAME VALUE,VALUE and gather the results"
+    accept = "make a finished sweep over seeds a reference"
+    sweep = add("sweep", text, 1, cores=f"{cores}, without a profile", dry_run=dry, accept=accept)
+    for command, default in ((cluster, "slurm"), (sweep, None)):
+        text = "slurm, local, or a folder with a profile of your own"
+        command.add_argument("--profile", default=default, help=text)
+    text = "run what is not fresh, then render the book"
+    add("book", text, cores=cores, allow_stale="render old runs too, under a banner")
+    add("pdf", "print the rendered book to one PDF")
+    add("links", "check the links of the staged book")
+    add("status", "what is fresh, stale, missing or failed, and why", "*")
+    add("verify", "compare fresh runs with the committed reference", "*")
+    add("accept", "make fresh runs the reference", "+")
+    text = "give results the present stamp where a short run proves them unchanged"
+    carry = add("carry", text, "*", cores=cores)
+    text = "metrics that have another name now; one * in both stands for the same text"
     carry.add_argument(
-        "--rename", nargs="+", action="extend", default=[], metavar="OLD=NEW",
-        help="metrics that have another name now; one * in both stands for the same text",
-    )  # fmt: skip
-    add("bundle", "pack fresh runs into one archive, to carry them to another machine")
-    unbundle = commands.add_parser("unbundle", help="put the runs of a bundle into this clone")
+        "--rename", nargs="+", action="extend", default=[], metavar="OLD=NEW", help=text
+    )
+    add("bundle", "pack fresh runs into one archive, to carry them to another machine", "*")
+    unbundle = add("unbundle", "put the runs of a bundle into this clone", preset=False)
     unbundle.add_argument("file", type=Path, metavar="FILE")
-    add("parameters", "what a run's notebook accepts", runs="+")
-    stamp = add("stamp", "the checksums of what a run depends on, as JSON", runs=None)
-    stamp.add_argument("run", metavar="RUN")
+    add("parameters", "what a run's notebook accepts", "+")
+    add("stamp", "the checksums of what a run depends on, as JSON", 1)
     text = "bring the .py and the .ipynb of each notebook together"
-    pairs = commands.add_parser("pairs", help=text, description=text)
+    pairs = add("pairs", text, preset=False, strip="drop the outputs of an .ipynb")
     pairs.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="all by default")
-    pairs.add_argument(
-        "--from", dest="half", choices=("py", "ipynb"),
-        help="write the other half from this one, whatever that holds",
-    )  # fmt: skip
-    pairs.add_argument("--strip", action="store_true", help="drop the outputs of an .ipynb")
-    commands.add_parser("readme", help="write the results table of the README")
+    text = "write the other half from this one, whatever that holds"
+    pairs.add_argument("--from", dest="half", choices=("py", "ipynb"), help=text)
+    add("readme", "write the results table of the README", preset=False)
     return top
 
 
@@ -97,68 +92,42 @@ def show_parameters(preset: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def split_parameters(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The parameters of ``-p NAME VALUE``, and the other arguments.
-
-    They are taken out before argparse sees them, which reads a value like ``-1e-3`` as an option.
-    """
-    own: dict[str, str] = {}
-    rest = []
-    given = iter(arguments)
-    for argument in given:
-        if argument != "-p":
-            rest.append(argument)
-            continue
-        name, value = next(given, None), next(given, None)
-        if value is None or name is None:
-            raise Refused(f"-p takes a name and a value, got only {name!r}")
-        if name in own:
-            raise Refused(f"parameter {shown(name)} is given twice")
-        own[name] = value
-    return own, rest
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Carry out a command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        own, rest = (
-            split_parameters(arguments)
-            if arguments[:1] in (["run"], ["stamp"])
-            else ({}, arguments)
-        )
+        own, rest = split_parameters(arguments)
         options = parser().parse_args(rest)
-        preset = getattr(options, "preset", None) or "cpu"
+        if own and options.command not in OWN:
+            raise Refused(f"{options.command} takes no parameters; {', '.join(OWN)} do")
+        preset, runs = getattr(options, "preset", None) or "cpu", getattr(options, "runs", [])
         if options.command in EDITED:
             from workflow.runs.pairs import take_over
 
-            runs = getattr(options, "runs", []) or [*filter(None, [getattr(options, "base", "")])]
             take_over(runs, stop=options.command != "status")
         match options.command:
             case "run":
                 from workflow.runs.schedule import schedule
 
-                runs = load(preset, options.runs or None, own)
-                code = schedule(runs, force=options.force, cores=options.cores)
+                loaded = load(preset, runs, own)
+                code = schedule(loaded, force=options.force, cores=options.cores)
                 if own and code == 0:
-                    print("results:", ", ".join(os.path.relpath(run.results) for run in runs))
+                    print("results:", ", ".join(os.path.relpath(run.results) for run in loaded))
                 return code
             case "cluster":
                 from workflow.cluster.engine import submit
 
-                runs = load(preset, options.runs or None)
-                return submit(runs, options.profile, dry_run=options.dry_run)
+                return submit(load(preset, runs, own), options.profile, dry_run=options.dry_run)
             case "sweep":
-                from workflow.cluster.sweep import base_run, points, read_grid, sweep
+                from workflow.cluster.sweep import points, read_grid, sweep
 
                 if options.accept:
                     from workflow.cluster.sweep_reference import accept_seeds
 
-                    grid = read_grid(options.grid)
-                    print(accept_seeds(points(preset, base_run(options.base), grid)))
+                    print(accept_seeds(points(preset, runs[0], read_grid(own))))
                     return 0
                 return sweep(
-                    preset, options.base, options.grid,
+                    preset, runs[0], own,
                     profile=options.profile, dry_run=options.dry_run, cores=options.cores,
                 )  # fmt: skip
             case "book":
@@ -176,27 +145,27 @@ def main(arguments: list[str] | None = None) -> int:
             case "status":
                 from workflow.runs.status import status
 
-                print(status(options.preset))
+                print(status(options.preset, runs))
             case "verify":
                 from workflow.runs.reference import verify
 
-                text, code = verify(preset, options.runs)
+                text, code = verify(preset, runs)
                 print(text)
                 return code
             case "accept":
                 from workflow.runs.reference import accept
 
-                print(accept(preset, options.runs))
+                print(accept(preset, runs))
             case "carry":
                 from workflow.carry.carry import carry
 
-                text, code = carry(options.preset, options.runs, options.cores, options.rename)
+                text, code = carry(options.preset, runs, options.cores, options.rename)
                 print(text)
                 return code
             case "bundle":
                 from workflow.cluster.bundle import bundle
 
-                print(bundle(preset, options.runs))
+                print(bundle(preset, runs))
             case "unbundle":
                 from workflow.cluster.bundle import unbundle
 
@@ -204,18 +173,17 @@ def main(arguments: list[str] | None = None) -> int:
             case "stamp":
                 from workflow.runs.stamps import marks
 
-                (run,) = load(preset, [options.run], own)
+                (run,) = load(preset, runs, own)
                 print(json.dumps(marks(run)))
             case "parameters":
-                print(show_parameters(preset, options.runs))
+                print(show_parameters(preset, runs))
             case "pairs":
                 from workflow.runs.pairs import write_pairs
 
-                said = False
+                line = ""
                 for line in write_pairs(options.notebooks, half=options.half, strip=options.strip):
-                    said = True
                     print(line, flush=True)
-                if not said:
+                if not line:
                     print("all pairs are up to date")
             case "readme":
                 from workflow.book.readme import write_readme
@@ -234,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:  # a full or read-only disk; what is finished is not touched
         place = f" {error.filename}:" if error.filename else ""
         print(
-            f"stopped:{place} {error.strerror or error}; what is finished is kept, mend this and "
+            f"stopped:{place} {error.strerror or error}; what is finished is kept; fix this and "
             "give the same command again",
             file=sys.stderr,
         )

@@ -1,9 +1,10 @@
 """Create the virtual environment from the lock: ``python3 workflow/bootstrap.py FOLDER``.
 
-Standard library only, and old syntax, so that an unsuitable Python still says what to do.
+Standard library only, and old syntax, so that an unsuitable Python still prints what to do.
 ``--torch cpu FOLDER`` takes PyTorch's CPU build, and the folder remembers it;
 ``--lock FOLDER`` resolves pyproject.toml anew in FOLDER and writes requirements.lock;
-``--cluster FOLDER`` creates the environment of the cluster's scheduler from its own lock.
+``--cluster FOLDER`` creates the environment of the cluster's scheduler from its own lock;
+``--check`` only checks this Python; ``--who`` and ``--too-new`` are put to an environment's Python.
 """
 
 import hashlib
@@ -30,19 +31,6 @@ COSTS = {
     "index": "half a GB to download and 2.3 GB of disk with a CPU build of torch; 3.2 GB and 6.3 GB "
     "where the index serves the CUDA build, as PyPI does: TORCH=cpu avoids it",
 }
-#: Asks an environment's Python which one it is.
-WHO = "import sys; print('%d.%d.%d' % sys.version_info[:3], sys.base_prefix)"
-#: Names what does not hold for the oldest Python, as constraints that pip can resolve with.
-TOO_NEW = (
-    """
-import importlib.metadata
-from packaging.specifiers import SpecifierSet
-for each in importlib.metadata.distributions():
-    if "%d.%d.%d" not in SpecifierSet(each.metadata["Requires-Python"] or ""):
-        print(each.metadata["Name"] + "<" + each.version)
-"""
-    % MINIMUM
-)
 
 
 def stop(sentence):
@@ -91,7 +79,7 @@ def recorded(folder):
 
 
 def interpreter():
-    return "%s %s" % (version(), sys.base_prefix)
+    return "%s %s" % (version(), os.path.realpath(sys.base_prefix))
 
 
 def key(names, torch):
@@ -164,20 +152,39 @@ def unsuitable(python, text):
     return ""
 
 
+def ask(folder, question):
+    """What another environment's Python answers to an option of this program."""
+    python = os.path.join(folder, "bin", "python")
+    answer = subprocess.check_output(
+        [python, os.path.abspath(__file__), question], stderr=subprocess.STDOUT
+    )
+    return answer.decode()
+
+
+def too_new():
+    """What does not hold for the oldest Python, as constraints that pip can resolve with."""
+    import importlib.metadata
+
+    from packaging.specifiers import SpecifierSet
+
+    return [
+        "%s<%s" % (each.metadata["Name"], each.version)
+        for each in importlib.metadata.distributions()
+        if "%d.%d.%d" % MINIMUM not in SpecifierSet(each.metadata["Requires-Python"] or "")
+    ]
+
+
 def another(folder):
     """In words, why the environment in `folder` cannot serve this interpreter; empty if it can."""
     if not os.path.exists(os.path.join(folder, "pyvenv.cfg")):
         return ""
     try:
-        said = subprocess.check_output(
-            [os.path.join(folder, "bin", "python"), "-c", WHO], stderr=subprocess.STDOUT
-        ).decode()
+        theirs = ask(folder, "--who").strip()
     except (OSError, subprocess.CalledProcessError):
         return "the Python that made it is gone"
-    theirs = said.strip().split(" ", 1)
-    if [theirs[0], os.path.realpath(theirs[-1])] == [version(), os.path.realpath(sys.base_prefix)]:
+    if theirs == interpreter():
         return ""
-    return "it belongs to Python %s in %s" % tuple((theirs + [""])[:2])
+    return "it belongs to Python %s" % theirs.replace(" ", " in ", 1)
 
 
 def create(folder, arguments, cost, torch="index"):
@@ -221,8 +228,8 @@ def lock(folder):
     python = os.path.join(folder, "bin", "python")
     excluded = ""
     while True:
-        newer = subprocess.check_output([python, "-c", TOO_NEW], cwd=ROOT).decode()
-        if not newer:
+        newer = ask(folder, "--too-new")
+        if not newer.strip():
             break
         excluded += newer
         limits = os.path.join(folder, "limits.txt")
@@ -241,7 +248,15 @@ def lock(folder):
 
 
 def main(arguments):
+    if arguments == ["--who"]:
+        print(interpreter())
+        return
+    if arguments == ["--too-new"]:
+        print("\n".join(too_new()))
+        return
     check()
+    if arguments == ["--check"]:
+        return
     os.environ.pop("PYTHONPATH", None)  # pip would count what lies there as installed
     folder = arguments[-1]
     if arguments[0] == "--lock":
@@ -270,9 +285,7 @@ def place_on_path(folder):
 
     It is not installed, and Python does not look into the current folder under PYTHONSAFEPATH.
     """
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    python = os.path.join(folder, "bin", "python")
-    site = subprocess.check_output([python, "-c", code]).decode().strip()
+    site = os.path.join(folder, "lib", "python%d.%d" % sys.version_info[:2], "site-packages")
     write(os.path.join(site, "companion.pth"), ROOT + "\n")
 
 

@@ -1,5 +1,13 @@
 """What the machinery says when it cannot do what was asked."""
 
+from pydantic import ValidationError
+
 
 class Refused(ValueError):
     """A request that cannot be carried out, explained in one sentence."""
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong: its place, what is allowed, and what was given."""
+    first = error.errors(include_url=False)[0]
+    return f"{', '.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r:.60}"

@@ -45,9 +45,10 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def hold(file: IO, tries: int, pause: float = 1.0) -> bool | None:
-    """Lock an open file: whether it was waited for, None where it stays another's.
+    """Lock an open file: whether it was waited for, None where another process keeps it.
 
-    What was killed needs a moment to die, and is given `tries` pauses.
+    A killed process needs a moment to end, and is given `tries` pauses. Not `filelock`: it
+    keeps the open file private, and the renderer must inherit it.
     """
     for patience in range(tries, -1, -1):
         try:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from playwright.sync_api import sync_playwright
 
 from dynlib.dynamics.flows import TimeMap
@@ -28,6 +27,7 @@ from dynlib.report import style
 from dynlib.report.forecasts import LABELS
 from dynlib.report.playground import Playground
 from dynlib.tokens.grid import Grid
+from workflow.runs.experiments import load
 
 ROOT = Path(__file__).resolve().parents[2]
 DT, EXPONENT = 0.01, Lorenz(beta=8 / 3).facts["lyapunov"].value
@@ -294,8 +294,8 @@ def cells_page(visit):
 
 def test_the_trajectory_is_the_chapters(visit):
     _, states = cells_page(visit)
-    experiments = yaml.safe_load((ROOT / "experiments.yml").read_text(encoding="utf-8"))
-    tau = experiments["lorenz_tokens_50"]["presets"]["cpu"]["parameters"]["tau"]
+    (run,) = load("cpu", ["lorenz_tokens_50"])
+    tau = run.parameters["tau"]
     expected = simulate(TimeMap(Lorenz(), tau), states[:1], 50)[0]
     np.testing.assert_allclose(states[:50], expected, rtol=0, atol=1e-6)
 

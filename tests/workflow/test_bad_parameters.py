@@ -152,16 +152,21 @@ CPU = "cpu: {cores: 1, parameters: {steps: 600}}"
     ("old", "new", "words"),
     [
         ("title: Plain", "title: [", "cannot be read"),
-        ("title: Plain", "title: 3", "plain: title must be text, got 3"),
-        ("notebook: plain", "notebook: ../plain", "plain: notebook must be named in lower case"),
-        ("\nplain:", "\nPlain:", "a run must be named in lower case"),
-        (NEEDS, "title: Plain\n  needs:", "plain: needs must be a list"),
-        (NEEDS, "title: Plain\n  needs: [x]", "plain: needs 'x', which is not declared"),
-        (NEEDS, "title: Plain\n  needs: [plain]", "plain needs plain, which never ends"),
-        (SMOKE, "smoke: {cores: no, parameters: {}}", "cores of smoke must be 1 or more"),
-        (SMOKE, "smoke: {cores: 1}", "tiny: parameters of smoke must map"),
-        (SMOKE, "", "tiny: preset smoke must map"),
-        (CPU, CPU.replace("steps", "on"), "no parameter True"),
+        ("title: Plain", "title: 3", "plain, title: Input should be a valid string, got 3"),
+        ("notebook: plain", "notebook: ../plain", "plain, notebook: String should match"),
+        ("\nplain:", "\nPlain:", "experiments.yml, Plain, [key]: String should match"),
+        (NEEDS, "title: Plain\n  needs:", "plain, needs: Input should be a valid list"),
+        (NEEDS, "title: Plain\n  needs: [x]", "plain: needs x, which is not declared"),
+        (NEEDS, "title: Plain\n  needs: [plain]", "need each other in a circle: plain, plain"),
+        (NEEDS, "extends: tin", "plain extends 'tin', which is not there"),
+        (NEEDS, "extends: plain", "extend each other in a circle: plain, plain"),
+        (CPU, "cpu: {extends: [cpu]}", "tiny: cpu extends ['cpu'], which is not there"),
+        (SMOKE, "smoke: {cores: no, parameters: {}}", "cores: Input should be a valid integer"),
+        (SMOKE, "smoke: {cores: 0}", "tiny, presets, smoke, cores: Input should be greater than"),
+        (SMOKE, "smoke: {cores: 1, parameters: 3}", "parameters: Input should be a valid dict"),
+        (SMOKE, "smoke: {cores: 1, core: 1}", "smoke, core: Extra inputs are not permitted"),
+        (SMOKE, "", "tiny, presets, smoke: Field required"),
+        (CPU, CPU.replace("steps", "on"), "[key]: Input should be a valid string, got True"),
         (CPU, CPU.replace("600", ".inf"), "parameter steps=inf"),
     ],
 )
@@ -172,7 +177,7 @@ def test_a_sloppy_experiments_yml_is_refused(clone, old, new, words):
     assert words in text
 
 
-@pytest.mark.parametrize("path", ["notebooks/plain.py", "dynlib/dynamics/systems.py"])
+@pytest.mark.parametrize("path", ["notebooks/plain.py", "dynlib/dynamics/systems/henon.py"])
 def test_code_that_is_no_python_is_refused(clone, path):
     file = clone.root / path
     file.write_text(file.read_text(encoding="utf-8") + "\nx = (1\n", encoding="utf-8")
@@ -196,28 +201,5 @@ def test_a_value_may_begin_with_a_dash_and_is_asked_for_once():
     assert "given twice" in refused(
         ["run", "henon_tokens", "-p", "n_seeds", "1", "-p", "n_seeds", "2"]
     )
+    assert "status takes no parameters; run, " in refused(["status", "-p", "n_seeds", "2"])
     assert "-p takes a name and a value" in refused(["run", "henon_tokens", "-p", "n_seeds"])
-
-
-@pytest.mark.parametrize("word", [w for w in HOSTILE if w.strip() and "\x00" not in w][:10])
-@pytest.mark.parametrize("variable", ["RUN", "PRESET"])
-def test_what_make_is_given_never_reaches_a_shell(tmp_path, variable, word):
-    """The recipes are carried out, with a Python that writes down its arguments."""
-    spy = tmp_path / "venv" / "bin" / "python"
-    spy.parent.mkdir(parents=True)
-    spy.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/seen\n', encoding="utf-8")
-    spy.chmod(0o755)
-    mark = tmp_path / "pwned"
-    for text in (word.replace("/tmp/pwned", str(mark)), f"$(shell touch {mark})"):
-        for target in ("run", "status", "verify", "accept", "book"):
-            done = subprocess.run(
-                ["make", target, f"VENV={tmp_path}/venv", "PYTHON=true", f"{variable}={text}"],
-                cwd=ROOT, capture_output=True, encoding="utf-8",
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr
-            seen = (tmp_path / "seen").read_text(encoding="utf-8")
-            assert not mark.exists()
-            if variable == "PRESET":
-                assert f"--preset\n{text}\n" in seen
-            elif target in ("run", "verify", "accept"):
-                assert "\n".join(text.split()) in seen

@@ -20,12 +20,13 @@ height: float = 2.0  # [0..100] its height
 
 # %%
 from dynlib.report import record
-from dynlib.dynamics.systems import Triangle
+from dynlib.dynamics.systems.triangle import Triangle
 
 record.metric("area", Triangle(height).area)
 """
 
-SYSTEM = '''
+SYSTEM = '''from dataclasses import dataclass
+
 
 @dataclass(frozen=True)
 class Triangle:
@@ -63,9 +64,9 @@ def test_an_experiment_a_system_and_a_claim_are_added(made):
     (made.root / "notebooks" / "triangle.py").write_text(header + NOTEBOOK, encoding="utf-8")
     with (made.root / "experiments.yml").open("a", encoding="utf-8") as file:
         file.write(RUN)
-    with (made.root / "dynlib" / "dynamics" / "systems.py").open("a", encoding="utf-8") as file:
-        file.write(SYSTEM)
-    assert "changed: dynlib.dynamics.systems" in made.status()["plain"]
+    system = made.root / "dynlib" / "dynamics" / "systems" / "triangle.py"
+    system.write_text(SYSTEM, encoding="utf-8")
+    assert made.status()["plain"].split()[2] == "fresh"
     code, text = made("pairs")
     assert code == 0, text
     assert "notebooks/triangle.ipynb" in text

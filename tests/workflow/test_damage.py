@@ -38,7 +38,7 @@ RESULTS, NOTEBOOK = "build/smoke/results/plain.json", "build/smoke/notebooks/pla
 @pytest.mark.parametrize(
     ("path", "spoil", "words"),
     [
-        (RESULTS, truncate, "build/smoke/results/plain.json is cut short or no results file"),
+        (RESULTS, truncate, "build/smoke/results/plain.json is cut short or not a results file"),
         (RESULTS, edit_value, "build/smoke/results/plain.json was changed after the run wrote it"),
         (NOTEBOOK, truncate, "build/smoke/notebooks/plain.ipynb is not the notebook that"),
         (NOTEBOOK, edit_notebook, "build/smoke/notebooks/plain.ipynb is not the notebook that"),
@@ -141,19 +141,32 @@ METRIC = min(REFERENCE["metrics"])
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ([], "no object"),
-        (changed(["run"], 3), "run is missing"),
-        (changed(["metrics"], {}), "no metrics"),
-        (changed(["metrics", "Bad name"], {}), "is no name"),
-        (changed(["metrics", METRIC], {"value": 1}), "other fields"),
-        (changed(["metrics", METRIC, "value"], "1"), "value is no number"),
-        (changed(["metrics", METRIC, "value"], True), "value is no number"),
-        (changed(["metrics", METRIC, "n"], 1.5), "n is no whole number"),
-        (changed(["metrics", METRIC, "samples"], ["a"]), "samples are no numbers"),
-        (changed(["metrics", METRIC, "tolerance"], None), "tolerance is no number"),
-        (changed(["metrics", METRIC, "unit"], None), "unit is no text"),
-        (changed(["metrics", METRIC, "over"], 1), "over is no text"),
-        (changed(["provenance", "stamp"], None), "stamp is missing"),
+        ([], "valid dictionary"),
+        (changed(["run"], 3), "run: .* a valid string, got 3"),
+        (changed(["metrics"], {}), "metrics: Dictionary should have at least 1 item"),
+        (changed(["metrics", "Bad name"], {}), "String should match"),
+        (changed(["metrics", METRIC], {"value": 1}), f"{METRIC}, low: Field required"),
+        (changed(["metrics", METRIC, "more"], 1), f"{METRIC}, more: Extra inputs"),
+        (
+            changed(["metrics", METRIC, "value"], "1"),
+            "value: .* a valid number, got '1'",
+        ),
+        (
+            changed(["metrics", METRIC, "value"], True),
+            "value: .* a valid number, got True",
+        ),
+        (changed(["metrics", METRIC, "n"], 1.5), "n: .* a valid integer"),
+        (
+            changed(["metrics", METRIC, "samples"], ["a"]),
+            "samples, 0: .* valid number",
+        ),
+        (
+            changed(["metrics", METRIC, "tolerance"], None),
+            "tolerance: .* a valid number",
+        ),
+        (changed(["metrics", METRIC, "unit"], None), "unit: .* a valid string"),
+        (changed(["metrics", METRIC, "over"], 1), "over: .* a valid string"),
+        (changed(["provenance", "stamp"], None), "stamp: .* a valid string"),
     ],
 )
 def test_what_breaks_the_contract_is_no_results_file(content, words):

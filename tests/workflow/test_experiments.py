@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workflow.errors import Refused
+from workflow.runs.declarations import read_declarations
 from workflow.runs.experiments import PRESETS, Parameter, declared_runs, load, parse_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +55,34 @@ def test_every_run_declares_every_preset_with_parameters_that_fit():
             assert set(run.parameters) == set(run.declared)
             assert run.cores >= 1
             assert set(run.needs) <= set(declared_runs())
+
+
+RUN = {
+    "notebook": "a",
+    "title": "A",
+    "presets": {
+        "smoke": {"cores": 1, "parameters": {"n": 1}},
+        "cpu": {"cores": 2, "parameters": {"n": 2, "m": 2}, "witness": {"n": 1}},
+        "paper": {"extends": "cpu", "parameters": {"m": 3}, "witness": {"m": 1}},
+    },
+}
+
+
+def test_a_preset_has_all_of_what_it_extends_but_for_what_it_gives():
+    paper = read_declarations({"a": RUN})["a"].presets.paper
+    assert paper.cores == 2
+    assert paper.parameters == {"n": 2, "m": 3}
+    assert paper.witness == {"n": 1, "m": 1}
+
+
+def test_a_run_that_extends_another_gives_its_presets_what_it_changes():
+    other = {"extends": "a", "title": "B", "presets": {"cpu": {"parameters": {"n": 5}}}}
+    found = read_declarations({"b": other, "a": RUN})
+    assert list(found) == ["b", "a"]
+    assert (found["b"].notebook, found["b"].title) == ("a", "B")
+    assert found["b"].presets.smoke == found["a"].presets.smoke
+    assert found["b"].presets.paper.parameters == {"n": 5, "m": 3}  # from its own cpu
+    assert found["a"].presets.paper.parameters == {"n": 2, "m": 3}
 
 
 def test_notebook_defaults_are_the_smoke_preset():

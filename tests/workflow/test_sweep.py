@@ -6,7 +6,7 @@ import json
 import pytest
 
 from workflow.cluster import sweep_reference
-from workflow.cluster.sweep import as_page, base_run, groups, points, read_grid, title
+from workflow.cluster.sweep import as_page, groups, points, read_grid, title
 from workflow.errors import Refused
 from workflow.runs.integrity import read_reference
 
@@ -16,38 +16,27 @@ def table(clone, name, ending):
 
 
 @pytest.mark.parametrize(
-    ("grid", "words"),
+    ("own", "words"),
     [
-        ("", "the grid is empty"),
-        ("n_cells", "must be name=value,value"),
-        ("n_cells=20,,35", "must be name=value,value"),
-        ("n_cells= 20", "must be name=value,value"),
-        ("=3", "must be name=value,value"),
-        ("seed=0 seed=1", "seed twice"),
+        ({}, "a sweep needs a parameter with its values"),
+        ({"n_cells": ""}, "-p n_cells '': give value,value"),
+        ({"n_cells": "20,,35"}, "-p n_cells '20,,35': give value,value"),
     ],
 )
-def test_a_grid_that_cannot_be_read_is_refused(grid, words):
+def test_a_grid_that_cannot_be_read_is_refused(own, words):
     with pytest.raises(Refused, match=words):
-        read_grid(grid)
+        read_grid(own)
 
 
-def test_the_base_is_a_run_or_the_notebook_of_one_run():
-    assert base_run("lorenz_tokens_20") == "lorenz_tokens_20"
-    assert base_run("hankel_operator") == "hankel_operator"
-    with pytest.raises(Refused, match="several runs: say rossler_tokens or lorenz_tokens_20"):
-        base_run("flow_tokens")
-    with pytest.raises(Refused, match="did you mean lorenz_tokens_20"):
-        base_run("lorenz_token_20")
-
-
-def test_a_notebook_of_one_run_of_another_name(clone):
-    clone.edit("experiments.yml", "plain:\n", "simple:\n")
-    code, text = clone("sweep", "plain", "n=1,2", "--preset", "smoke", "--dry-run")
-    assert (code, text) == (0, "simple (smoke+n=1): missing\nsimple (smoke+n=2): missing\n")
+def test_a_sweep_says_what_it_would_run(clone):
+    code, text = clone("sweep", "plain", "-p", "n", "1,2", "--preset", "smoke", "--dry-run")
+    assert (code, text) == (0, "plain (smoke+n=1): missing\nplain (smoke+n=2): missing\n")
+    code, text = clone("sweep", "plane", "-p", "n", "1,2", "--preset", "smoke")
+    assert (code, text) == (2, "there is no run 'plane'; did you mean plain?\n")
 
 
 def test_points_are_the_product_with_the_preset_beneath():
-    runs = points("cpu", "henon_tokens", read_grid("n_cells=20,35 seed=0,1,2"))
+    runs = points("cpu", "henon_tokens", {"n_cells": ["20", "35"], "seed": ["0", "1", "2"]})
     assert [(run.parameters["n_cells"], run.parameters["seed"]) for run in runs] == [
         (20, 0), (20, 1), (20, 2), (35, 0), (35, 1), (35, 2)
     ]  # fmt: skip
@@ -58,15 +47,15 @@ def test_points_are_the_product_with_the_preset_beneath():
 @pytest.mark.parametrize(
     ("grid", "words"),
     [
-        ("n_cells=20,1", "a whole number from 2 to 1000"),
-        ("n_cells=20 seeds=0", "did you mean seed?"),
-        ("heads=4,3", "requires width % heads == 0; got heads=3"),
-        ("seed=0,1,01", "a value of seed twice: 0,1,01"),
+        ({"n_cells": ["20", "1"]}, "a whole number from 2 to 1000"),
+        ({"n_cells": ["20"], "seeds": ["0"]}, "did you mean seed?"),
+        ({"heads": ["4", "3"]}, "requires width % heads == 0; got heads=3"),
+        ({"seed": ["0", "1", "01"]}, "a value of seed twice: 0,1,01"),
     ],
 )
 def test_one_bad_point_stops_the_sweep_before_it_starts(grid, words):
     with pytest.raises(Refused) as refused:
-        points("smoke", "henon_tokens", read_grid(grid))
+        points("smoke", "henon_tokens", grid)
     assert words in str(refused.value)
 
 
@@ -124,10 +113,10 @@ def test_a_failed_point_stops_no_other_and_only_it_is_repeated(clone, request, p
     if profile:
         request.getfixturevalue("snakemake")
     clone.edit("notebooks/plain.py", '("n", n)', '("n", n); 1 / (n - 7)')
-    command = ("sweep", "plain", "n=6,7,8", "--preset", "smoke", *profile)
+    command = ("sweep", "plain", "-p", "n", "6,7,8", "--preset", "smoke", *profile)
     code, text = clone(*command)
     assert code == 1
-    assert "plain n=7: FAILED: cell" in text
+    assert "plain -p n 7: FAILED: cell" in text
     assert "ZeroDivisionError" in text
     assert "2 of 3 points" in text
     assert "Traceback" not in text
@@ -204,9 +193,9 @@ def test_no_reference_of_another_sweep_or_of_changed_code(finished, monkeypatch)
     with pytest.raises(Refused, match="varies the seed and nothing else"):
         sweep_reference.accept_seeds(other)
     given[runs[1].results] = fabricated(1, dirty=True)
-    with pytest.raises(Refused, match="seed=1 was run from a tree with uncommitted changes"):
+    with pytest.raises(Refused, match="seed 1 was run from a tree with uncommitted changes"):
         sweep_reference.accept_seeds(runs)
     monkeypatch.setattr(sweep_reference, "state", lambda run: ("stale", "code"))
-    with pytest.raises(Refused, match=r"seed=0 \(smoke\+seed=0\) is stale code; sweep first"):
+    with pytest.raises(Refused, match=r"seed 0 \(smoke\+seed=0\) is stale code; sweep first"):
         sweep_reference.accept_seeds(runs)
     assert not place.exists()

@@ -1,5 +1,7 @@
 """The whole book as one PDF: its rendered pages in one document, printed by Chromium.
 
+Sphinx's singlehtml would build the whole book a second time; this joins the pages that are there.
+
 Chromium sets equations and figures as on the screen, writes page numbers, and makes the outline
 from the headings; links between pages become links within the document.
 """

@@ -23,8 +23,8 @@ from workflow.runs.experiments import load
 from workflow.runs.schedule import schedule
 from workflow.runs.status import state
 
-#: Modules of the workflow that say what a page says.
-MACHINERY = ("book", "claims", "expressions", "ledger", "provenance", "staging", "thumbnail")
+#: Parts of the workflow that decide what a page says.
+MACHINERY = ("book", "ledger", "runs/expressions.py", "runs/outputs.py")
 
 
 def write_ledger(preset: str, staged: Path) -> None:
@@ -45,7 +45,10 @@ def write_ledger(preset: str, staged: Path) -> None:
 def checksums(staged: Path) -> dict[str, str]:
     """Checksum of every file that the rendered book depends on, by its path; and the Python."""
     library = [*(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
-    machinery = [ROOT / "workflow" / f"{name}.py" for name in MACHINERY]
+    parts = [ROOT / "workflow" / name for name in MACHINERY]
+    machinery = [
+        path for part in parts for path in (part.rglob("*.py") if part.is_dir() else [part])
+    ]
     return {"python": sys.version} | {
         str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted([*staged.rglob("*"), *library, *machinery])
@@ -62,15 +65,12 @@ def jupyter_book(
     lock: TextIO | None = None,
     allow_stale: bool = False,
 ) -> int:
-    """Call Jupyter Book on a staged tree, its words to a file.
+    """Call Jupyter Book on a staged tree, with its output in a file.
 
     The process that renders dies with this one, and holds `lock` until it has.
     """
     command = [
-        sys.executable, "-c",
-        f"from workflow.runs.execute import die_with; die_with({os.getpid()}); "
-        "from jupyter_book.cli.main import main; main()",
-        "build", str(staged),
+        sys.executable, "-m", "workflow.book.builder", str(os.getpid()), "build", str(staged),
         "--config", str(staged / "_config.yml"), "--path-output", str(output),
         "-q", *options,
     ]  # fmt: skip
@@ -86,7 +86,7 @@ def jupyter_book(
 
 
 def check_links(preset: str) -> int:
-    """Ask every link of the staged book, print those that lead nowhere; exit code 1 if any."""
+    """Check every link of the staged book, print the broken ones; exit code 1 if any."""
     folder = ROOT / "build" / preset
     staged, output = folder / "book", folder / "links"
     if not staged.exists():

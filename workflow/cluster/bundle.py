@@ -1,25 +1,24 @@
-"""Carry finished runs to another machine in one checksummed archive, read as a stranger's.
+"""Carry finished runs to another machine in one checksummed archive, treated as untrusted input.
 
-A bundle is a gzipped tar of ``manifest.json`` and, for each run, its executed notebook and its
-results. It is data: nothing in it is executed or unpickled. Checksums tell of damage, not of the
-sender; take bundles from people whose results you would quote.
+A bundle is a ZIP file of ``manifest.json`` and, for each run, its executed notebook and its
+results. It is data: nothing in it is executed or unpickled. Checksums detect damage and do not
+prove who sent it; take bundles from people whose results you would quote.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
-import io
-import json
 import re
-import tarfile
 import warnings
+import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from workflow.errors import Refused
+from pydantic import BaseModel, Field, ValidationError
+
+from workflow.errors import Refused, first_problem
 from workflow.files import commit, write_whole
 from workflow.runs.execute import locked
 from workflow.runs.experiments import Run, load
@@ -27,14 +26,22 @@ from workflow.runs.integrity import check_results, checksum, digest, parse, show
 from workflow.runs.stamps import changes, code_checksum, inputs, marks, stamp
 from workflow.runs.status import state
 
-FORMAT = 1
+MANIFEST = "manifest.json"
 #: No bundle of ours comes near these.
 MOST_MEMBERS, MOST_BYTES, MOST_BYTES_OF_ALL = 500, 64 * 2**20, 512 * 2**20
-NAME = re.compile(r"(?:notebooks/[a-z][a-z0-9_]*\.ipynb|results/[a-z][a-z0-9_]*\.json)")
-KINDS = {
-    tarfile.LNKTYPE: "a hard link", tarfile.SYMTYPE: "a symbolic link", tarfile.DIRTYPE: "a folder",
-    tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a pipe",
-}  # fmt: skip
+MEMBER = re.compile(
+    r"notebooks/[a-z][a-z0-9_]*\.ipynb|results/[a-z][a-z0-9_]*\.json|manifest\.json"
+)
+
+
+class Manifest(BaseModel):
+    """What a bundle says of itself."""
+
+    format: Literal[2] = 2
+    preset: str
+    commit: str | None
+    stamps: dict[str, str] = Field(min_length=1)
+    sha256: dict[str, str]
 
 
 def places(run: Run) -> dict[str, Path]:
@@ -43,7 +50,7 @@ def places(run: Run) -> dict[str, Path]:
 
 
 def bundle(preset: str, names: list[str]) -> str:
-    """Pack fresh runs into ``build/<preset>/bundle-….tar.gz`` and say what is in it.
+    """Pack fresh runs into ``build/<preset>/bundle-….zip`` and say what is in it.
 
     Raises
     ------
@@ -62,27 +69,21 @@ def bundle(preset: str, names: list[str]) -> str:
     if not runs:
         raise Refused(f"no run of {preset} is fresh; `make run PRESET={preset}` first")
     members = {name: path for run in runs for name, path in places(run).items()}
-    manifest = {
-        "format": FORMAT,
-        "preset": preset,
-        "commit": commit(),
-        "stamps": {run.name: stamp(run) for run in runs},
-        "sha256": {name: digest(path) for name, path in members.items()},
-    }
-    text = json.dumps(manifest, indent=1, sort_keys=True).encode()
-    target = runs[0].folder / f"bundle-{hashlib.sha256(text).hexdigest()[:12]}.tar.gz"
+    manifest = Manifest(
+        preset=preset,
+        commit=commit(),
+        stamps={run.name: stamp(run) for run in runs},
+        sha256={name: digest(path) for name, path in members.items()},
+    )
+    text = manifest.model_dump_json(indent=1).encode()
+    target = runs[0].folder / f"bundle-{hashlib.sha256(text).hexdigest()[:12]}.zip"
     part = target.with_name(target.name + ".part")
     try:
-        with (
-            part.open("wb") as out,
-            gzip.GzipFile("", "wb", fileobj=out, mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
-        ):
-            for name in ("manifest.json", *members):
-                content = text if name == "manifest.json" else members[name].read_bytes()
-                entry = tarfile.TarInfo(name)
-                entry.size = len(content)
-                archive.addfile(entry, io.BytesIO(content))
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in (MANIFEST, *members):
+                content = text if name == MANIFEST else members[name].read_bytes()
+                # An entry by name alone has a fixed date: equal runs make equal bundles.
+                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
         read_bundle(part)  # what was packed can be unpacked
         part.replace(target)
     finally:
@@ -128,65 +129,50 @@ def read_bundle(file: Path) -> tuple[str, dict[str, bytes]]:
     Raises
     ------
     Refused
-        If it is no bundle, is damaged, or holds anything that a bundle does not.
+        If it is not a bundle, is damaged, or holds anything that a bundle does not.
     """
     try:
-        with gzip.open(file) as stream:
-            members = dict(_members(stream))
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        with zipfile.ZipFile(file) as archive:
+            check_members(archive.infolist())
+            # No more is unpacked of a member than the size that was checked.
+            members = {e.filename: archive.open(e).read(e.file_size) for e in archive.infolist()}
+        manifest = Manifest.model_validate(parse(members.pop(MANIFEST, b"")), strict=True)
+    except Refused:
+        raise
+    except ValidationError as error:
+        raise Refused(f"{file}: its manifest: {first_problem(error)}") from None
+    except (OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
         raise Refused(f"{file} cannot be read as a bundle: {error}") from None
-    try:
-        manifest = parse(members.pop("manifest.json", b""))
-        preset, sums, stamps = (manifest[key] for key in ("preset", "sha256", "stamps"))
-        known = {f"notebooks/{run}.ipynb" for run in stamps}
-        known |= {f"results/{run}.json" for run in stamps}
-        whole = manifest["format"] == FORMAT and isinstance(preset, str) and set(sums) == known
-        whole = whole and isinstance(sums, dict) and isinstance(stamps, dict)
-    except (ValueError, TypeError, KeyError) as error:
-        raise Refused(f"{file}: its manifest cannot be read: {error!r}") from None
-    if not whole or not stamps:
-        raise Refused(f"{file}: its manifest is not of format {FORMAT}")
-    for name in sorted({*sums, *members}):
-        if name not in sums:
+    known = {f"notebooks/{run}.ipynb" for run in manifest.stamps}
+    known |= {f"results/{run}.json" for run in manifest.stamps}
+    for name in sorted({*known, *manifest.sha256, *members}):
+        if name not in known or name not in manifest.sha256:
             raise Refused(f"{file}: member {name!r} is not in its manifest")
         if name not in members:
             raise Refused(f"{file}: member {name!r} is missing")
-        if hashlib.sha256(members[name]).hexdigest() != sums[name]:
-            raise Refused(f"{file}: member {name!r} does not match its checksum; copy it anew")
-    return preset, members
+        if hashlib.sha256(members[name]).hexdigest() != manifest.sha256[name]:
+            raise Refused(f"{file}: member {name!r} does not match its checksum; copy it again")
+    return manifest.preset, members
 
 
-def _members(stream: io.BufferedIOBase) -> Iterator[tuple[str, bytes]]:
-    """Names and contents, read header by header: plain files only, no extensions, no surprises.
-
-    ``tarfile`` itself would follow extension headers before we could look at them.
-    """
+def check_members(entries: list[zipfile.ZipInfo]) -> None:
+    """Refuse an archive with other members than those of a bundle, before any is unpacked."""
+    if len(entries) > MOST_MEMBERS:
+        raise Refused(f"there are more than {MOST_MEMBERS} members")
+    if sum(entry.file_size for entry in entries) > MOST_BYTES_OF_ALL:
+        raise Refused(f"its members are too large: more than {MOST_BYTES_OF_ALL} bytes")
     seen: set[str] = set()
-    total = 0
-    while (header := stream.read(tarfile.BLOCKSIZE)) != bytes(tarfile.BLOCKSIZE):
-        entry = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
-        name = f"member {entry.name!r:.80}"
-        if entry.type != tarfile.REGTYPE:
-            kind = KINDS.get(entry.type, "an extension of tar")
-            raise Refused(f"{name} is {kind}; a bundle holds plain files only")
-        if entry.name != "manifest.json" and not NAME.fullmatch(entry.name):
-            raise Refused(f"{name} is no executed notebook and no results file")
-        if entry.name in seen:
+    for entry in entries:
+        name = f"member {entry.filename!r:.80}"
+        if not MEMBER.fullmatch(entry.filename):
+            raise Refused(f"{name} is neither an executed notebook nor a results file")
+        if entry.filename in seen:
             raise Refused(f"{name} comes twice")
-        total += entry.size
-        if not 0 <= entry.size <= MOST_BYTES or total > MOST_BYTES_OF_ALL:
-            raise Refused(f"{name} is too large ({entry.size} bytes)")
-        if len(seen) == MOST_MEMBERS:
-            raise Refused(f"there are more than {MOST_MEMBERS} members")
-        seen.add(entry.name)
-        content = stream.read(entry.size)
-        padding = stream.read(-entry.size % tarfile.BLOCKSIZE)
-        if len(content) != entry.size or any(padding):
-            raise EOFError(f"{name} is cut short")
-        yield entry.name, content
-    rest = stream.read(10 * tarfile.RECORDSIZE)  # to the end, where gzip compares its checksum
-    if any(rest) or stream.read(1):
-        raise Refused("there is something after the end of the archive")
+        if entry.file_size > MOST_BYTES:
+            raise Refused(f"{name} is too large ({entry.file_size} bytes)")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise Refused(f"{name} is compressed in an unknown way")
+        seen.add(entry.filename)
 
 
 def _problem(run: Run, members: dict[str, bytes]) -> str:
@@ -214,7 +200,7 @@ def _problem(run: Run, members: dict[str, bytes]) -> str:
         where = f" (commit {commit[0][:10]})" if commit else ""
         return f"{run.name} was made from other sources{where}; different: {words:.300}"
     if content["parameters"] != run.parameters:
-        return f"{results} says other parameters than its stamp"
+        return f"{results} has other parameters than its stamp"
     return ""
 
 
@@ -241,7 +227,7 @@ def _check_executed(run: Run, text: bytes, expected: str, *, carried: bool) -> N
         same = code_checksum(cells) == inputs(run)["notebook"]
     except (ValueError, TypeError, KeyError, RecursionError, nbformat.ValidationError) as error:
         words = str(error).partition("\n")[0]
-        raise ValueError(f"{name} is no executed notebook: {words:.200}") from None
+        raise ValueError(f"{name} is not an executed notebook: {words:.200}") from None
     if mark != marks(run) | {"stamp": expected}:
         raise ValueError(f"{name} does not carry the stamps of its results")
     if expected == stamp(run) and not same and not carried:

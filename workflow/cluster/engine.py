@@ -96,7 +96,7 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
             cores = str(max(run.cores for run in jobs))
             code = call(engine, options, Path(scratch), "--dry-run", "--cores", cores)
             return FAILED if code else DONE
-    preset = runs[0].preset.split("+")[0]
+    preset = runs[0].base_preset
     stamp = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
     folder = ROOT / "build" / preset / "cluster" / stamp
     write_whole(folder / "plan.json", content)
@@ -137,7 +137,6 @@ def call(engine: Path, options: Path, folder: Path, *arguments: str) -> int:
         [
             str(engine), "--snakefile", str(HERE / "Snakefile"), "--directory", str(folder),
             "--configfile", str(folder / "plan.json"), "--profile", str(options),
-            "--default-storage-prefix", str(folder / "storage"),
             "--keep-going", "--rerun-triggers", "mtime",
             "--quiet", "host", "reason", *arguments,
         ],

@@ -16,7 +16,8 @@ from typing import Any
 from dynlib.measure.intervals import summarise
 from workflow.errors import Refused
 from workflow.files import ROOT, write_whole
-from workflow.runs.experiments import Run, declared_runs, load
+from workflow.runs.experiments import Run, load
+from workflow.runs.parameters import shown
 from workflow.runs.schedule import schedule, to_do
 from workflow.runs.status import read_results, state
 
@@ -24,47 +25,28 @@ from workflow.runs.status import read_results, state
 SEED = "seed"
 
 
-def base_run(name: str) -> str:
-    """The run that a sweep varies: a run's name, or that of a notebook with one run alone."""
-    everything = declared_runs()
-    if name in everything:
-        return name
-    sharing = [run for run, entry in everything.items() if entry["notebook"] == name]
-    if len(sharing) > 1:
-        raise Refused(f"the notebook {name} belongs to several runs: say {' or '.join(sharing)}")
-    if sharing:
-        return sharing[0]
-    load("smoke", [name])  # says what is near
-    raise AssertionError(name)
-
-
-def read_grid(text: str) -> dict[str, list[str]]:
-    """Values of each parameter, as text, from ``"n_cells=20,35 seed=0,1"``.
+def read_grid(own: dict[str, str]) -> dict[str, list[str]]:
+    """Values of each parameter, as text.
 
     Raises
     ------
     Refused
-        If the text is not of that form, or a name or a value stands there twice.
+        If there is no parameter, or a value is empty.
 
     Examples
     --------
-    >>> read_grid("n_cells=20,35 seed=0,1,2")
+    >>> read_grid({"n_cells": "20,35", "seed": "0,1,2"})
     {'n_cells': ['20', '35'], 'seed': ['0', '1', '2']}
     """
-    grid: dict[str, list[str]] = {}
-    for word in text.split():
-        name, equals, values = word.partition("=")
-        listed = values.split(",")
-        if not (name and equals and all(listed)):
+    example = "as in -p n_cells 20,35 -p seed 0,1,2"
+    if not own:
+        raise Refused(f"a sweep needs a parameter with its values, {example}")
+    grid = {name: values.split(",") for name, values in own.items()}
+    for name, values in grid.items():
+        if not all(values):
             raise Refused(
-                f"the grid says {word!r}: it must be name=value,value,... without spaces, as in "
-                '"n_cells=20,35 seed=0,1,2"'
+                f"-p {name} {shown(own[name])}: give value,value,... without spaces, {example}"
             )
-        if name in grid:
-            raise Refused(f"the grid gives {name} twice: put all its values in one list")
-        grid[name] = listed
-    if not grid:
-        raise Refused('the grid is empty: give one, as in GRID="n_cells=20,35 seed=0,1,2"')
     return grid
 
 
@@ -199,8 +181,8 @@ def cell(entry: dict[str, Any] | None) -> str:
 
 def sweep(
     preset: str,
-    base: str,
-    grid_text: str,
+    name: str,
+    own: dict[str, str],
     *,
     profile: str | None = None,
     dry_run: bool = False,
@@ -214,7 +196,7 @@ def sweep(
         0 all done, 1 some failed, 2 some were refused, 130 interrupted. The table is written
         whatever failed, of what is fresh.
     """
-    name, grid = base_run(base), read_grid(grid_text)
+    grid = read_grid(own)
     runs = points(preset, name, grid)
     if profile:
         from workflow.cluster.engine import submit
@@ -231,8 +213,7 @@ def sweep(
     summary = groups(table)
     content = {"run": name, "preset": preset, "grid": grid, "points": table, "groups": summary}
     place = ROOT / "build" / preset / "sweeps" / title(name, grid)
-    given = " ".join(f"{key}={','.join(values)}" for key, values in grid.items())
-    heading = f"{name} ({preset}): {given}"
+    heading = " ".join([f"{name} ({preset})", *(f"-p {k} {v}" for k, v in own.items())])
     for ending, text in (
         ("json", json.dumps(content, indent=1, allow_nan=False) + "\n"),
         ("csv", as_csv(table)),

@@ -55,7 +55,7 @@ def accept_seeds(runs: list[Run]) -> str:
     results = {
         "run": name,
         "notebook": runs[0].notebook,
-        "preset": runs[0].preset.split("+")[0],
+        "preset": runs[0].base_preset,
         "parameters": found[0]["parameters"] | {"seed": seeds},
         "metrics": metrics,
         "provenance": facts[0]

@@ -1,65 +1,113 @@
-"""The form of experiments.yml, checked before anything is made of it."""
+"""The form of experiments.yml: what a run or preset takes from another, then a check of it all."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Annotated, Any
 
-from workflow.errors import Refused
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")  # of runs and notebooks: they become names of files
+from workflow.errors import Refused, first_problem
+
+#: Names of runs and notebooks become names of files.
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-def check_declarations(content: Any, presets: Sequence[str]) -> None:
-    """Refuse what is no declaration of runs, naming the run and the field.
+class Declared(BaseModel):
+    """What takes the declared types and fields only."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Preset(Declared):
+    """The settings of a run at one preset."""
+
+    cores: int = Field(ge=1)
+    gpus: int = Field(0, ge=0)
+    parameters: dict[str, Any] = {}
+    witness: dict[str, Any] | None = None
+
+
+class Presets(Declared):
+    """The settings of a run at every preset."""
+
+    smoke: Preset
+    cpu: Preset
+    paper: Preset
+
+
+class Declaration(Declared):
+    """One run."""
+
+    notebook: Name
+    title: str
+    picture: str = ""
+    needs: list[Name] = []
+    presets: Presets
+
+
+PRESETS = tuple(Presets.model_fields)
+
+
+def read_declarations(content: Any) -> dict[str, Declaration]:
+    """The declared runs by name, each with all that it takes from others.
 
     Raises
     ------
     Refused
-        For a missing field, a field of the wrong type, a need that no run meets, or needs that
-        go round in a circle.
+        For a missing field, one of the wrong type, a need that no run meets, or runs that need or
+        extend each other in a circle. The run and the field are named.
     """
     if not isinstance(content, Mapping) or not content:
         raise Refused("experiments.yml declares no runs: it must map names to runs")
-    for name, entry in content.items():
-        _name(name, "a run")
-        where = f"experiments.yml, {name}"
-        fields = _mapping(entry, where)
-        _name(fields.get("notebook"), f"{where}: notebook")
-        if not isinstance(fields.get("title"), str):
-            raise Refused(f"{where}: title must be text, got {fields.get('title')!r}")
-        needs = fields.get("needs")
-        if not isinstance(needs, list):
-            raise Refused(f"{where}: needs must be a list of runs, got {needs!r}")
-        for needed in needs:
-            if needed not in content:
-                raise Refused(f"{where}: needs {needed!r}, which is not declared")
-        declared = _mapping(fields.get("presets"), f"{where}: presets")
-        for preset in presets:
-            settings = _mapping(declared.get(preset), f"{where}: preset {preset}")
-            cores = settings.get("cores")
-            if type(cores) is not int or cores < 1:
-                raise Refused(f"{where}: cores of {preset} must be 1 or more, got {cores!r}")
-            _mapping(settings.get("parameters"), f"{where}: parameters of {preset}")
-            _mapping(settings.get("witness", {}), f"{where}: witness of {preset}")
-    for name in content:
-        _follow(name, content, ())
+    entries = {}
+    for name, entry in _extended(content, "").items():
+        if isinstance(entry, Mapping) and isinstance(presets := entry.get("presets"), Mapping):
+            entry = {**entry, "presets": _extended(presets, f"{name}: ")}
+        entries[name] = entry
+    try:
+        runs = TypeAdapter(dict[Name, Declaration]).validate_python(entries, strict=True)
+    except ValidationError as error:
+        raise Refused(f"experiments.yml, {first_problem(error)}") from None
+    for name, run in runs.items():
+        if unknown := {*run.needs} - {*runs}:
+            raise Refused(f"experiments.yml, {name}: needs {min(unknown)}, which is not declared")
+    _check_order({name: run.needs for name, run in runs.items()}, "need")
+    return runs
 
 
-def _mapping(value: Any, where: str) -> Mapping:
-    if not isinstance(value, Mapping):
-        raise Refused(f"{where} must map names to values, got {value!r:.60}")
-    return value
+def _extended(entries: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Entries with what they take from the one that they extend."""
+    bases = {
+        name: entry["extends"]
+        for name, entry in entries.items()
+        if isinstance(entry, Mapping) and "extends" in entry
+    }
+    for name, base in bases.items():
+        if base not in list(entries):  # a list: what was given may not be hashable
+            raise Refused(
+                f"experiments.yml: {where}{name} extends {base!r:.50}, which is not there"
+            )
+    _check_order({name: [base] for name, base in bases.items()}, "extend")
+    found = dict(entries)
+    for name in TopologicalSorter({name: [base] for name, base in bases.items()}).static_order():
+        if name in bases:
+            own = {key: value for key, value in entries[name].items() if key != "extends"}
+            found[name] = _merged(found[bases[name]], own)
+    return found
 
 
-def _name(value: Any, what: str) -> None:
-    if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise Refused(f"{what} must be named in lower case letters, digits and _, got {value!r}")
+def _merged(base: Any, own: Any) -> Any:
+    """What `own` gives, and of mappings also what the base gives."""
+    if not isinstance(base, Mapping) or not isinstance(own, Mapping):
+        return own
+    return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}
 
 
-def _follow(name: str, content: Mapping, before: tuple[str, ...]) -> None:
-    if name in before:
-        raise Refused(f"experiments.yml: {' needs '.join([*before, name])}, which never ends")
-    for needed in content[name]["needs"]:
-        _follow(needed, content, (*before, name))
+def _check_order(graph: Mapping[str, list[str]], verb: str) -> None:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = ", ".join(reversed(error.args[1]))
+        raise Refused(f"experiments.yml: runs {verb} each other in a circle: {circle}") from None

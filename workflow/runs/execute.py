@@ -1,6 +1,6 @@
 """One run in a process of its own: execute the notebook, add provenance, rename when whole.
 
-Started by the scheduler as ``python -m workflow.runs.execute PID RUN PRESET [NAME=VALUE ...]``.
+Started by the scheduler as ``python -m workflow.runs.execute PID RUN PRESET [-p NAME VALUE ...]``.
 Exit code 0: done; 1: the notebook failed; 2: refused before a kernel was started.
 """
 
@@ -28,6 +28,7 @@ from workflow.errors import Refused
 from workflow.files import ROOT, commit, hold, is_dirty
 from workflow.runs.experiments import Run, load, read_notebook
 from workflow.runs.integrity import sealed
+from workflow.runs.parameters import split_parameters
 from workflow.runs.stamps import inputs, marks, stamp, view_inputs
 from workflow.runs.status import state
 
@@ -136,7 +137,7 @@ def execute(run: Run) -> None:
         "JUPYTER_RUNTIME_DIR": str(scratch),
         "DYNLIB_RECORD": str(scratch / "record.json"),
         "DYNLIB_HAND_OVER": str(run.folder / "handed"),
-        "DYNLIB_HANDED": str(ROOT / "build" / run.preset.split("+")[0] / "handed"),
+        "DYNLIB_HANDED": str(ROOT / "build" / run.base_preset / "handed"),
         "DYNLIB_ARTEFACTS": os.environ.get("DYNLIB_ARTEFACTS", str(ROOT / "build" / "artefacts")),
         "PYTHONHASHSEED": "0",
         "PYTHONWARNINGS": "ignore:IProgress not found",  # tqdm asks for widgets; pages have none
@@ -217,7 +218,7 @@ def execute(run: Run) -> None:
 def main(arguments: list[str]) -> int:
     """Entry point; the scheduler reads the exit code and the line that begins with CAUSE."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    parent, name, preset, *own = arguments
+    parent, name, preset, *rest = arguments
     die_with(int(parent))
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -226,7 +227,7 @@ def main(arguments: list[str]) -> int:
         print(CAUSE + " ".join(text.split()), flush=True)
 
     try:
-        (run,) = load(preset, [name], dict(pair.split("=", 1) for pair in own))
+        (run,) = load(preset, [name], split_parameters(rest)[0])
         kept = (run.folder / "failed" / f"{name}.ipynb").relative_to(ROOT)
         with locked(run) as waited:
             if not (waited and state(run)[0] == "fresh"):  # the other may have done it all

@@ -16,11 +16,9 @@ import yaml
 
 from workflow.errors import Refused
 from workflow.files import ROOT, read_text
-from workflow.runs.declarations import check_declarations
+from workflow.runs.declarations import PRESETS, Declaration, read_declarations
 from workflow.runs.expressions import check, is_true
 from workflow.runs.parameters import Parameter, parse_parameters, shown
-
-PRESETS = ("smoke", "cpu", "paper")
 
 
 def read_notebook(path: Path) -> Any:
@@ -77,8 +75,18 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The name, with the parameters of one's own."""
-        return " ".join([self.name, *(f"{name}={value}" for name, value in self.own)])
+        """The name and the given parameters."""
+        return " ".join([self.name, *self.given])
+
+    @property
+    def given(self) -> list[str]:
+        """The given parameters, as a command takes them."""
+        return [word for name, value in self.own for word in ("-p", name, str(value))]
+
+    @property
+    def base_preset(self) -> str:
+        """The preset without the suffix of given parameters."""
+        return self.preset.split("+")[0]
 
     @property
     def source(self) -> Path:
@@ -156,7 +164,7 @@ class Run:
         return ROOT / "results" / self.preset / f"{self.name}.json"
 
 
-def declared_runs() -> dict[str, dict[str, Any]]:
+def declared_runs() -> dict[str, Declaration]:
     """The content of experiments.yml."""
     path = ROOT / "experiments.yml"
     try:
@@ -169,10 +177,8 @@ def declared_runs() -> dict[str, dict[str, Any]]:
 
 
 @functools.lru_cache(maxsize=1)
-def _declared(text: str) -> dict[str, dict[str, Any]]:
-    content = yaml.safe_load(text)
-    check_declarations(content, PRESETS)
-    return content
+def _declared(text: str) -> dict[str, Declaration]:
+    return read_declarations(yaml.safe_load(text))
 
 
 def load(
@@ -213,20 +219,20 @@ def load(
     for name, entry in everything.items():
         if names and name not in names:
             continue
-        settings = entry["presets"][preset]
-        values = {**settings["parameters"], **(own or {})}
+        settings = getattr(entry.presets, preset)
+        values = {**settings.parameters, **(own or {})}
         run = Run(
             name=name,
-            notebook=entry["notebook"],
+            notebook=entry.notebook,
             preset=label,
-            title=entry["title"],
-            needs=tuple(entry["needs"]),
-            cores=settings["cores"],
-            picture=entry.get("picture", ""),
+            title=entry.title,
+            needs=tuple(entry.needs),
+            cores=settings.cores,
+            picture=entry.picture,
             overrides=tuple(values.items()),
             own=tuple((own or {}).items()),
-            gpus=settings.get("gpus", 0),
-            witness=tuple(settings["witness"].items()) if "witness" in settings else None,
+            gpus=settings.gpus,
+            witness=None if settings.witness is None else tuple(settings.witness.items()),
         )
         runs.append(run)
     for run in runs:  # refuses what is wrong, here and now

@@ -1,7 +1,7 @@
 """Damage to what a run wrote: noticed by form and checksum, and named with its remedy.
 
 A results file carries the checksum of itself and of the executed notebook that it belongs to.
-They tell of disks that fill up, of kills, of editors; they are no signature.
+They detect truncation, crashes and manual edits; they are not a signature.
 """
 
 from __future__ import annotations
@@ -9,21 +9,61 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from workflow.errors import Refused
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from workflow.errors import Refused, first_problem
 from workflow.files import ROOT
 from workflow.runs.experiments import Run
 
-#: What an entry of the metrics holds, beside its value.
-NUMBERS = ("value", "low", "high", "level")
-ENTRY = {*NUMBERS, "n", "over", "samples", "unit", "tolerance"}
-FACTS: dict[str, type | tuple[type, ...]] = {
-    "stamp": str, "dirty": bool, "started": str, "wall_s": (int, float), "cpu_s": (int, float),
-    "peak_rss_mb": (int, float), "machine": dict, "python": str, "versions": dict, "inputs": dict,
-}  # fmt: skip
+
+class Metric(BaseModel):
+    """An entry of the metrics."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    value: float | None
+    low: float | None
+    high: float | None
+    level: float | None
+    n: int
+    over: str | None
+    samples: list[float]
+    unit: str
+    tolerance: float
+    timing: bool = False  # which older references do not have
+
+
+class Provenance(BaseModel):
+    """What every provenance holds, among more."""
+
+    model_config = ConfigDict(strict=True)
+
+    stamp: str
+    dirty: bool
+    started: str
+    wall_s: float
+    cpu_s: float
+    peak_rss_mb: float
+    machine: dict
+    python: str
+    versions: dict
+    inputs: dict
+
+
+class Results(BaseModel):
+    """The contract of a results file."""
+
+    model_config = ConfigDict(strict=True)
+
+    run: str
+    notebook: str
+    preset: str
+    parameters: dict
+    metrics: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], Metric] = Field(min_length=1)
+    provenance: Provenance
 
 
 class Damaged(Refused):
@@ -57,7 +97,7 @@ def parse(text: str | bytes) -> Any:
     def number(literal: str) -> float:
         value = float(literal)
         if not math.isfinite(value):
-            raise ValueError(f"{literal[:40]} is no finite number")
+            raise ValueError(f"{literal[:40]} is not a finite number")
         return value
 
     try:
@@ -68,44 +108,10 @@ def parse(text: str | bytes) -> Any:
 
 def check_results(content: Any) -> None:
     """Raise ValueError for what does not keep the contract of a results file."""
-
-    def need(condition: bool, words: str) -> None:
-        if not condition:
-            raise ValueError(words)
-
-    def is_number(value: Any) -> bool:
-        return type(value) in (int, float)
-
-    need(isinstance(content, dict), "it is no object")
-    for name, kind in (
-        ("run", str), ("notebook", str), ("preset", str), ("parameters", dict),
-        ("metrics", dict), ("provenance", dict),
-    ):  # fmt: skip
-        need(isinstance(content.get(name), kind), f"{name} is missing or of another type")
-    need(bool(content["metrics"]), "it has no metrics")
-    for name, entry in content["metrics"].items():
-        need(bool(re.fullmatch(r"[a-z][a-z0-9_]*", name)), f"metric {name!r:.60} is no name")
-        fields = set(entry) if isinstance(entry, dict) else set()
-        need(fields - {"timing"} == ENTRY, f"metric {name} has other fields")
-        timing = entry.get("timing", False)  # which older references do not have
-        need(isinstance(timing, bool), f"metric {name}: timing is neither true nor false")
-        for field in NUMBERS:
-            whole = entry[field] is None or is_number(entry[field])
-            need(whole, f"metric {name}: {field} is no number")
-        need(type(entry["n"]) is int, f"metric {name}: n is no whole number")
-        need(is_number(entry["tolerance"]), f"metric {name}: tolerance is no number")
-        need(isinstance(entry["unit"], str), f"metric {name}: unit is no text")
-        need(isinstance(entry["over"], (str, type(None))), f"metric {name}: over is no text")
-        samples = entry["samples"]
-        need(
-            isinstance(samples, list) and all(map(is_number, samples)),
-            f"metric {name}: samples are no numbers",
-        )
-    for name, kinds in FACTS.items():
-        need(
-            isinstance(content["provenance"].get(name), kinds),
-            f"provenance: {name} is missing or of another type",
-        )
+    try:
+        Results.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
 
 
 def read_sound(path: Path) -> dict[str, Any] | None:
@@ -123,7 +129,7 @@ def read_sound(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise Damaged(f"{shown(path)} is cut short or no results file: {error}") from None
+        raise Damaged(f"{shown(path)} is cut short or not a results file: {error}") from None
     if content["provenance"].get("checksum", checksum(content)) != checksum(content):
         raise Damaged(f"{shown(path)} was changed after the run wrote it")
     return content

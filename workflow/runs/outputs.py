@@ -16,6 +16,9 @@ from workflow.runs.experiments import Run, read_notebook
 #: whose import takes seconds.
 MODELS = "application/vnd.companion.models+json"
 
+#: Tags of cells that no page shows.
+HELPERS = {"injected-parameters", "setup"}
+
 
 def merged(run: Run, *, stale: bool = False) -> Any:
     """The source's cells, with the outputs of the executed notebook.
@@ -27,15 +30,13 @@ def merged(run: Run, *, stale: bool = False) -> Any:
 
     executed = nbformat.read(run.executed, as_version=4)
     source = copy.deepcopy(executed) if stale else read_notebook(run.source)
-    source.cells = [
-        cell for cell in source.cells if "injected-parameters" not in cell.metadata.get("tags", [])
-    ]
+    source.cells = [cell for cell in source.cells if not HELPERS & {*cell.metadata.get("tags", [])}]
+    code = [cell for cell in source.cells if cell.cell_type == "code"]
     outputs = [
         cell
         for cell in executed.cells
-        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and not HELPERS & {*cell.metadata.get("tags", [])}
     ]
-    code = [cell for cell in source.cells if cell.cell_type == "code"]
     if len(outputs) != len(code):
         raise Refused(f"{run.executed} has other cells than its source; run {run.name} again")
     for cell, done in zip(code, outputs, strict=True):

@@ -3,7 +3,8 @@
 The pair is written from the source and carries a checksum of the cells that it was written from.
 Code, text, tags and figure captions that differ from this checksum are an edit. An edit in one
 half alone travels to the other; where both halves are edited, nothing is overwritten. Outputs,
-execution counts and other metadata do not count.
+execution counts and other metadata do not count. The .ipynb has a setup cell (setup_cell.py), which
+the source does not have.
 """
 
 from __future__ import annotations
@@ -44,11 +45,14 @@ HEADER = """# ---
 
 """
 
+#: The cell that only an .ipynb has, for readers without the runner.
+SETUP = Path(__file__).with_name("setup_cell.py").read_text(encoding="utf-8").strip()
+
 Cells = list[tuple[str, str, dict[str, Any]]]
 
 
 def plain(notebook: Any) -> Cells:
-    """Kind, source and metadata of the cells that are not empty."""
+    """Kind, source and metadata of the cells that are not empty, without the setup cell."""
     return [
         (
             cell.cell_type,
@@ -56,7 +60,8 @@ def plain(notebook: Any) -> Cells:
             {key: cell.metadata[key] for key in KEPT if cell.metadata.get(key)},
         )
         for cell in notebook.cells
-        if cell.source.strip()  # Jupyter adds an empty cell at the end
+        # Jupyter adds an empty cell at the end.
+        if cell.source.strip() and "setup" not in cell.metadata.get("tags", [])
     ]
 
 
@@ -89,9 +94,12 @@ def checksum(cells: Cells) -> str:
 
 
 def stripped(source: Path) -> str:
-    """The notebook without outputs, with stable cell ids, as the pair's text."""
+    """The notebook without outputs, with a setup cell and stable cell ids, as the pair's text."""
     notebook = read_notebook(source)
     agreed = checksum(settled(plain(notebook)))
+    kinds = [cell.cell_type for cell in notebook.cells]
+    setup = nbformat.v4.new_code_cell(SETUP, metadata={"tags": ["setup", "remove-cell"]})
+    notebook.cells.insert((*kinds, "code").index("code"), setup)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:03d}"
     notebook.metadata.pop("jupytext", None)
@@ -315,10 +323,10 @@ def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
         If both halves of a pair were edited, or one cannot be read. No pair is then changed.
     """
     declared = declared_runs()
-    wanted = [name for name, run in declared.items() if {name, run["notebook"]} & {*runs}]
+    wanted = [name for name, run in declared.items() if {name, run.notebook} & {*runs}]
     for name in wanted:
-        wanted += [each for each in declared[name]["needs"] if each not in wanted]
-    notebooks = sorted({declared[name]["notebook"] for name in (wanted if runs else declared)})
+        wanted += [each for each in declared[name].needs if each not in wanted]
+    notebooks = sorted({declared[name].notebook for name in (wanted if runs else declared)})
     edited, problems = [], []
     for pair in map(Pair, notebooks):
         if not (pair.source.exists() and pair.path.exists()):

@@ -15,10 +15,14 @@ All of it is read without starting a kernel, and everything else is refused.
 from __future__ import annotations
 
 import ast
+import functools
+import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from workflow.errors import Refused
 
@@ -61,35 +65,34 @@ class Parameter:
     def check(self, value: Any) -> Any:
         """The value in the declared type, or :class:`Refused`.
 
-        Text (from a command line) is read strictly: ``"hot"``, ``"1_0"`` and ``"1e3"`` are
-        no int, ``"yes"`` is no bool.
+        Text (from a command line) is read as JSON and so strictly: ``hot``, ``1_0`` and ``1e3``
+        are not an int, ``yes`` is not a bool.
         """
         problem = Refused(f"parameter {self.name}={shown(value)}: it must be {self.allowed}")
-        if isinstance(value, str) and self.type != "str":
-            patterns = {"int": r"[+-]?\d+", "float": r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"}
-            if self.type == "bool":
-                if value not in ("true", "false"):
-                    raise problem
-                return value == "true"
-            if not re.fullmatch(patterns[self.type], value):
+        try:
+            if isinstance(value, str) and self.type != "str":
+                value = json.loads(value)
+            if type(value) is int and abs(value) > LARGEST:
                 raise problem
-            if len(value) > 400:  # longer than any number of 64 bits; int() has a limit too
-                raise problem
-            value = int(value) if self.type == "int" else float(value)
-        if type(value) is int and abs(value) > LARGEST:
-            raise problem
-        if self.type == "float" and type(value) is int:
-            value = float(value)
-        if type(value) is not TYPES[self.type]:
-            raise problem
+            value = adapter(self.type, self.low, self.high).validate_python(value)
+        except (ValueError, RecursionError):  # a ValidationError is a ValueError
+            raise problem from None
         if self.choices and value not in self.choices:
             raise problem
-        if self.type in ("int", "float"):
-            low, high = self.low, self.high
-            outside = (low is not None and value < low) or (high is not None and value > high)
-            if not math.isfinite(value) or outside:
-                raise problem
         return value
+
+
+@functools.cache
+def adapter(kind: str, low: float | None, high: float | None) -> TypeAdapter:
+    """What takes values of a type, strictly, and within an interval of numbers."""
+    if kind == "int":
+        least = -LARGEST if low is None else math.ceil(low)
+        most = LARGEST if high is None else min(LARGEST, math.floor(high))
+        return TypeAdapter(Annotated[int, Field(strict=True, ge=least, le=most)])
+    if kind == "float":
+        limits = Field(strict=True, ge=low, le=high, allow_inf_nan=False)
+        return TypeAdapter(Annotated[float, limits])
+    return TypeAdapter(TYPES[kind], config=ConfigDict(strict=True))
 
 
 def parse_parameters(source: str, where: str) -> dict[str, Parameter]:
@@ -141,3 +144,24 @@ def parse_parameters(source: str, where: str) -> dict[str, Parameter]:
         except (ValueError, TypeError) as error:
             raise Refused(f"{where}: the parameters cell says {line.strip()!r}: {error}") from None
     return found
+
+
+def split_parameters(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The parameters of ``-p NAME VALUE``, and the other arguments.
+
+    They are taken out before argparse sees them, which reads a value like ``-1e-3`` as an option.
+    """
+    own: dict[str, str] = {}
+    rest = []
+    given = iter(arguments)
+    for argument in given:
+        if argument != "-p":
+            rest.append(argument)
+            continue
+        name, value = next(given, None), next(given, None)
+        if value is None or name is None:
+            raise Refused(f"-p takes a name and a value, got only {name!r}")
+        if name in own:
+            raise Refused(f"parameter {shown(name)} is given twice")
+        own[name] = value
+    return own, rest

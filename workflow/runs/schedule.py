@@ -64,27 +64,18 @@ def start(run: Run, cores: int, folder: Path) -> Job:
     environment = os.environ | for_python()
     environment["DYNLIB_PROGRESS"] = str(progress)
     environment.setdefault("DYNLIB_WORKERS", str(cores))
-    preset = run.preset.split("+")[0]
-    own = [f"{name}={value}" for name, value in run.own]
     written = log.stat().st_size if log.exists() else 0
     with log.open("a", encoding="utf-8") as file:  # a run that is still dying may hold it too
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "workflow.runs.execute",
-                str(os.getpid()),
-                run.name,
-                preset,
-                *own,
-            ],
+            [sys.executable, "-m", "workflow.runs.execute", str(os.getpid()), run.name,
+             run.base_preset, *run.given],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches the scheduler alone, which stops the rest
-        )
+        )  # fmt: skip
     return Job(run, cores, progress, log, written, process)
 
 
@@ -98,7 +89,7 @@ def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
     """
     among = {run.name for run in runs}
     for run in runs:
-        for needed in load(run.preset.split("+")[0], list(run.needs)) if run.needs else []:
+        for needed in load(run.base_preset, list(run.needs)) if run.needs else []:
             if needed.name not in among and state(needed)[0] != "fresh":
                 raise Refused(
                     f"{run.name} needs {needed.name}, which is {state(needed)[0]}; run both: "
@@ -204,8 +195,7 @@ def said(log: Path, written: int) -> str | None:
 
 def command(run: Run) -> list[str]:
     """The command that runs one run, after ``python``."""
-    own = [word for name, value in run.own for word in ("-p", name, str(value))]
-    return ["-m", "workflow", "run", run.name, "--preset", run.preset.split("+")[0], *own]
+    return ["-m", "workflow", "run", run.name, "--preset", run.base_preset, *run.given]
 
 
 def explain(job: Job, code: int) -> str:

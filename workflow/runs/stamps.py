@@ -199,7 +199,7 @@ def inputs(run: Run) -> dict[str, Any]:
     (:func:`dynlib.training.sources.canonical`).
     """
     code, modules, others = read_notebook(run)[0]
-    needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
+    needed = load(run.base_preset, list(run.needs)) if run.needs else []
     used = _closure(run, modules, sources.VIEW | sources.NEUTRAL)
     return {
         "notebook": code,

@@ -82,12 +82,12 @@ def reference_state(run: Run) -> str:
     return "carried" if facts.get("carried") else "current"
 
 
-def status(preset: str | None) -> str:
+def status(preset: str | None, names: list[str] | None = None) -> str:
     """A line a run and preset: state, time, size, state of the reference, reason."""
     heads = ("run", "preset", "state", "time", "size", "reference")
     lines = ["{:<20} {:<7} {:<8} {:>8} {:>9}  {:<9}  why".format(*heads)]
     for name in [preset] if preset else PRESETS:
-        for run in load(name):
+        for run in load(name, names):
             results, broken = examine(run)
             condition, reason = _judge(run, results, broken)
             facts = results["provenance"] if results else {}
