@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from workflow import files
 from workflow.errors import Refused
 from workflow.files import ROOT
 from workflow.runs import execute, schedule
@@ -31,26 +32,26 @@ def repository(tmp_path, monkeypatch) -> Path:
     git(root, "init", "-q")
     git(root, "add", ".")
     git(root, "commit", "-qm", "one")
-    monkeypatch.setattr(execute, "ROOT", root)
+    monkeypatch.setattr(files, "ROOT", root)
     return root
 
 
 def test_a_clean_clone_names_its_commit(repository):
-    assert execute.no_commit() == ""
-    assert len(execute.commit()) == 40
-    assert not execute.is_dirty()
-    assert execute.unclean({"dirty": False, "commit": execute.commit()}) == ""
+    assert files.no_commit() == ""
+    assert len(files.commit()) == 40
+    assert not files.is_dirty()
+    assert files.unclean({"dirty": False, "commit": files.commit()}) == ""
     (repository / "dynlib" / "a.py").write_text("x = 2\n", encoding="utf-8")
-    assert execute.is_dirty()
-    said = execute.unclean({"dirty": True, "commit": execute.commit()})
+    assert files.is_dirty()
+    said = files.unclean({"dirty": True, "commit": files.commit()})
     assert said.startswith("was run from a tree with uncommitted changes; commit them")
 
 
 def test_a_folder_without_git_is_said_to_be_one(repository):
     shutil.rmtree(repository / ".git")
-    assert execute.commit() is None
-    assert execute.is_dirty()
-    said = execute.unclean({"dirty": True, "commit": None})
+    assert files.commit() is None
+    assert files.is_dirty()
+    said = files.unclean({"dirty": True, "commit": None})
     assert "not a git repository" in said
     assert "git clone" in said
     assert "uncommitted" not in said
@@ -62,37 +63,37 @@ def test_the_commit_of_a_repository_around_it_is_not_its_own(repository, monkeyp
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "two")
     (repository / "inner" / "dynlib").mkdir(parents=True)
-    monkeypatch.setattr(execute, "ROOT", repository / "inner")
-    assert execute.commit() is None
-    assert execute.is_dirty()
-    assert "not a git repository" in execute.no_commit()
+    monkeypatch.setattr(files, "ROOT", repository / "inner")
+    assert files.commit() is None
+    assert files.is_dirty()
+    assert "not a git repository" in files.no_commit()
 
 
 def test_a_clone_of_another_user_says_what_git_wants(repository, monkeypatch):
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    assert execute.commit() is None
-    assert execute.is_dirty()
-    said = execute.unclean({"dirty": True, "commit": None})
+    assert files.commit() is None
+    assert files.is_dirty()
+    said = files.unclean({"dirty": True, "commit": None})
     assert "belongs to another user" in said
     assert f"git config --global --add safe.directory '{repository}'" in said
 
 
 def test_a_machine_without_git_says_so(repository, monkeypatch):
     monkeypatch.setenv("PATH", str(repository))
-    assert execute.commit() is None
-    assert execute.is_dirty()
-    assert "git is not installed" in execute.unclean({"dirty": True, "commit": None})
+    assert files.commit() is None
+    assert files.is_dirty()
+    assert "git is not installed" in files.unclean({"dirty": True, "commit": None})
 
 
 def test_a_repository_without_a_commit_gives_gits_words(repository):
     shutil.rmtree(repository / ".git")
     git(repository, "init", "-q")
-    assert execute.commit() is None
-    assert execute.no_commit().startswith("fatal: ")
+    assert files.commit() is None
+    assert files.no_commit().startswith("fatal: ")
 
 
 def test_a_run_made_without_git_is_run_again_where_there_is_git(repository):
-    said = execute.unclean({"dirty": True, "commit": None})
+    said = files.unclean({"dirty": True, "commit": None})
     assert said == "was run where git named no commit; run it again"
 
 
