@@ -80,8 +80,9 @@ class AssembledStNN(nn.Module):
         return self
 
     def _refresh(self) -> None:
-        """The NumPy arrays, from the buffers as they are now."""
-        w, self._arrays = dict(self.named_buffers()), None
+        """Which buffers NumPy computes with, if it does; the arrays are made when needed."""
+        w, self._changes = dict(self.named_buffers()), -1
+        self._counted: tuple[Tensor, ...] = ()
         exists = w["first"].device.type == "cpu" and w["first"].dtype in (
             torch.float32,
             torch.float64,
@@ -90,13 +91,16 @@ class AssembledStNN(nn.Module):
         exists = exists and not any(buffer.is_inference() for buffer in w.values())
         if exists and not self.linear and w["second"].numel() <= SMALL:
             self._counted = tuple(buffer for name, buffer in w.items() if name != "branches")
-            self._changes = self._count()
-            half = w["last"] / 2  # sigmoid(z) = (1 + tanh(z/2)) / 2
-            arrays = (
-                w["first"], w["bias_1"], w["second"] / 2, w["bias_2"] / 2, 2 * w["low"] - 1,
-                half, w["bias_4"] + half.sum(0),
-            )  # fmt: skip
-            self._arrays = tuple(array.numpy() for array in arrays)
+
+    def _convert(self) -> None:
+        """The NumPy arrays, from the buffers as they are now."""
+        w, self._changes = dict(self.named_buffers()), self._count()
+        half = w["last"] / 2  # sigmoid(z) = (1 + tanh(z/2)) / 2
+        arrays = (
+            w["first"], w["bias_1"], w["second"] / 2, w["bias_2"] / 2, 2 * w["low"] - 1,
+            half, w["bias_4"] + half.sum(0),
+        )  # fmt: skip
+        self._arrays = tuple(array.numpy() for array in arrays)
 
     def _count(self) -> int:
         """How often the buffers that the NumPy arrays come from have been changed in place."""
@@ -107,9 +111,9 @@ class AssembledStNN(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input."""
-        if self._arrays and states.numel() <= FEW * self.n and not states.requires_grad:
+        if self._counted and states.numel() <= FEW * self.n and not states.requires_grad:
             if self._count() != self._changes:
-                self._refresh()
+                self._convert()
             try:
                 return _in_numpy(states, *self._arrays)
             except (RuntimeError, TypeError, ValueError):
