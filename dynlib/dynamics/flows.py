@@ -26,7 +26,7 @@ from dynlib.dynamics.checks import (
 )
 
 #: Coordinates that a compiled flow may have.
-COORDINATES = 32
+COORDINATES = 24
 
 
 class Flow:

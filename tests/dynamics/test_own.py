@@ -339,3 +339,21 @@ def test_a_tau_too_short_is_not_called_an_angle():
     assert "cos(" not in words
     longer = float(words.rpartition("such as tau=")[2])
     assert prepared(Rossler(), longer).tau == longer
+
+
+def ring(dim):
+    """Lorenz-96 with as many coordinates, at the usual forcing of 8."""
+    names = tuple(f"x{i}" for i in range(dim))
+    terms = [
+        f"(x{(i + 1) % dim} - x{i - 2 if i > 1 else i - 2 + dim}) * x{(i - 1) % dim} - x{i} + 8.0"
+        for i in range(dim)
+    ]
+    space = {}
+    exec(f"def lorenz96({', '.join(names)}):\n    return {', '.join(terms)}", space)
+    return OwnFlow(space["lorenz96"], names, (1.0,) * dim)
+
+
+def test_24_coordinates_work_and_more_are_refused_by_number():
+    assert TimeMap(ring(24), 0.05).orbits(np.ones((1, 24)), 3).shape == (1, 3, 24)
+    with pytest.raises(ValueError, match=r"must have at most 24 coordinates, got 40: .*; take"):
+        TimeMap(ring(40), 0.05)
