@@ -91,6 +91,17 @@ def check_flow(flow: Flow) -> None:
         )
 
 
+def check_frozen(flow: Flow) -> None:
+    """Raise for a flow whose parameters could be changed after it was compiled."""
+    parameters = getattr(type(flow), "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
+        raise TypeError(
+            f"the flow must be a frozen dataclass, got {type(flow).__name__}, of which a parameter "
+            "changed later would be ignored, for it is compiled once; put @dataclass(frozen=True) "
+            "above the class"
+        )
+
+
 @dataclass(frozen=True)
 class TimeMap:
     r"""The map that a flow makes of the state after a fixed time.
@@ -135,13 +146,7 @@ class TimeMap:
 
     def __post_init__(self) -> None:
         check_flow(self.flow)
-        parameters = getattr(type(self.flow), "__dataclass_params__", None)
-        if parameters is None or not parameters.frozen:
-            raise TypeError(
-                f"the flow must be a frozen dataclass, got {type(self.flow).__name__}, of which a "
-                "parameter changed later would be ignored, for it is compiled once; put "
-                "@dataclass(frozen=True) above the class"
-            )
+        check_frozen(self.flow)
         check_number("tau", self.tau, above=0)
         check_count("substeps", self.substeps)
 

@@ -291,7 +291,7 @@ def _same_view(result: Result, proof: Proof) -> bool:
         cell
         for cell in notebook["cells"]
         if cell["cell_type"] == "code"
-        and "injected-parameters" not in cell["metadata"].get("tags", [])
+        and not {"injected-parameters", "setup"} & set(cell["metadata"].get("tags", []))
     ]
     same_cells = len(code) == sum(is_code for *_, is_code in cells(text))
     return same_cells and before["shown"] == after["shown"] != []

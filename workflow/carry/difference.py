@@ -71,7 +71,6 @@ class Statement:
     where: Region  # its place; the node is set for each part
     exempt: bool  # it cannot change a number: it is in a block that raises, or it only checks
     is_test: bool  # it is the test of a branch or a loop that does not raise
-    is_guard: bool  # it is the test of a branch that raises: its parts may be skipped
 
 
 @dataclass(frozen=True)
@@ -192,9 +191,8 @@ def flatten(
             each = ast.copy_location(ast.Assign([each.target], each.value), each)
         form, parts = _header(each)
         is_test = isinstance(each, (ast.If, ast.While)) and not _raises(each.body)
-        is_guard = isinstance(each, ast.If) and _raises(each.body) and not each.orelse
         free = exempt or checks or _only_checks(each)
-        yield Statement(json.dumps([depth, form]), tuple(parts), place, free, is_test, is_guard)
+        yield Statement(json.dumps([depth, form]), tuple(parts), place, free, is_test)
         inside = place
         if isinstance(each, sources.FUNCTIONS):
             lines = (each.lineno, *(mark.lineno for mark in each.decorator_list))
@@ -216,7 +214,12 @@ def _raises(body: list[Any]) -> bool:
 
 
 def _only_checks(statement: ast.AST) -> bool:
-    """Whether a statement only calls a function that raises or returns nothing (``CHECK``)."""
+    """Whether a statement can only end the run: a guard, ``if ...: raise``, or a call of ``CHECK``.
+
+    A guard whose test sets a name is not one. A run that a new guard ends says so itself.
+    """
+    if isinstance(statement, ast.If) and _raises(statement.body) and not statement.orelse:
+        return not any(isinstance(node, ast.NamedExpr) for node in ast.walk(statement.test))
     if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
         return False
     called = ast.unparse(statement.value.func).rpartition(".")[2]
@@ -319,7 +322,7 @@ def _regions(statement: Statement, twin: Statement | None = None) -> Iterator[Re
         other = twin.parts[number] if twin is not None and paired else None
         threshold = statement.is_test and other is not None and _numbers(part) != _numbers(other)
         nodes = _narrowed(part, other)
-        for node in nodes[:1] and [part] if statement.is_guard else nodes:
+        for node in nodes:
             branch = statement.where.branch or node is not part
             yield replace(statement.where, node=node, branch=branch, threshold=threshold)
 
