@@ -33,7 +33,7 @@ def tangent_exponents(
     Parameters
     ----------
     system : object
-        A map with ``step`` and ``jacobian``, such as :class:`dynlib.dynamics.systems.Henon`,
+        A map with ``step`` and ``jacobian``, such as :class:`dynlib.dynamics.systems.henon.Henon`,
         or a flow as :class:`dynlib.dynamics.flows.TimeMap`.
     states : numpy.ndarray
         States on the attractor, shape (batch, dim), where the orbits start. Drop the
