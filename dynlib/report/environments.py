@@ -15,7 +15,7 @@ from dynlib.measure.timing import microseconds
 from dynlib.networks.leads import LEADS
 from dynlib.peers.leads_loop import LoopedLEADS
 from dynlib.report import record
-from dynlib.report.palette import LABELS
+from dynlib.report.style import LABELS
 
 #: Test errors of a method's training: times and errors of every seed.
 Curves = Sequence[tuple[np.ndarray, np.ndarray]]

@@ -15,47 +15,8 @@ from dynlib.measure.timing import microseconds
 from dynlib.networks.forecaster import feed_back
 from dynlib.report import record, style
 
-COLOURS = {
-    "true": style.INK,
-    "stnn": "#2f81c1",
-    "ffnn": "#d9631e",
-    "control": "#1a9e77",
-    "sindy_fd2": "#c98a00",
-    "sindy_smoothed": "#c98a00",
-    "sindy_fd4": "#a8741a",
-    "sindy_fd6": "#8f8a1e",
-    "sindy_weak": "#8f8a1e",
-    "havok": "#b5669b",
-    "havok_held": "#b5669b",
-    "havok_oracle": "#d7a5c6",
-    "havok_oracle20": "#d7a5c6",
-    "dmd": "#9a5fb0",
-    "reservoir": "#5b6fd6",
-    "persistence": style.MUTED,
-    "climatology": style.MUTED,
-} | {f"polynomial_{degree}": "#4d9de0" for degree in range(2, 10)}
-
-LABELS = {
-    "true": "truth",
-    "stnn": "StNN, p = 6",
-    "ffnn": "FFNN-2073",
-    "control": "plain, same size",
-    "sindy_fd2": "SINDy, differences of order 2",
-    "sindy_smoothed": "SINDy, smoothed differences",
-    "sindy_fd4": "SINDy, order 4",
-    "sindy_fd6": "SINDy, order 6",
-    "sindy_weak": "SINDy, weak form",
-    "havok": "HAVOK, no forcing",
-    "havok_held": "HAVOK, forcing held",
-    "havok_oracle": "HAVOK, oracle forcing",
-    "havok_oracle20": "HAVOK, 20 oracle forcings",
-    "dmd": "DMD on delays",
-    "reservoir": "reservoir",
-    "persistence": "no change",
-    "climatology": "mean state",
-} | {f"polynomial_{degree}": f"polynomial, degree {degree}" for degree in range(2, 10)}
-
-
+#: Names in tables and figures; here the structured network has six branches throughout.
+LABELS = style.LABELS | {"stnn": style.LABELS["stnn_p6"]}
 #: Accumulated errors that the authors released, at 100 and at 600 steps.
 RELEASED = {
     "stnn": (0.5704, 5.544),

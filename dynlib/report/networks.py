@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from dynlib.networks.recipes import Pairs, Trained
 from dynlib.networks.scores import failed, one_step_errors
 from dynlib.report import record
-from dynlib.report.palette import COLOURS, LABELS
+from dynlib.report.style import COLOURS, LABELS
 
 #: Losses of the last epoch in the authors' repository; those of structured networks are means
 #: over four outputs, of which one is always zero.

@@ -21,8 +21,8 @@ from dynlib.measure.rollout import accumulated_mse, step_errors
 from dynlib.networks.ffnn import FFNN
 from dynlib.networks.forecaster import NetworkForecaster
 from dynlib.networks.stnn import StNN, multiplied_out
-from dynlib.report.forecasts import COLOURS, LABELS
-from dynlib.report.style import DARK
+from dynlib.report.forecasts import LABELS
+from dynlib.report.style import COLOURS, DARK
 
 #: Type of the notebook's output, by which the book finds it.
 MIME = "application/vnd.companion.models+json"

@@ -46,7 +46,7 @@ def test_curves_are_seeds_and_maps_are_points():
     assert [tuple(line.get_ydata()) for line in lines(axes)][:3] == [(0.5, 0.1)] * 3
     assert [line.get_ydata()[0] for line in lines(axes, "o")] == [1e-2, 1e-3, 1e-4]
     texts = [text.get_text() for text in axes.texts]
-    assert texts[:3] == ["StNN", "LEADS", "polynomials, degree 2"]
+    assert texts[:3] == ["StNN", "LEADS", "polynomial, degree 2"]
 
 
 def test_rollouts_are_the_best_the_typical_and_the_worst():

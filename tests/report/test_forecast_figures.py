@@ -6,7 +6,8 @@ import pytest
 from dynlib.measure.rollout import valid_time
 from dynlib.report import record, style
 from dynlib.report.figures import forecasts as figures
-from dynlib.report.forecasts import COLOURS, LABELS
+from dynlib.report.forecasts import LABELS
+from dynlib.report.style import COLOURS
 
 RULE = {"spread": 1.0, "dt": 0.1, "exponent": 2.0}
 NAMES = [
@@ -101,4 +102,4 @@ def test_errors_stand_over_operations():
     assert set(points) == set(range(13, 10 + len(names)))
     assert points[10 + names.index("havok")].get_ydata()[0] == 2.0 + names.index("havok")
     assert "degree 2 to 4" in shown.caption
-    assert "polynomials, degree 2 to 4" in {text.get_text() for text in axes.texts}
+    assert "polynomial, degree 2 to 4" in {text.get_text() for text in axes.texts}

@@ -11,7 +11,7 @@ from dynlib.networks.stnn import StNN
 from dynlib.report import costs, environments, record, style
 from dynlib.report import networks as report
 from dynlib.report.figures import networks as figures
-from dynlib.report.palette import COLOURS, LABELS
+from dynlib.report.style import COLOURS, LABELS
 
 
 @pytest.fixture(autouse=True)

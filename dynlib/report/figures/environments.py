@@ -11,7 +11,7 @@ from dynlib.measure.environments import cases, trajectory_errors
 from dynlib.report import record, style
 from dynlib.report.environments import Curves
 from dynlib.report.networks import label
-from dynlib.report.palette import COLOURS, LABELS
+from dynlib.report.style import COLOURS, LABELS
 
 #: Labels at the ends of curves may stand outside the axes.
 ENDS = {"fontsize": 9, "annotation_clip": False}

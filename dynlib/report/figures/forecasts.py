@@ -8,8 +8,8 @@ import numpy as np
 
 from dynlib.measure.rollout import valid_time
 from dynlib.report import record, style
-from dynlib.report.forecasts import COLOURS, LABELS, apart
-from dynlib.report.style import Shown
+from dynlib.report.forecasts import LABELS, apart
+from dynlib.report.style import COLOURS, Shown
 
 #: Larger errors are drawn at this height; a rollout may grow beyond all numbers.
 MOST = 1e30

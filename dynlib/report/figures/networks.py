@@ -11,7 +11,7 @@ from dynlib.networks.scores import rollout
 from dynlib.report import record, style
 from dynlib.report.forecasts import apart
 from dynlib.report.networks import label, title
-from dynlib.report.palette import COLOURS, LABELS
+from dynlib.report.style import COLOURS, LABELS
 
 
 def data(trajectories: np.ndarray) -> style.Shown:

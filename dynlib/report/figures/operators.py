@@ -14,7 +14,7 @@ from dynlib.operators.hankel import Hankel
 from dynlib.report import style
 from dynlib.report.networks import label
 from dynlib.report.operators import TITLES, Costs
-from dynlib.report.palette import COLOURS
+from dynlib.report.style import COLOURS
 
 
 def windows(series: np.ndarray, dt: float) -> style.Shown:

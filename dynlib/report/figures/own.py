@@ -8,8 +8,8 @@ import numpy as np
 
 from dynlib.report import style
 from dynlib.report.figures.tokens import context_curves
-from dynlib.report.forecasts import COLOURS
 from dynlib.report.scene import Scene
+from dynlib.report.style import COLOURS
 
 
 def context(
