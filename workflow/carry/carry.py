@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dynlib.training.parallel import usable_cores
+from workflow import files
 from workflow.carry import agreement
 from workflow.carry.agreement import Metrics, Rename, renamed
 from workflow.carry.difference import Region, compare
@@ -50,11 +51,6 @@ class Result:
     def run(self) -> Run:
         """The run, for a sweep its first point."""
         return self.runs[0]
-
-    @property
-    def label(self) -> str:
-        """Its name in messages."""
-        return shown(self.path)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -149,7 +145,7 @@ def plan(
         raise Refused("it does not say which commit made it")
     origin, present = check_out(made_by, trees), Tree("", ROOT)
     seeds = result.content["parameters"]["seed"] if result.is_sweep else [None]
-    then = [stamp_at(origin, run.preset.split("+")[0], run.name, seed) for seed in seeds]
+    then = [stamp_at(origin, run.base_preset, run.name, seed) for seed in seeds]
     if then != (facts["inputs"]["stamps"] if result.is_sweep else [facts["stamp"]]):
         raise Refused(f"commit {made_by[:10]}, which it names, has another stamp")
     removed, added = compare(origin.code(run, present.shown(run)), present.code(run))
@@ -205,8 +201,7 @@ def _job(
 ) -> Job:
     """An execution of a result's witness; results that need the same one share it."""
     run = result.run
-    needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
-    needs = [Job(tree, each, each.witness_parameters) for each in needed]
+    needs = [Job(tree, each, each.witness_parameters) for each in run.needed]
     job = Job(tree, run, parameters, [jobs.setdefault(each.key, each) for each in needs])
     job = jobs.setdefault(job.key, job)
     job.follow(regions)
@@ -244,7 +239,6 @@ def restamp(result: Result, proof: Proof) -> None:
     run, facts = result.run, result.facts
     before, after = proof.metrics()
     equal = {n: after[n] for n in after if not agreement.is_time(before[n], after[n])}
-    text = json.dumps(equal, sort_keys=True)
     names = agreement.new_names(result.content["metrics"], proof.renames)
     recorded = renamed(result.content["metrics"], proof.renames)
     result.content["metrics"], changes = agreement.described(recorded, before, after)
@@ -261,7 +255,7 @@ def restamp(result: Result, proof: Proof) -> None:
         "evidence": {
             "witness": dict(run.witness or ()),
             "metrics": len(equal),
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "sha256": files.checksum(equal),
             "regions": [len(proof.removed), len(proof.added)],
             "seconds": [job.report["seconds"] for job in (proof.before, proof.after)],
             "renamed": {old: new for old, new in names.items() if old != new},
@@ -359,8 +353,8 @@ def carry(
     lines = [f"{len(everything) - len(stale)} of {len(everything)} results are valid as they are"]
     for each in stale:
         if each.refusal:
-            again = f"make run RUN={each.run.name} PRESET={each.run.preset.split('+')[0]}"
-            lines.append(f"{each.label}: refused: {each.refusal}\n  in full: {again}")
+            again = f"make run RUN={each.run.name} PRESET={each.run.base_preset}"
+            lines.append(f"{shown(each.path)}: refused: {each.refusal}\n  in full: {again}")
         else:
-            lines.append(f"{each.label}: carried from {proofs[each.path].commit[:10]}")
+            lines.append(f"{shown(each.path)}: carried from {proofs[each.path].commit[:10]}")
     return "\n".join(lines), int(any(each.refusal for each in stale))

@@ -35,7 +35,7 @@ MEMBER = re.compile(
 
 
 class Manifest(BaseModel):
-    """What a bundle says of itself."""
+    """The list of contents of a bundle."""
 
     format: Literal[2] = 2
     preset: str
@@ -50,7 +50,7 @@ def places(run: Run) -> dict[str, Path]:
 
 
 def bundle(preset: str, names: list[str]) -> str:
-    """Pack fresh runs into ``build/<preset>/bundle-….zip`` and say what is in it.
+    """Pack fresh runs into ``build/<preset>/bundle-….zip`` and list them.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def read_bundle(file: Path) -> tuple[str, dict[str, bytes]]:
     try:
         with zipfile.ZipFile(file) as archive:
             check_members(archive.infolist())
-            # No more is unpacked of a member than the size that was checked.
+            # Of a member, only as much is unpacked as was checked.
             members = {e.filename: archive.open(e).read(e.file_size) for e in archive.infolist()}
         manifest = Manifest.model_validate(parse(members.pop(MANIFEST, b"")), strict=True)
     except Refused:
@@ -176,7 +176,7 @@ def check_members(entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _problem(run: Run, members: dict[str, bytes]) -> str:
-    """Why the members of a run do not belong to this clone, empty if they do."""
+    """Why the members of a run do not belong to this clone; empty if they do."""
     (notebook, executed), (results, text) = ((name, members[name]) for name in places(run))
     try:
         content = parse(text)
@@ -207,7 +207,7 @@ def _problem(run: Run, members: dict[str, bytes]) -> str:
 def _check_executed(run: Run, text: bytes, expected: str, *, carried: bool) -> None:
     """Raise ValueError if this is not the executed notebook of a run with this stamp.
 
-    That of a run which was carried over a change of the notebook has the code of before.
+    If the run was carried over a change of the notebook, its code is the older one.
     """
     import nbformat
 

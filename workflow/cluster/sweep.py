@@ -1,7 +1,7 @@
 """Sweeps: a run at every point of a grid of its parameters, gathered into one table.
 
-A point is a run with parameters of its own, as ``python -m workflow run NAME -p K V`` makes
-it, in the same folder: so what is finished is not repeated, whoever made it.
+A point is a run with given parameters, in the same folder as that of
+``python -m workflow run NAME -p K V``, so what is finished is not repeated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def read_grid(own: dict[str, str]) -> dict[str, list[str]]:
     Raises
     ------
     Refused
-        If there is no parameter, or a value is empty.
+        If no parameter is given, or a value is empty.
 
     Examples
     --------
@@ -72,11 +72,11 @@ def title(name: str, grid: dict[str, list[str]]) -> str:
 
 def gathered(run: Run, swept: list[str]) -> dict[str, Any]:
     """One point: its parameters, state, stamp, and metrics if it is fresh."""
-    condition, reason = state(run)
-    results = read_results(run.results) if condition == "fresh" else None
+    words = " ".join(state(run)).strip()
+    results = read_results(run.results) if words == "fresh" else None
     return {
         "parameters": {name: run.parameters[name] for name in swept},
-        "state": f"{condition} {reason}".strip(),
+        "state": words,
         "folder": str(run.folder.relative_to(ROOT)),
         "stamp": results["provenance"]["stamp"] if results else None,
         "metrics": {
@@ -87,9 +87,9 @@ def gathered(run: Run, swept: list[str]) -> dict[str, Any]:
 
 
 def groups(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Points that differ in nothing but the seed, with each metric over them.
+    """Points that differ only in the seed, with each metric over them.
 
-    A point alone keeps its own interval; over several, a metric is the median of its values
+    A single point keeps its own interval; over several, a metric is the median of its values
     with the interval of :func:`dynlib.measure.intervals.summarise`.
     """
     found: dict[str, dict[str, Any]] = {}
@@ -116,7 +116,7 @@ def groups(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def as_csv(table: list[dict[str, Any]]) -> str:
-    """A row a point: parameters, state, and each metric with its interval where it has one."""
+    """A row per point: parameters, state, and each metric, with its interval if it has one."""
     metrics: dict[str, bool] = {}
     for point in table:
         for name, entry in point["metrics"].items():
@@ -128,9 +128,7 @@ def as_csv(table: list[dict[str, Any]]) -> str:
     ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    swept = [
-        f"parameters.{name}" for name in table[0]["parameters"]
-    ]  # a metric may be its namesake
+    swept = [f"parameters.{name}" for name in table[0]["parameters"]]  # a metric may have this name
     writer.writerow([*swept, "state", *(head for *_, head in columns)])
     for point in table:
         cells = [point["metrics"].get(name, {}).get(key) for name, key, _ in columns]
@@ -139,28 +137,23 @@ def as_csv(table: list[dict[str, Any]]) -> str:
 
 
 def as_page(heading: str, table: list[dict[str, Any]], summary: list[dict[str, Any]]) -> str:
-    """A Markdown page: a row a metric, a column for each group of points."""
+    """A Markdown page: a row per metric, a column per group of points."""
+
+    def given(point: dict[str, Any]) -> str:
+        return ", ".join(f"{k}={v}" for k, v in point["parameters"].items())
+
     over = [str(point["parameters"][SEED]) for point in table if SEED in point["parameters"]]
-    missing = [point for point in table if point["state"] != "fresh"]
-    lines = [f"# Sweep of {heading}", ""]
+    what = "Values of each run, with its own intervals in brackets."
     if over:
-        seeds = ", ".join(dict.fromkeys(over))
-        lines += [
-            f"Medians over the runs with {SEED} {seeds}, with intervals in brackets "
-            "(smallest to largest up to five runs, bootstrap from six)."
-        ]
-    else:
-        lines += ["Values of each run, with its own intervals in brackets."]
-    for point in missing:
-        given = ", ".join(f"{k}={v}" for k, v in point["parameters"].items())
-        lines += ["", f"Not in the table: {given} ({point['state']})."]
-    heads = [
-        ", ".join(f"{k}={v}" for k, v in group["parameters"].items()) or "all" for group in summary
-    ]
-    heads = [
-        f"{head} (n={group['n']})" if over else head
-        for head, group in zip(heads, summary, strict=True)
-    ]
+        what = (
+            f"Medians over the runs with {SEED} {', '.join(dict.fromkeys(over))}, with intervals "
+            "in brackets (smallest to largest up to five runs, bootstrap from six)."
+        )
+    lines = [f"# Sweep of {heading}", "", what]
+    for point in table:
+        if point["state"] != "fresh":
+            lines += ["", f"Not in the table: {given(point)} ({point['state']})."]
+    heads = [(given(each) or "all") + (f" (n={each['n']})" if over else "") for each in summary]
     names = dict.fromkeys(name for group in summary for name in group["metrics"])
     lines += ["", f"| metric | {' | '.join(heads)} |", "| :--- |" + " ---: |" * len(heads)]
     for name in names:
@@ -193,8 +186,8 @@ def sweep(
     Returns
     -------
     int
-        0 all done, 1 some failed, 2 some were refused, 130 interrupted. The table is written
-        whatever failed, of what is fresh.
+        0 all done, 1 some failed, 2 some were refused, 130 interrupted. The table of what is
+        fresh is written in any case.
     """
     grid = read_grid(own)
     runs = points(preset, name, grid)

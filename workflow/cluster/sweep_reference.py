@@ -18,7 +18,7 @@ from workflow.runs.status import read_results, state
 
 
 def accept_seeds(runs: list[Run]) -> str:
-    """Make the points of a sweep over ``seed`` alone the reference; a line that says so.
+    """Make the points of a sweep over ``seed`` the reference; a line of report.
 
     Raises
     ------

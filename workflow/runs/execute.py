@@ -1,4 +1,4 @@
-"""One run in a process of its own: execute the notebook, add provenance, rename when whole.
+"""One run in its own process: execute the notebook, add provenance, rename when whole.
 
 Started by the scheduler as ``python -m workflow.runs.execute PID RUN PRESET [-p NAME VALUE ...]``.
 Exit code 0: done; 1: the notebook failed; 2: refused before a kernel was started.
@@ -40,7 +40,7 @@ LOCK_PATIENCE = int(os.environ.get("WORKFLOW_LOCK_PATIENCE", "20"))  # seconds
 
 
 def die_with(parent: int) -> None:
-    """End this process in good order soon after its parent is gone, however it went."""
+    """End this process soon after its parent has ended, even if that was killed."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -52,9 +52,9 @@ def die_with(parent: int) -> None:
 
 @contextlib.contextmanager
 def locked(run: Run) -> Iterator[bool]:
-    """Hold the lock of a run, and say whether another process had it first.
+    """Hold the lock of a run; whether another process had it first.
 
-    The system drops it when the process dies, however it dies.
+    The system releases it when the process ends, even if it is killed.
     """
     path = run.folder / "locks" / f"{run.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def locked(run: Run) -> Iterator[bool]:
 
 
 def machine() -> dict[str, Any]:
-    """The machine in words."""
+    """The machine: system, processor, cores."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -84,7 +84,7 @@ def machine() -> dict[str, Any]:
 
 
 def for_python() -> dict[str, str]:
-    """Environment in which a Python that we start imports this clone and speaks UTF-8."""
+    """Environment of a Python that imports this clone and uses UTF-8."""
     return {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONUTF8": "1",
@@ -115,8 +115,8 @@ def scratch_folder() -> Path:
 def execute(run: Run) -> None:
     """Execute a run; raise what papermill or the notebook raises.
 
-    Nothing that was finished before is touched until the new notebook and its results are
-    whole; a notebook that fails is kept in the folder ``failed``.
+    Earlier outputs stay until the new notebook and its results are whole; a notebook that fails
+    is kept in the folder ``failed``.
     """
     import nbformat
     import papermill
@@ -171,7 +171,6 @@ def execute(run: Run) -> None:
         record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.exists() else {}
         if not record.get("metrics"):
             raise RuntimeError("the notebook recorded no metric (dynlib.report.record.metric)")
-        used = {name: importlib.metadata.version(name) for name in before["versions"]}
         results = {
             "run": run.name,
             "notebook": run.notebook,
@@ -186,7 +185,7 @@ def execute(run: Run) -> None:
                 "peak_rss_mb": round(usage.ru_maxrss / 1024),
                 "machine": machine(),
                 "python": platform.python_version(),
-                "versions": used,
+                "versions": {name: importlib.metadata.version(name) for name in before["versions"]},
                 "inputs": before,
                 "view": shown,
             },
@@ -197,14 +196,14 @@ def execute(run: Run) -> None:
             done.metadata.get("papermill", {}).pop(key, None)
         nbformat.write(done, target)
         text = json.dumps(sealed(results, target), indent=1) + "\n"
-        # Both are whole on disk before either replaces its predecessor.
+        # Both are whole on disk before one replaces an older file.
         part = run.results.with_suffix(".part")
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
         target.replace(run.executed)
         part.replace(run.results)
         failed.unlink(missing_ok=True)
-    except Exception:  # an interrupt is no failure
+    except Exception:  # an interrupt is not a failure
         with contextlib.suppress(OSError):  # such as a full disk: its own error is the cause
             failed.parent.mkdir(parents=True, exist_ok=True)
             target.replace(failed)

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from workflow.errors import Refused
-from workflow.files import ROOT, read_text
+from workflow.files import ROOT, cached_by_file, read_text
 from workflow.runs.declarations import PRESETS, Declaration, read_declarations
 from workflow.runs.expressions import check, is_true
 from workflow.runs.parameters import Parameter, parse_parameters, shown
@@ -28,20 +28,15 @@ def read_notebook(path: Path) -> Any:
     return jupytext.reads(read_text(path), fmt={"extension": ".py"})
 
 
+@cached_by_file
 def read_cells(path: Path) -> tuple[tuple[str, tuple[str, ...], str], ...]:
     """Cells of a py:percent notebook as (kind, tags, source), markdown unwrapped by jupytext.
 
     Raises
     ------
     Refused
-        If a code cell is no Python.
+        If a code cell is not Python.
     """
-    status = path.stat()
-    return _read_cells(path, (status.st_mtime_ns, status.st_size))
-
-
-@functools.cache
-def _read_cells(path: Path, version: tuple[int, int]) -> tuple[tuple[str, tuple, str], ...]:
     cells = read_notebook(path).cells
     for number, cell in enumerate(cells):
         if cell.cell_type == "code":
@@ -89,6 +84,11 @@ class Run:
         return self.preset.split("+")[0]
 
     @property
+    def needed(self) -> list[Run]:
+        """The runs that it needs, of the preset itself."""
+        return load(self.base_preset, list(self.needs)) if self.needs else []
+
+    @property
     def source(self) -> Path:
         """The notebook's source."""
         return ROOT / "notebooks" / f"{self.notebook}.py"
@@ -98,8 +98,8 @@ class Run:
         if not self.source.exists():
             missing = f"{self.name} needs notebooks/{self.notebook}.py, which is missing"
             if self.source.with_suffix(".ipynb").exists():
-                way_out = f"python -m workflow pairs --from ipynb {self.notebook}"
-                missing += f"; to make it from the .ipynb beside it: {way_out}"
+                command = f"python -m workflow pairs --from ipynb {self.notebook}"
+                missing += f"; to make it from the .ipynb beside it: {command}"
             raise Refused(missing)
         for kind, tags, source in read_cells(self.source):
             if kind == "code" and "parameters" in tags:
@@ -118,7 +118,7 @@ class Run:
 
     @functools.cached_property
     def witness_parameters(self) -> dict[str, Any]:
-        """The same, but for those that make the run short (:mod:`workflow.carry.carry`)."""
+        """The parameters of the short run (:mod:`workflow.carry.carry`)."""
         if self.witness is None:
             raise Refused(
                 f"{self.name} ({self.preset}) has no witness: declare `witness:` beside its "
@@ -145,7 +145,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where the outputs go: the preset's own folder, or one apart for own parameters."""
+        """Where the outputs go: the preset's folder, or another one for given parameters."""
         return ROOT / "build" / self.preset
 
     @property

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from dynlib.training.parallel import usable_cores
 from workflow.errors import Refused
-from workflow.files import ROOT
+from workflow.files import ROOT, sigterm_interrupts
 from workflow.runs.execute import CAUSE, for_python
-from workflow.runs.experiments import Run, load
+from workflow.runs.experiments import Run
 from workflow.runs.status import state
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -57,7 +57,7 @@ class Job:
 
 
 def start(run: Run, cores: int, folder: Path) -> Job:
-    """Start a run in a process of its own."""
+    """Start a run in a new process."""
     progress = folder / f"{run.preset}-{run.name}.progress"
     log = run.folder / "logs" / f"{run.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def start(run: Run, cores: int, folder: Path) -> Job:
 
 
 def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
-    """The runs that are not fresh, or all, with the reason; say of each what is the case.
+    """The runs that are not fresh, or all of them, with the reason, which is also printed.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
     """
     among = {run.name for run in runs}
     for run in runs:
-        for needed in load(run.base_preset, list(run.needs)) if run.needs else []:
+        for needed in run.needed:
             if needed.name not in among and state(needed)[0] != "fresh":
                 raise Refused(
                     f"{run.name} needs {needed.name}, which is {state(needed)[0]}; run both: "
@@ -112,8 +112,8 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
     Parameters
     ----------
     runs : list of Run
-        Runs of one preset, perhaps with parameters of one's own; what they need must be among
-        them or fresh.
+        Runs of one preset, perhaps with given parameters; what they need must be among them or
+        fresh.
     force : bool
         Run fresh ones too.
     cores : int, optional
@@ -129,12 +129,7 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
     jobs: list[Job] = []
     broken: set[str] = set()
     outcome = DONE
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    with tempfile.TemporaryDirectory(prefix="progress-") as folder:
+    with sigterm_interrupts(), tempfile.TemporaryDirectory(prefix="progress-") as folder:
         try:
             while waiting or jobs:
                 for run in list(waiting):
@@ -174,7 +169,6 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
         finally:
             for job in jobs:
                 job.stop()
-            signal.signal(signal.SIGTERM, previous)
     return outcome
 
 
@@ -187,7 +181,7 @@ def keep_partial(run: Run) -> None:
 
 
 def said(log: Path, written: int) -> str | None:
-    """The cause in a run's log, after what was written before; None where it says none."""
+    """The cause in the new part of a run's log, None if there is none."""
     lines = log.read_bytes()[written:].decode(errors="replace").splitlines()
     causes = [line.removeprefix(CAUSE) for line in lines if line.startswith(CAUSE)]
     return causes[-1] if causes else None

@@ -12,7 +12,7 @@ from workflow.runs.stamps import changes, inputs, stamp, view_inputs, view_stamp
 
 
 def read_results(path: Path) -> dict[str, Any] | None:
-    """A results file, None where it is missing or damaged."""
+    """A results file, None if it is missing or damaged."""
     try:
         return read_sound(path)
     except Damaged:
@@ -63,7 +63,7 @@ def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, 
 
 
 def readable(run: Run) -> bool:
-    """Whether the outputs of a run can be shown, if only under a banner."""
+    """Whether the outputs of a run can be shown, perhaps under a banner."""
     results, broken = examine(run)
     return results is not None and not broken and executed_stamps(run.executed) is not None
 
@@ -83,7 +83,7 @@ def reference_state(run: Run) -> str:
 
 
 def status(preset: str | None, names: list[str] | None = None) -> str:
-    """A line a run and preset: state, time, size, state of the reference, reason."""
+    """A line per run and preset: state, time, size, state of the reference, reason."""
     heads = ("run", "preset", "state", "time", "size", "reference")
     lines = ["{:<20} {:<7} {:<8} {:>8} {:>9}  {:<9}  why".format(*heads)]
     for name in [preset] if preset else PRESETS:
