@@ -118,7 +118,7 @@ def unbundle(file: Path) -> str:
                 continue
             for name, path in places(run).items():
                 write_whole(path, members[name])
-            (run.folder / "failed" / f"{run.name}.ipynb").unlink(missing_ok=True)
+            run.failed.unlink(missing_ok=True)
             lines.append(f"{run.name} ({preset}): {state(run)[0]}")
     return "\n".join(lines)
 

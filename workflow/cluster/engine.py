@@ -99,8 +99,7 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
     name = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
     folder = ROOT / "build" / runs[0].base_preset / "cluster" / name
     write_whole(folder / "plan.json", content)
-    logs = {run: run.folder / "logs" / f"{run.name}.log" for run in jobs}
-    written = {run: log.stat().st_size if log.exists() else 0 for run, log in logs.items()}
+    written = {run: run.log.stat().st_size if run.log.exists() else 0 for run in jobs}
     code = call(engine, options, folder)
     if code == INTERRUPTED:
         print("\ninterrupted; finished work is kept, the same command goes on", flush=True)
@@ -112,9 +111,8 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
         )
     failed = [run for run in jobs if state(run)[0] != "fresh"]
     for run in jobs:
-        log = logs[run]
         blocked = [each.name for each in failed if not each.own and each.name in run.needs]
-        cause = said(log, written[run]) if log.exists() else None
+        cause = said(run.log, written[run]) if run.log.exists() else None
         if run not in failed:
             print(f"{run.label}: done")
         elif blocked:
@@ -124,7 +122,9 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
         else:
             cause = cause or "its job ended without a word, perhaps stopped for time or memory"
             print(f"{run.label}: FAILED: {cause}")
-            print(f"  log: {log.relative_to(ROOT)}; the scheduler's: {folder.relative_to(ROOT)}")
+            print(
+                f"  log: {run.log.relative_to(ROOT)}; the scheduler's: {folder.relative_to(ROOT)}"
+            )
     return FAILED if failed else DONE
 
 

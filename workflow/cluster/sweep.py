@@ -7,7 +7,6 @@ A point is a run with given parameters, in the same folder as that of
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import itertools
 import json
@@ -16,7 +15,7 @@ from typing import Any
 from dynlib.measure.intervals import summarise
 from workflow.errors import Refused
 from workflow.files import ROOT, write_whole
-from workflow.runs.experiments import Run, load
+from workflow.runs.experiments import Run, file_name, load
 from workflow.runs.parameters import shown
 from workflow.runs.schedule import schedule, to_do
 from workflow.runs.status import read_results, state
@@ -63,11 +62,8 @@ def points(preset: str, name: str, grid: dict[str, list[str]]) -> list[Run]:
 
 
 def title(name: str, grid: dict[str, list[str]]) -> str:
-    """What a sweep's files are called."""
-    text = f"{name}+" + "+".join(f"{key}={','.join(values)}" for key, values in grid.items())
-    if len(text) > 80:
-        text = f"{text[:68]}-{hashlib.sha256(text.encode()).hexdigest()[:11]}"
-    return "".join(c if c.isalnum() or c in "_.,=+-" else "_" for c in text)
+    """The name of a sweep's files, without an ending."""
+    return file_name("+".join([name, *(f"{key}={','.join(each)}" for key, each in grid.items())]))
 
 
 def gathered(run: Run, swept: list[str]) -> dict[str, Any]:

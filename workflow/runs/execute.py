@@ -112,6 +112,13 @@ def scratch_folder() -> Path:
     )
 
 
+def keep_partial(run: Run) -> None:
+    """Keep the notebook of a run that failed, or was killed."""
+    with contextlib.suppress(OSError):  # such as a full disk: its own error is the cause
+        run.failed.parent.mkdir(parents=True, exist_ok=True)
+        run.part.replace(run.failed)
+
+
 def execute(run: Run) -> None:
     """Execute a run; raise what papermill or the notebook raises.
 
@@ -130,9 +137,8 @@ def execute(run: Run) -> None:
         "started": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     scratch = scratch_folder()
-    target = run.executed.with_suffix(".part.ipynb")  # papermill wants the ending
+    target = run.part
     target.parent.mkdir(parents=True, exist_ok=True)
-    failed = run.folder / "failed" / f"{run.name}.ipynb"
     os.environ |= for_python() | {
         "JUPYTER_RUNTIME_DIR": str(scratch),
         "DYNLIB_RECORD": str(scratch / "record.json"),
@@ -202,11 +208,9 @@ def execute(run: Run) -> None:
         part.write_text(text, encoding="utf-8")
         target.replace(run.executed)
         part.replace(run.results)
-        failed.unlink(missing_ok=True)
+        run.failed.unlink(missing_ok=True)
     except Exception:  # an interrupt is not a failure
-        with contextlib.suppress(OSError):  # such as a full disk: its own error is the cause
-            failed.parent.mkdir(parents=True, exist_ok=True)
-            target.replace(failed)
+        keep_partial(run)
         raise
     finally:
         target.unlink(missing_ok=True)
@@ -227,7 +231,7 @@ def main(arguments: list[str]) -> int:
 
     try:
         (run,) = load(preset, [name], split_parameters(rest)[0])
-        kept = (run.folder / "failed" / f"{name}.ipynb").relative_to(ROOT)
+        kept = run.failed.relative_to(ROOT)
         with locked(run) as waited:
             if not (waited and state(run)[0] == "fresh"):  # the other may have done it all
                 execute(run)

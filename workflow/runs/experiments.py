@@ -154,6 +154,21 @@ class Run:
         return self.folder / "notebooks" / f"{self.name}.ipynb"
 
     @property
+    def part(self) -> Path:
+        """The notebook that is being executed."""
+        return self.executed.with_suffix(".part.ipynb")  # papermill wants the ending
+
+    @property
+    def failed(self) -> Path:
+        """The last notebook that failed."""
+        return self.folder / "failed" / f"{self.name}.ipynb"
+
+    @property
+    def log(self) -> Path:
+        """What the runs printed."""
+        return self.folder / "logs" / f"{self.name}.log"
+
+    @property
     def results(self) -> Path:
         """The results file."""
         return self.folder / "results" / f"{self.name}.json"
@@ -179,6 +194,14 @@ def declared_runs() -> dict[str, Declaration]:
 @functools.lru_cache(maxsize=1)
 def _declared(text: str) -> dict[str, Declaration]:
     return read_declarations(yaml.safe_load(text))
+
+
+def file_name(text: str) -> str:
+    """A text as a name of a file, short and without special characters."""
+    name = re.sub(r"[^\w.,=+-]", "_", text)
+    if len(name) > 80:
+        name = f"{name[:68]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:11]}"
+    return name
 
 
 def load(
@@ -211,10 +234,7 @@ def load(
             raise Refused(f"there is no run {shown(name)}; {hint}")
     label = preset
     if own:
-        text = ",".join(f"{key}={value}" for key, value in sorted(own.items()))
-        label += "+" + re.sub(r"[^\w.,=-]", "_", text)
-        if len(label) > 80:
-            label = f"{label[:68]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:11]}"
+        label = file_name(f"{preset}+" + ",".join(f"{k}={v}" for k, v in sorted(own.items())))
     runs = []
     for name, entry in everything.items():
         if names and name not in names:

@@ -17,7 +17,7 @@ from pathlib import Path
 from dynlib.training.parallel import usable_cores
 from workflow.errors import Refused
 from workflow.files import ROOT, sigterm_interrupts
-from workflow.runs.execute import CAUSE, for_python
+from workflow.runs.execute import CAUSE, for_python, keep_partial
 from workflow.runs.experiments import Run
 from workflow.runs.status import state
 
@@ -31,7 +31,6 @@ class Job:
     run: Run
     cores: int
     progress: Path
-    log: Path
     written: int
     process: subprocess.Popen
     started: float = field(default_factory=time.monotonic)
@@ -59,7 +58,7 @@ class Job:
 def start(run: Run, cores: int, folder: Path) -> Job:
     """Start a run in a new process."""
     progress = folder / f"{run.preset}-{run.name}.progress"
-    log = run.folder / "logs" / f"{run.name}.log"
+    log = run.log
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | for_python()
     environment["DYNLIB_PROGRESS"] = str(progress)
@@ -76,7 +75,7 @@ def start(run: Run, cores: int, folder: Path) -> Job:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches the scheduler alone, which stops the rest
         )  # fmt: skip
-    return Job(run, cores, progress, log, written, process)
+    return Job(run, cores, progress, written, process)
 
 
 def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
@@ -159,7 +158,7 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
                     broken.add(job.run.name)
                     if outcome != FAILED:  # a failure outweighs a refusal
                         outcome = REFUSED if code == REFUSED else FAILED
-                    if code < 0:
+                    if code < 0:  # it was killed before it could do so
                         keep_partial(job.run)
                     print(explain(job, code), flush=True)
                 time.sleep(0.1)
@@ -170,14 +169,6 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
             for job in jobs:
                 job.stop()
     return outcome
-
-
-def keep_partial(run: Run) -> None:
-    """Keep the notebook of a process that was killed before it could do so itself."""
-    failed = run.folder / "failed" / f"{run.name}.ipynb"
-    with contextlib.suppress(OSError):
-        failed.parent.mkdir(parents=True, exist_ok=True)
-        run.executed.with_suffix(".part.ipynb").replace(failed)
 
 
 def said(log: Path, written: int) -> str | None:
@@ -194,12 +185,13 @@ def command(run: Run) -> list[str]:
 
 def explain(job: Job, code: int) -> str:
     """Why a run ended, and the command that runs it again."""
-    cause = said(job.log, job.written)
-    if cause is None and shutil.disk_usage(job.log.parent).free < 2**20:
-        cause = f"the disk of {job.log.parent.relative_to(ROOT)} is full; make room"
+    log = job.run.log
+    cause = said(log, job.written)
+    if cause is None and shutil.disk_usage(log.parent).free < 2**20:
+        cause = f"the disk of {log.parent.relative_to(ROOT)} is full; make room"
     cause = cause or f"its process ended with code {code} and did not say why"
     if code < 0:
         cause = f"its process was stopped by signal {-code} ({signal.Signals(-code).name})"
     word = "refused" if code == REFUSED else "FAILED"
     again = shlex.join(["python", *command(job.run)])
-    return f"{job.run.label}: {word}: {cause}\n  log: {job.log.relative_to(ROOT)}\n  again: {again}"
+    return f"{job.run.label}: {word}: {cause}\n  log: {log.relative_to(ROOT)}\n  again: {again}"

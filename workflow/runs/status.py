@@ -45,7 +45,7 @@ def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, 
     same = notebook is not None and facts.get("stamp") == numbers == notebook[0]
     if sealed and not broken and same and notebook == (numbers, view):
         return "fresh", ""
-    if (run.folder / "failed" / f"{run.name}.ipynb").exists():
+    if run.failed.exists():
         place = f"see {run.folder.name}/failed/{run.name}.ipynb"
         return "failed", f"{place}; {broken}" if broken else place
     if results is not None and notebook is not None and notebook[0] != facts["stamp"]:
