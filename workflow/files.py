@@ -28,10 +28,7 @@ NO_REPOSITORY = (
 def read_text(path: Path) -> str:
     """Text of a file that users edit: UTF-8, with or without a BOM, with any line ends.
 
-    Raises
-    ------
-    Refused
-        If it is not UTF-8.
+    Raises Refused if it is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")

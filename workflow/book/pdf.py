@@ -116,13 +116,7 @@ def joined(html: Path, toc: dict[str, Any], title: str, note: str) -> str:
 
 
 def browser() -> str:
-    """Path of the system's Chromium.
-
-    Raises
-    ------
-    Refused
-        If there is none.
-    """
+    """Path of the system's Chromium; Refused if there is none."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         raise Refused("a PDF needs Chromium, which is not installed (Debian: apt install chromium)")
@@ -132,10 +126,7 @@ def browser() -> str:
 def make_pdf(preset: str) -> Path:
     """Print the rendered book of a preset to ``build/<preset>/companion.pdf``.
 
-    Raises
-    ------
-    Refused
-        If there is no rendered book, or no Chromium.
+    Raises Refused if there is no rendered book, or no Chromium.
     """
     if preset not in PRESETS:
         raise Refused(f"there is no preset {preset!r}; presets are {', '.join(PRESETS)}")

@@ -24,10 +24,7 @@ DESCRIBE = ("unit", "tolerance", "timing")
 def read_renames(texts: Iterable[str]) -> list[Rename]:
     """Renames written as ``OLD=NEW``.
 
-    Raises
-    ------
-    Refused
-        For a text of another form.
+    Raises Refused for a text of another form.
 
     Examples
     --------
@@ -69,10 +66,7 @@ def check_used(renames: list[Rename], names: Iterable[str]) -> None:
 def new_names(names: Iterable[str], renames: list[Rename]) -> dict[str, str]:
     """The new name of each metric, which mostly is the old one.
 
-    Raises
-    ------
-    Refused
-        If two metrics would have one name, or if two renames apply to one metric.
+    Raises Refused if two metrics would have one name, or if two renames apply to one metric.
     """
     found: dict[str, str] = {}
     for name in names:

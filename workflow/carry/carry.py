@@ -127,10 +127,7 @@ def plan(
     renames : list of (str, str)
         Metrics that are renamed on purpose.
 
-    Raises
-    ------
-    Refused
-        With the reason, if no witness can prove anything.
+    Raises Refused with the reason, if no witness can prove anything.
     """
     facts, run = result.facts, result.run
     chain = facts.get("carried", [])
@@ -212,10 +209,7 @@ def _job(
 def judge(result: Result, proof: Proof) -> None:
     """Refuse a result whose two witnesses do not prove that nothing changed.
 
-    Raises
-    ------
-    Refused
-        With the metric that moved, or the first line that was not executed.
+    Raises Refused with the metric that moved, or the first line that was not executed.
     """
     for job in (proof.before, proof.after):
         if job.error:
@@ -307,11 +301,8 @@ def carry(
 
     Each of `rename` is ``OLD=NEW``: a metric that the present code records under another name.
 
-    Raises
-    ------
-    Refused
-        If the tree has uncommitted changes: a provenance could not name what was proved. If a
-        rename cannot be read, or no result has such a metric.
+    Raises Refused if the tree has uncommitted changes (a provenance could not name what was
+    proved), if a rename cannot be read, or if no result has such a metric.
     """
     if preset not in (None, *CARRIED):
         raise Refused(f"only runs of {' and '.join(CARRIED)} are carried; run smoke again instead")

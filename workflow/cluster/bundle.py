@@ -52,10 +52,7 @@ def places(run: Run) -> dict[str, Path]:
 def bundle(preset: str, names: list[str]) -> str:
     """Pack fresh runs into ``build/<preset>/bundle-….zip`` and list them.
 
-    Raises
-    ------
-    Refused
-        If a named run is not fresh, or none is.
+    Raises Refused if a named run is not fresh, or none is.
     """
     runs, left = [], []
     for run in load(preset, names or None):
@@ -97,11 +94,8 @@ def bundle(preset: str, names: list[str]) -> str:
 def unbundle(file: Path) -> str:
     """Put the runs of a bundle into this clone, if all of them belong to it.
 
-    Raises
-    ------
-    Refused
-        Before anything is written, if any member is damaged, hostile, or of another state of
-        the sources than this clone's.
+    Raises Refused before anything is written, if any member is damaged, hostile, or of another
+    state of the sources than this clone's.
     """
     preset, members = read_bundle(file)
     runs = load(preset, sorted(Path(name).stem for name in members if name.startswith("results/")))
@@ -126,10 +120,7 @@ def unbundle(file: Path) -> str:
 def read_bundle(file: Path) -> tuple[str, dict[str, bytes]]:
     """The preset and the members of a bundle, checked against its manifest.
 
-    Raises
-    ------
-    Refused
-        If it is not a bundle, is damaged, or holds anything that a bundle does not.
+    Raises Refused if it is not a bundle, is damaged, or holds anything that a bundle does not.
     """
     try:
         with zipfile.ZipFile(file) as archive:

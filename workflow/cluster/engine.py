@@ -34,10 +34,7 @@ PATIENCE = 7 * 24 * 3600  # seconds that a job waits for a run that another job 
 def snakemake() -> Path:
     """Snakemake's command, in a second environment beside this one.
 
-    Raises
-    ------
-    Refused
-        If it is not installed.
+    Raises Refused if it is not installed.
     """
     path = Path(sys.prefix + "-cluster") / "bin" / "snakemake"
     if not path.exists():

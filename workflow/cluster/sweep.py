@@ -27,10 +27,7 @@ SEED = "seed"
 def read_grid(own: dict[str, str]) -> dict[str, list[str]]:
     """Values of each parameter, as text.
 
-    Raises
-    ------
-    Refused
-        If no parameter is given, or a value is empty.
+    Raises Refused if no parameter is given, or a value is empty.
 
     Examples
     --------

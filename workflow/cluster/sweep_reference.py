@@ -20,11 +20,8 @@ from workflow.runs.reference import acceptable
 def accept_seeds(runs: list[Run]) -> str:
     """Make the points of a sweep over ``seed`` the reference; a line of report.
 
-    Raises
-    ------
-    Refused
-        If another parameter differs, a point is not fresh, or one was made from a tree with
-        uncommitted changes.
+    Raises Refused if another parameter differs, a point is not fresh, or one was made from a tree
+    with uncommitted changes.
     """
     others = {json.dumps([p for p in run.own if p[0] != "seed"]) for run in runs}
     if len(others) > 1 or any([name for name, _ in run.own] != ["seed"] for run in runs):

@@ -65,11 +65,8 @@ class Claim:
 def read_claims(path: Path) -> list[Claim]:
     """All claims in a file.
 
-    Raises
-    ------
-    Refused
-        If an entry lacks what every claim has, repeats an id, or has neither criterion nor
-        reason, or its criterion cannot be read.
+    Raises Refused if an entry lacks a field, repeats an id, has neither criterion nor reason, or if
+    its criterion cannot be read.
     """
     claims: dict[str, Claim] = {}
     for entry in yaml.safe_load(read_text(path)):
@@ -113,10 +110,7 @@ def _claim(entry: dict[str, Any]) -> Claim:
 def expanded(form: Any) -> str:
     """A criterion of any form as one comparison.
 
-    Raises
-    ------
-    Refused
-        For what has none of the forms.
+    Raises Refused for any other form.
 
     Examples
     --------
@@ -208,8 +202,8 @@ def verdict(claim: Claim, ours: Lookup, paper: Lookup) -> str:
     ----------
     claim : Claim
         A claim about the method is judged from `ours`, one about the printed model from
-        `paper`, results of the printed setting, alone: a miniature refutes a method's
-        claim, never a large model's.
+        `paper`, results of the printed setting, only: a miniature can refute a claim about
+        the method, and never one about a large model.
     ours, paper : callable
         Look up (run, metric, part); raise LookupError for what is not there.
 

@@ -53,11 +53,8 @@ PRESETS = tuple(Presets.model_fields)
 def read_declarations(content: Any) -> dict[str, Declaration]:
     """The declared runs by name, each with all that it takes from others.
 
-    Raises
-    ------
-    Refused
-        For a missing field, one of the wrong type, a need that no run meets, or runs that need or
-        extend each other in a circle. The run and the field are named.
+    Raises Refused for a missing field, one of the wrong type, a need that no run meets, or runs
+    that need or extend each other in a circle. The run and the field are named.
     """
     if not isinstance(content, Mapping) or not content:
         raise Refused("experiments.yml declares no runs: it must map names to runs")

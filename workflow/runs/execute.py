@@ -95,10 +95,7 @@ def for_python() -> dict[str, str]:
 def scratch_folder() -> Path:
     """A new folder for a run, whose name is short enough for the sockets of its kernel.
 
-    Raises
-    ------
-    Refused
-        If there is none, not even outside ``$TMPDIR``.
+    Raises Refused if there is none, not even outside ``$TMPDIR``.
     """
     places = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/dev/shm"]
     for place in filter(None, places):

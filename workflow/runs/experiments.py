@@ -32,10 +32,7 @@ def read_notebook(path: Path) -> Any:
 def read_cells(path: Path) -> tuple[tuple[str, tuple[str, ...], str], ...]:
     """Cells of a py:percent notebook as (kind, tags, source), markdown unwrapped by jupytext.
 
-    Raises
-    ------
-    Refused
-        If a code cell is not Python.
+    Raises Refused if a code cell is not Python.
     """
     cells = read_notebook(path).cells
     for number, cell in enumerate(cells):
@@ -219,10 +216,7 @@ def load(
         Parameters that replace the preset's; such runs get the preset's name with a suffix
         made of the parameters, and never touch the preset's outputs.
 
-    Raises
-    ------
-    Refused
-        For an unknown preset or run, or a parameter that its notebook refuses.
+    Raises Refused for an unknown preset or run, or a parameter that its notebook refuses.
     """
     if preset not in PRESETS:
         raise Refused(f"there is no preset {shown(preset)}; presets are {', '.join(PRESETS)}")

@@ -117,11 +117,8 @@ def check_results(content: Any) -> None:
 def read_sound(path: Path) -> dict[str, Any] | None:
     """A results file, None if there is none.
 
-    Raises
-    ------
-    Damaged
-        If it is cut short, breaks the contract, or was changed since it was written. Of an older
-        reference, which has no checksum, only the form is checked.
+    Raises Damaged if it is cut short, breaks the contract, or was changed since it was written. Of
+    an older reference, which has no checksum, only the form is checked.
     """
     try:
         content = parse(path.read_bytes())

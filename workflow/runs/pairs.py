@@ -1,10 +1,9 @@
 """The two halves of a notebook: ``NAME.py``, the source, and ``NAME.ipynb``, for Jupyter.
 
-The pair is written from the source and carries a checksum of the cells that it was written from.
-Code, text, tags and figure captions that differ from this checksum are an edit. An edit in one
-half alone travels to the other; where both halves are edited, nothing is overwritten. Outputs,
-execution counts and other metadata do not count. The .ipynb has a setup cell (setup_cell.py), which
-the source does not have.
+The .ipynb is written from the source and has a checksum of the cells that it was written from.
+If code, text, tags or figure captions differ from this checksum, they were edited. An edit in one
+half is copied to the other; if both halves are edited, nothing is overwritten. Outputs, execution
+counts and other metadata do not count. Only the .ipynb has a setup cell (setup_cell.py).
 """
 
 from __future__ import annotations
@@ -295,10 +294,8 @@ def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
     stop : bool
         Whether to refuse if both halves were edited, or only print it.
 
-    Raises
-    ------
-    Refused
-        If both halves of a pair were edited, or one cannot be read. No pair is then changed.
+    Raises Refused if both halves of a pair were edited, or one cannot be read. No pair is then
+    changed.
     """
     declared = declared_runs()
     wanted = [name for name, run in declared.items() if {name, run.notebook} & {*runs}]
@@ -310,16 +307,15 @@ def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
         if not (pair.source.exists() and pair.path.exists()):
             continue
         try:
-            condition = pair.condition()
+            match pair.condition():
+                case "both":
+                    raise Refused(pair.conflict())
+                case "ipynb":
+                    edited.append(pair)
+                case "same":
+                    pair.agree()
         except Refused as error:
             problems.append(str(error))
-            continue
-        if condition == "both":
-            problems.append(pair.conflict())
-        elif condition == "ipynb":
-            edited.append(pair)
-        elif condition == "same":
-            pair.agree()
     if problems and stop:
         raise Refused("\n".join(problems))
     for line in [*(pair.take_over() for pair in edited), *problems]:
@@ -340,10 +336,8 @@ def write_pairs(
     strip : bool
         Drop outputs from an .ipynb whose code and text are those of the source.
 
-    Raises
-    ------
-    Refused
-        If a notebook does not exist; or at the end, if both halves of some pair were edited.
+    Raises Refused if a notebook does not exist; or at the end, if both halves of some pair were
+    edited.
     """
     folder = ROOT / "notebooks"
     there = {p.stem for p in folder.glob("*.*") if p.suffix in (".py", ".ipynb")}

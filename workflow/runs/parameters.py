@@ -100,10 +100,7 @@ def adapter(kind: str, low: float | None, high: float | None) -> TypeAdapter:
 def parse_parameters(source: str, where: str) -> dict[str, Parameter]:
     """Parameters declared by the source of a ``parameters`` cell.
 
-    Raises
-    ------
-    Refused
-        If a line is not of the form ``name: type = default  # [low..high] help``.
+    Raises Refused if a line is not of the form ``name: type = default  # [low..high] help``.
     """
     lines = source.splitlines()
     found: dict[str, Parameter] = {}

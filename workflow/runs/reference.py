@@ -96,10 +96,7 @@ def acceptable(run: Run, first: str, again: str) -> dict[str, Any]:
 def accept(preset: str, names: list[str]) -> str:
     """Make fresh results the reference.
 
-    Raises
-    ------
-    Refused
-        If a run is not fresh, or was made from a tree with uncommitted changes.
+    Raises Refused if a run is not fresh, or was made from a tree with uncommitted changes.
     """
     lines = []
     for run in load(preset, names or None):

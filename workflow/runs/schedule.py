@@ -1,4 +1,4 @@
-"""The local scheduler: one process a run, as many cores as asked for, quiet and stoppable."""
+"""The local scheduler: one process per run, on a given number of cores."""
 
 from __future__ import annotations
 
@@ -81,10 +81,7 @@ def start(run: Run, cores: int, folder: Path) -> Job:
 def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
     """The runs that are not fresh, or all of them, with the reason, which is also printed.
 
-    Raises
-    ------
-    Refused
-        If a run needs one that is neither fresh nor among them.
+    Raises Refused if a run needs one that is neither fresh nor among them.
     """
     among = {run.name for run in runs}
     for run in runs:

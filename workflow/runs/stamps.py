@@ -59,11 +59,8 @@ def split(cells: Cells) -> tuple[ast.Module, ast.Module]:
     The setup cell belongs to neither: it only checks the installation. An import belongs to the
     code that computes if that code uses its name, else to the other.
 
-    Raises
-    ------
-    Refused
-        If a cell tagged ``view`` records a metric, or sets a name that computing code reads
-        afterwards: then numbers could depend on it.
+    Raises Refused if a cell tagged ``view`` records a metric, or sets a name that computing code
+    reads afterwards: then numbers could depend on it.
     """
     computing: list[ast.stmt] = []
     showing: list[ast.stmt] = []
