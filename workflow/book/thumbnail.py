@@ -11,14 +11,14 @@ SIZE = (1200, 630)
 RASTER = re.compile(r'<image xlink:href="data:image/png;base64,\s*([^"]+)"')
 
 
-def thumbnail(svg: str) -> bytes:
-    """The first four panels of a figure, side by side on white.
+def thumbnail(svg: str, panels: int = 4) -> bytes:
+    """The first panels of a figure, side by side on white.
 
     The panels of Matplotlib's figure are images, which are upside down in the file.
     """
     from PIL import Image, ImageOps
 
-    found = RASTER.findall(svg)[:4]
+    found = RASTER.findall(svg)[:panels]
     width, height = SIZE[0] // (len(found) or 1) - 24, SIZE[1] - 48
     canvas = Image.new("RGB", SIZE, "white")
     for column, data in enumerate(found):
