@@ -110,22 +110,21 @@ def groups(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def as_csv(table: list[dict[str, Any]]) -> str:
     """A row per point: parameters, state, and each metric, with its interval if it has one."""
-    metrics: dict[str, bool] = {}
-    for point in table:
-        for name, entry in point["metrics"].items():
-            metrics[name] = metrics.get(name, False) or entry["low"] is not None
-    columns = [
-        (name, key, name if key == "value" else f"{name}.{key}")
-        for name, interval in metrics.items()
-        for key in (("value", "low", "high") if interval else ("value",))
+    rows = [
+        {f"parameters.{name}": value for name, value in point["parameters"].items()}
+        | {"state": point["state"]}
+        | {
+            name if key == "value" else f"{name}.{key}": entry[key]
+            for name, entry in point["metrics"].items()
+            for key in (("value",) if entry["low"] is None else ("value", "low", "high"))
+        }
+        for point in table
     ]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    swept = [f"parameters.{name}" for name in table[0]["parameters"]]  # a metric may have this name
-    writer.writerow([*swept, "state", *(head for *_, head in columns)])
-    for point in table:
-        cells = [point["metrics"].get(name, {}).get(key) for name, key, _ in columns]
-        writer.writerow([*point["parameters"].values(), point["state"], *cells])
+    heads = list(dict.fromkeys(head for row in rows for head in row))
+    writer = csv.DictWriter(text, heads, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
 
 

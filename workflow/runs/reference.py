@@ -13,7 +13,7 @@ from workflow.runs.status import read_results, state
 
 
 def compare(fresh: dict[str, Any], reference: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Metric by metric, whether a run agrees with the reference.
+    """Whether each metric of a run agrees with the reference.
 
     Two values agree if they differ by no more than the reference's tolerance, which is
     relative, or absolute where the reference is 0.
@@ -64,8 +64,8 @@ def verify(preset: str, names: list[str]) -> tuple[str, int]:
             continue
         rows = compare(fresh, reference)
         times = [row for row in rows if row[1].startswith("time ")]
-        odd = [row for row in rows if row not in times and row[1] != "agrees"]
-        slow = [row for row in times if row[1] != "time agrees"]
+        slow = [row for row in times if row[1] == "time differs"]
+        odd = [row for row in rows if row[1] in ("differs", "new", "gone")]
         count = len(rows) - len(times)
         lines.append(f"{run.name}: {count - len(odd)} of {count} metrics agree")
         lines += [f"  {name}: {verdict}, {detail}" for name, verdict, detail in odd]
