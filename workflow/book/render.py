@@ -156,13 +156,7 @@ def render(
 
 
 def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = False) -> int:
-    """Run what is not fresh, stage and render; do nothing where nothing changed.
-
-    Returns
-    -------
-    int
-        An exit code, as for the command line.
-    """
+    """Run what is not fresh, stage and render what changed; an exit code of the command line."""
     start = time.monotonic()
     runs = load(preset)
     references()  # a damaged one stops the book here, not after half an hour

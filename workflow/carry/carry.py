@@ -114,18 +114,10 @@ class Proof:
 def plan(
     result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job], renames: list[Rename]
 ) -> Proof:
-    """Find what has to be executed to carry a result.
+    """Find what has to be executed to carry a result that is not valid.
 
-    Parameters
-    ----------
-    result : Result
-        A result that is not valid.
-    trees : pathlib.Path
-        Where the trees of older commits are checked out.
-    jobs : dict
-        Executions by key, which results share; those that this one needs are added.
-    renames : list of (str, str)
-        Metrics that are renamed on purpose.
+    Older commits are checked out in `trees`. The executions that this result needs are added to
+    `jobs`, which results share.
 
     Raises Refused with the reason, if no witness can prove anything.
     """

@@ -89,16 +89,9 @@ class Unit:
 
 
 class Code:
-    """All code that a run can reach in one tree: the notebook's, and that of dynlib.
+    """All code that a run can reach in one tree: the notebook's, and that of modules of dynlib.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        The tree.
-    notebook : (str, ast.Module)
-        The notebook's path in the tree, and its code that computes.
-    modules : iterable of str
-        dynlib modules.
+    `notebook` is its path in the tree, and its code that computes.
     """
 
     def __init__(

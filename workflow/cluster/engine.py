@@ -75,13 +75,7 @@ def plan(runs: Collection[Run]) -> dict[str, dict[str, Any]]:
 
 
 def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
-    """Run what is not fresh through Snakemake.
-
-    Returns
-    -------
-    int
-        0 all done, 1 some failed, 130 interrupted.
-    """
+    """Run what is not fresh through Snakemake; 0 all done, 1 some failed, 130 interrupted."""
     engine, options = snakemake(), profile(profile_name)
     jobs = to_do(runs)
     if not jobs:

@@ -175,11 +175,7 @@ def sweep(
 ) -> int:
     """Run every point that is not fresh, here or through a profile, and write the table.
 
-    Returns
-    -------
-    int
-        0 all done, 1 some failed, 2 some were refused, 130 interrupted. The table of what is
-        fresh is written in any case.
+    The result is that of :func:`schedule`. The table of what is fresh is written in any case.
     """
     grid = read_grid(own)
     runs = points(preset, name, grid)

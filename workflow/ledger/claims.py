@@ -196,21 +196,10 @@ def holds(criterion: str, lookup: Lookup) -> bool:
 
 
 def verdict(claim: Claim, ours: Lookup, paper: Lookup) -> str:
-    """The verdict on a claim.
+    """The verdict on a claim: one of :data:`VERDICTS`, perhaps with its condition.
 
-    Parameters
-    ----------
-    claim : Claim
-        A claim about the method is judged from `ours`, one about the printed model from
-        `paper`, results of the printed setting, only: a miniature can refute a claim about
-        the method, and never one about a large model.
-    ours, paper : callable
-        Look up (run, metric, part); raise LookupError for what is not there.
-
-    Returns
-    -------
-    str
-        ``holds``, ``does not hold``, ``holds only if …`` or ``not tested here``.
+    A claim about the method is judged from `ours`, one about the printed model only from `paper`,
+    results of the printed setting: a miniature cannot refute a claim about a large model.
     """
     if claim.untested:
         return "not tested here"

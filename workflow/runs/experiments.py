@@ -206,15 +206,8 @@ def load(
 ) -> list[Run]:
     """Runs of a preset, all or the named ones, in the order of experiments.yml.
 
-    Parameters
-    ----------
-    preset : str
-        One of :data:`PRESETS`.
-    names : list of str, optional
-        Runs wanted; all by default. What they need is not added.
-    own : dict, optional
-        Parameters that replace the preset's; such runs get the preset's name with a suffix
-        made of the parameters, and never touch the preset's outputs.
+    The runs that they need are not added. Parameters in `own` replace the preset's; the outputs
+    then go to another folder, with the name of the preset and a suffix made of the parameters.
 
     Raises Refused for an unknown preset or run, or a parameter that its notebook refuses.
     """

@@ -286,16 +286,9 @@ def keep(path: Path) -> str:
 def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
     """Write the edits that readers made in the .ipynb of these runs into their sources.
 
-    Parameters
-    ----------
-    runs : sequence of str
-        Names of runs, or of notebooks; all declared runs by default. Those that they need are
-        included.
-    stop : bool
-        Whether to refuse if both halves were edited, or only print it.
-
-    Raises Refused if both halves of a pair were edited, or one cannot be read. No pair is then
-    changed.
+    The names may also be those of notebooks; none stands for all. The runs that they need are
+    included. If both halves of a pair were edited, or one cannot be read, no pair is changed and
+    Refused is raised; without `stop` this is only printed.
     """
     declared = declared_runs()
     wanted = [name for name, run in declared.items() if {name, run.notebook} & {*runs}]
@@ -327,17 +320,9 @@ def write_pairs(
 ) -> Iterable[str]:
     """Bring the halves of notebooks together, and report what was done.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Notebooks; all by default.
-    half : str, optional
-        ``py`` or ``ipynb``: the half that overwrites the other.
-    strip : bool
-        Drop outputs from an .ipynb whose code and text are those of the source.
-
-    Raises Refused if a notebook does not exist; or at the end, if both halves of some pair were
-    edited.
+    With `half`, ``py`` or ``ipynb``, this half overwrites the other. With `strip` an .ipynb loses
+    its outputs. Raises Refused if a notebook does not exist, or at the end if both halves of some
+    pair were edited.
     """
     folder = ROOT / "notebooks"
     there = {p.stem for p in folder.glob("*.*") if p.suffix in (".py", ".ipynb")}

@@ -103,22 +103,11 @@ def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
 
 
 def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) -> int:
-    """Run what is not fresh, each after what it needs.
+    """Run what is not fresh (or all, by `force`), each run after those that it needs.
 
-    Parameters
-    ----------
-    runs : list of Run
-        Runs of one preset, perhaps with given parameters; what they need must be among them or
-        fresh.
-    force : bool
-        Run fresh ones too.
-    cores : int, optional
-        Cores to use in all; those that may be used (usable_cores) by default.
-
-    Returns
-    -------
-    int
-        0 all done, 1 some failed, 2 some were refused, 130 interrupted.
+    The runs have one preset; those that they need must be among them or fresh. All cores that may
+    be used are the default. The result is 0 if all are done, 1 if some failed, 2 if some were
+    refused, 130 after an interrupt.
     """
     total = max(1, cores or usable_cores())
     waiting = list(to_do(runs, force=force))
