@@ -56,7 +56,7 @@ def check():
 
 
 def read(path):
-    """The text of a file, empty where there is none."""
+    """The text of a file, empty if there is none."""
     if not os.path.exists(path):
         return ""
     with open(path, encoding="utf-8", errors="replace") as file:

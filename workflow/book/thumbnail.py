@@ -1,4 +1,4 @@
-"""The picture that stands for the book where it is linked: panels of its first figure, as PNG."""
+"""The picture that sites show for a link to the book: panels of its first figure, as PNG."""
 
 from __future__ import annotations
 

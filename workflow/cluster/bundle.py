@@ -88,7 +88,7 @@ def bundle(preset: str, names: list[str]) -> str:
     lines = [f"{shown(target)}: {', '.join(run.name for run in runs)}"]
     if left:
         lines.append(f"left out, not fresh: {', '.join(left)}")
-    return "\n".join([*lines, f"at home: make unbundle FILE={target.name}"])
+    return "\n".join([*lines, f"on the other machine: make unbundle FILE={target.name}"])
 
 
 def unbundle(file: Path) -> str:

@@ -28,7 +28,7 @@ from workflow.files import read_text
 from workflow.runs.expressions import check, is_true
 
 REFERENCE = re.compile(r"([a-z][a-z0-9_]*):([a-z][a-z0-9_]*)(?:\.(low|high|value))?")
-#: (run, metric, part) -> number; raises LookupError where there is none.
+#: (run, metric, part) -> number; raises LookupError if there is none.
 Lookup = Callable[[str, str, str], float]
 #: Kinds of verdict; "holds only if" goes on with its condition.
 VERDICTS = ("holds", "holds only if", "does not hold", "not tested here")

@@ -11,7 +11,7 @@ from typing import Any
 
 from workflow.ledger.claims import VERDICTS, Claim, Lookup, kind, verdict
 
-#: (preset, run, metric) -> the metric's entry in the results; LookupError where there is none.
+#: (preset, run, metric) -> the metric's entry in the results; LookupError if there is none.
 Metrics = Callable[[str, str, str], dict[str, Any]]
 
 

@@ -9,7 +9,7 @@ parameters must satisfy together stands in the same cell::
 
     # require: width % heads == 0
 
-All of it is read without starting a kernel, and everything else is refused.
+All of it is read without starting a kernel. Everything else is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LARGEST = 2**63 - 1  #: what numpy and torch can hold as a whole number
 
 
 def shown(value: Any) -> str:
-    """A value as a message quotes it: on one line, and cut where it is long."""
+    """A value as messages quote it: on one line, and cut if it is long."""
     if type(value) is int and abs(value) > LARGEST:
         return f"a number of {value.bit_length()} bits"
     text = repr(value)

@@ -55,10 +55,10 @@ def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, 
     if results is None or notebook is None:
         return "missing", ""
     if not sealed:
-        return "stale", "its results carry no checksum, as those of an older version of the runner"
+        return "stale", "its results have no checksum: an older version of the runner wrote them"
     if same:
         what = changes(facts.get("view", {}), view_inputs(run))
-        return "stale", f"changed, in how it is shown alone: {what}"
+        return "stale", f"changed only in how it is shown: {what}"
     return "stale", "changed: " + changes(facts.get("inputs", {}), inputs(run))
 
 
