@@ -97,7 +97,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
 
 
 def references() -> list[Path]:
-    """The committed references, all of them whole."""
+    """The committed references, after a check that none is damaged."""
     found = sorted((ROOT / "results").glob("*/*.json"))
     for path in found:
         read_reference(path)
