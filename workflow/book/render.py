@@ -107,8 +107,8 @@ def check_links(preset: str) -> int:
 def forget_changed(output: Path, staged: Path, before: dict[str, str], now: dict[str, str]) -> bool:
     """Delete the outdated part of an earlier rendering; whether anything was kept.
 
-    A page that Sphinx has read and that is the same is not read again. Where anything but a
-    page has changed (results, claims, library, configuration), nothing is kept.
+    Sphinx reads only changed pages again. If anything other than a page has changed (results,
+    claims, library, configuration), nothing is kept.
     """
     changed = {path for path in before.keys() | now if before.get(path) != now.get(path)}
     pages = {path for path in changed if path.endswith((".md", ".ipynb"))}
@@ -126,7 +126,7 @@ def render(
 ) -> int:
     """Render the staged tree with warnings as errors; the old book stays until the new is whole.
 
-    `now` are its checksums from before, so that what changes meanwhile counts as changed later.
+    `now` has the checksums from before, so a change during the rendering is seen by the next one.
     """
     output = ROOT / "build" / preset / "render"
     read = output / "checksums.json"  # of the files that the kept pages were made from

@@ -109,23 +109,12 @@ def moved(before: Metrics, after: Metrics) -> str:
 
 
 def described(metrics: Metrics, before: Metrics, after: Metrics) -> tuple[Metrics, list[str]]:
-    """A result's metrics as the present code describes them.
+    """A result's metrics as the present code describes them, and what is described differently.
 
-    Parameters
-    ----------
-    metrics : dict
-        What the result records.
-    before, after : dict
-        What the witnesses recorded with the old code and with the present code. They differ in
-        a tolerance only if another one is declared: their samples are equal.
-
-    Returns
-    -------
-    metrics : dict
-        With the unit and the mark of times of `after`. A tolerance is kept unless another one is
-        declared. Then it is the new one, widened by the spread of the result's own samples.
-    changes : list of str
-        What is described differently now.
+    `before` and `after` are what the witnesses recorded with the old and with the present code. The
+    unit and the mark of times are those of `after`. The tolerance changes only if another one is
+    declared (the samples of the witnesses are equal). Then it is the new one, widened by the spread
+    of the result's own samples.
     """
     found, changes = dict(metrics), []
     for name, new in after.items():

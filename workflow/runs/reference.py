@@ -15,14 +15,9 @@ from workflow.runs.status import read_results, state
 def compare(fresh: dict[str, Any], reference: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Whether each metric of a run agrees with the reference.
 
-    Two values agree if they differ by no more than the reference's tolerance, which is
-    relative, or absolute where the reference is 0.
-
-    Returns
-    -------
-    list of (name, verdict, detail)
-        The verdict is ``agrees``, ``differs``, ``new``, ``gone``, or, for a metric that measures
-        time in either, ``time agrees`` or ``time differs``.
+    Two values agree if they differ by no more than the reference's tolerance, which is relative, or
+    absolute if the reference is 0. A row has the name, the verdict and details. The verdict is
+    ``agrees``, ``differs``, ``new`` or ``gone``; for a time ``time agrees`` or ``time differs``.
     """
     rows = []
     for name in sorted({*fresh["metrics"], *reference["metrics"]}):
