@@ -16,7 +16,7 @@ from workflow.errors import Refused
 from workflow.runs.experiments import load
 from workflow.runs.parameters import split_parameters
 
-#: Commands that read notebooks: edits of an .ipynb are first taken over into its source.
+#: Commands that read notebooks: edits of an .ipynb are first copied to its source.
 EDITED = ("run", "cluster", "sweep", "book", "status", "verify", "accept", "bundle", "parameters")
 #: Commands that take parameters.
 OWN = ("run", "cluster", "sweep", "stamp")
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     text = "bring the .py and the .ipynb of each notebook together"
     pairs = add("pairs", text, preset=False, strip="drop the outputs of an .ipynb")
     pairs.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="all by default")
-    text = "write the other half from this one, whatever that holds"
+    text = "overwrite the other half with this one"
     pairs.add_argument("--from", dest="half", choices=("py", "ipynb"), help=text)
     add("readme", "write the results table of the README", preset=False)
     return top

@@ -4,13 +4,12 @@ Standard library only, and old syntax, so that an unsuitable Python still prints
 ``--torch cpu FOLDER`` takes PyTorch's CPU build, and the folder remembers it;
 ``--lock FOLDER`` resolves pyproject.toml anew in FOLDER and writes requirements.lock;
 ``--cluster FOLDER`` creates the environment of the cluster's scheduler from its own lock;
-``--check`` only checks this Python; ``--who`` and ``--too-new`` are put to an environment's Python.
+``--check`` only checks this Python; ``--who`` and ``--too-new`` are for an environment's Python.
 """
 
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,11 +20,8 @@ MINIMUM = (3, 11, 2)
 TRIED = "3.11, 3.12 or 3.13"
 EXTRAS = ".[book,dev]"
 CLUSTER = os.path.join("workflow", "cluster", "requirements.lock")
-#: Builds of torch that can be asked for: whatever the package index serves, or PyTorch's CPU build.
-TORCH = {
-    "index": [],
-    "cpu": ["--extra-index-url", "https://download.pytorch.org/whl/cpu"],
-}
+#: Builds of torch: that of the package index, or PyTorch's CPU build.
+TORCH = {"index": [], "cpu": ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]}
 COSTS = {
     "cpu": "half a GB to download, 2.3 GB of disk",
     "index": "half a GB to download and 2.3 GB of disk with a CPU build of torch; 3.2 GB and 6.3 GB "
@@ -60,7 +56,7 @@ def check():
 
 
 def read(path):
-    """The text of a file, empty where there is none."""
+    """The text of a file, empty if there is none."""
     if not os.path.exists(path):
         return ""
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -73,7 +69,7 @@ def write(path, text):
 
 
 def recorded(folder):
-    """The build of torch that an environment was asked for."""
+    """The build of torch that was requested for an environment."""
     torch = read(os.path.join(folder, ".torch"))
     return torch if torch in TORCH else "index"
 
@@ -101,7 +97,7 @@ def pip(folder, arguments, log):
     text = read(log)
     if "No space left" in text:
         stop("The disk is full: the environment takes about 2.5 GB (more with CUDA). See %s." % log)
-    if offline(python):
+    if not download(python, "iniconfig")[0]:
         stop(
             "No package index can be reached: connect this machine to the network (or set "
             "PIP_INDEX_URL to a mirror) and run make again. See %s." % log
@@ -119,50 +115,37 @@ def pip(folder, arguments, log):
 
 
 def download(python, package):
-    """Whether pip can download a package for this Python, and what it says."""
-    folder = tempfile.mkdtemp(prefix="probe-")
-    probe = [python, "-m", "pip", "download", "--no-deps", "--retries", "1", "-d", folder, package]
-    try:
-        process = subprocess.Popen(probe, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said = process.communicate()[0].decode("utf-8", "replace")
-        return process.returncode == 0, said
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def offline(python):
-    return not download(python, "iniconfig")[0]
+    """Whether pip can download a package for this Python, and its output."""
+    with tempfile.TemporaryDirectory(prefix="probe-") as folder:
+        options = ["--no-deps", "--retries", "1", "-d", folder, package]
+        probe = [python, "-m", "pip", "download"] + options
+        done = subprocess.run(probe, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.returncode == 0, done.stdout.decode("utf-8", "replace")
 
 
 def unsuitable(python, text):
-    """The package that this Python cannot take, with what it asks for; empty if it is not that."""
+    """The package that does not support this Python, with its requirement; empty if all do."""
     found = re.search(r"Package '([^']+)' requires a different Python: \S+ not in '([^']+)'", text)
     if found:
         return "%s (it asks for Python %s)" % found.groups()
-    wanted = (
-        r"(?:\(constraint\)|satisfies the requirement|distribution found for) ([\w.-]+==[^\s;,]+)"
-    )
-    for package in sorted(set(re.findall(wanted, text))):
-        there, said = download(python, package)
+    before = r"(?:\(constraint\)|satisfies the requirement|distribution found for) "
+    for package in sorted(set(re.findall(before + r"([\w.-]+==[^\s;,]+)", text))):
+        there, output = download(python, package)
         if not there:
-            asked = re.search(
-                r"\b%s Requires-Python ([^;\n]+)" % re.escape(package.split("==")[1]), said
-            )
+            number = re.escape(package.split("==")[1])
+            asked = re.search(r"\b%s Requires-Python ([^;\n]+)" % number, output)
             return package + (" (it asks for Python %s)" % asked.group(1) if asked else "")
     return ""
 
 
 def ask(folder, question):
-    """What another environment's Python answers to an option of this program."""
-    python = os.path.join(folder, "bin", "python")
-    answer = subprocess.check_output(
-        [python, os.path.abspath(__file__), question], stderr=subprocess.STDOUT
-    )
-    return answer.decode()
+    """The output of this program with an option, in another environment's Python."""
+    command = [os.path.join(folder, "bin", "python"), os.path.abspath(__file__), question]
+    return subprocess.check_output(command, stderr=subprocess.STDOUT).decode()
 
 
 def too_new():
-    """What does not hold for the oldest Python, as constraints that pip can resolve with."""
+    """Packages that need a newer Python than the oldest, as constraints for pip."""
     import importlib.metadata
 
     from packaging.specifiers import SpecifierSet
@@ -175,7 +158,7 @@ def too_new():
 
 
 def another(folder):
-    """In words, why the environment in `folder` cannot serve this interpreter; empty if it can."""
+    """Why the environment in `folder` does not fit this interpreter; empty if it does."""
     if not os.path.exists(os.path.join(folder, "pyvenv.cfg")):
         return ""
     try:
@@ -203,7 +186,7 @@ def create(folder, arguments, cost, torch="index"):
         print("making %s anew: %s" % (folder, reason))
     print("setting up %s with Python %s (once; minutes; %s) ..." % (folder, version(), cost))
     sys.stdout.flush()
-    try:  # what is there is kept, but for a reason
+    try:  # what is there is kept, unless there is a reason
         venv.EnvBuilder(symlinks=True, with_pip=True, clear=bool(reason)).create(folder)
         write(os.path.join(folder, ".torch"), torch)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -213,10 +196,10 @@ def create(folder, arguments, cost, torch="index"):
 
 
 def lock(folder):
-    """Resolve pyproject.toml anew, so that it holds for the oldest Python too, and write it.
+    """Resolve pyproject.toml anew and write the lock, so that it holds for the oldest Python too.
 
-    What is needed by older Pythons alone is seen by the oldest minor version only; what its newest
-    patch may have and its oldest not is excluded, and resolved again.
+    Only the oldest minor version sees what only older Pythons need. Packages that need a newer
+    patch of it are excluded, and pip resolves again.
     """
     if sys.version_info[:2] != MINIMUM[:2]:
         stop(
@@ -243,8 +226,8 @@ def lock(folder):
     skip = ("nvidia-", "triton", "cuda-", "pip==")
     lines = [line.replace("+cpu", "") for line in frozen.decode().splitlines()]
     lines = [line for line in lines if not line.startswith(skip)]
-    first = "# Written by `make lock` from pyproject.toml; used as pip constraints.\n"
-    write(os.path.join(ROOT, "requirements.lock"), first + "\n".join(lines) + "\n")
+    first = ["# Written by `make lock` from pyproject.toml; used as pip constraints."]
+    write(os.path.join(ROOT, "requirements.lock"), "\n".join(first + lines) + "\n")
 
 
 def main(arguments):

@@ -1,10 +1,10 @@
-"""What the machinery says when it cannot do what was asked."""
+"""The error that the machinery raises for a request that it cannot carry out."""
 
 from pydantic import ValidationError
 
 
 class Refused(ValueError):
-    """A request that cannot be carried out, explained in one sentence."""
+    """The reason, in one sentence."""
 
 
 def first_problem(error: ValidationError) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import functools
+import hashlib
+import json
 import os
 import shlex
+import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from workflow.errors import Refused
 
+Content = TypeVar("Content")
 ROOT = Path(__file__).resolve().parents[1]
 NO_REPOSITORY = (
     f"{ROOT} is not a git repository, as in a container or an unpacked ZIP: work in a `git clone`"
@@ -21,10 +28,7 @@ NO_REPOSITORY = (
 def read_text(path: Path) -> str:
     """Text of a file that users edit: UTF-8, with or without a BOM, with any line ends.
 
-    Raises
-    ------
-    Refused
-        If it is not UTF-8.
+    Raises Refused if it is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -44,11 +48,28 @@ def write_whole(path: Path, content: str | bytes) -> None:
     part.replace(path)
 
 
+def cached_by_file(function: Callable[[Path], Content]) -> Callable[[Path], Content]:
+    """Call a function again only if the time or the size of its file has changed."""
+    kept = functools.cache(lambda path, *version: function(path))
+
+    @functools.wraps(function)
+    def read(path: Path) -> Content:
+        status = path.stat()
+        return kept(path, status.st_mtime_ns, status.st_size)
+
+    return read
+
+
+def checksum(content: Any) -> str:
+    """Checksum of content that JSON can hold."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def hold(file: IO, tries: int, pause: float = 1.0) -> bool | None:
     """Lock an open file: whether it was waited for, None where another process keeps it.
 
-    A killed process needs a moment to end, and is given `tries` pauses. Not `filelock`: it
-    keeps the open file private, and the renderer must inherit it.
+    A killed process needs a moment to end: up to `tries` pauses. `filelock` keeps the open file
+    private, but the renderer must inherit it.
     """
     for patience in range(tries, -1, -1):
         try:
@@ -60,8 +81,22 @@ def hold(file: IO, tries: int, pause: float = 1.0) -> bool | None:
     return None
 
 
+@contextlib.contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Treat a request to end as Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def _git(*arguments: str) -> tuple[str, str]:
-    """Output of a git command in the clone, and why there is none."""
+    """Output of a git command in the clone, and why it failed."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace",
@@ -82,7 +117,7 @@ def _git(*arguments: str) -> tuple[str, str]:
 
 
 def no_commit() -> str:
-    """Why git cannot name the commit of this clone, and what helps; empty where it can."""
+    """Why git cannot name the commit of this clone, and what helps; empty if it can."""
     top, why = _git("rev-parse", "--show-toplevel")
     if not why and Path(top).resolve() != ROOT:
         return NO_REPOSITORY  # but it lies inside another one
@@ -90,7 +125,7 @@ def no_commit() -> str:
 
 
 def commit() -> str | None:
-    """The commit of this clone, None where git cannot name it (:func:`no_commit`)."""
+    """The commit of this clone, None if git cannot name it (:func:`no_commit`)."""
     return None if no_commit() else _git("rev-parse", "HEAD")[0]
 
 
@@ -101,13 +136,7 @@ def is_dirty() -> bool:
 
 
 def unclean(facts: dict[str, Any]) -> str:
-    """Why the provenance of a run names no commit that made it, and what helps; empty if it does.
-
-    Parameters
-    ----------
-    facts : dict
-        The provenance in the results of a run.
-    """
+    """Why a run's provenance does not name the commit that made it, and what helps; else empty."""
     if not facts["dirty"]:
         return ""
     if facts.get("commit"):

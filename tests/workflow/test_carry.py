@@ -241,7 +241,7 @@ def test_another_colour_executes_the_page_again_and_leaves_the_reference(project
     project.change("notebooks/toy.py", "axes.plot(values)", 'axes.plot(values, color="red")')
     line = project.status("cpu")["toy"]
     assert "stale" in line
-    assert "in how it is shown alone" in line
+    assert "changed only in how it is shown" in line
     assert "current" in line
 
 

@@ -150,13 +150,13 @@ def test_links_that_lead_nowhere_are_named(staged, capsys, status, code):
     assert main(["links", "--preset", "smoke"]) == code
     lines = capsys.readouterr().out.splitlines()
     assert lines[:-1] == [f"index.md: https://{status}.org (404)"] * code
-    assert lines[-1] == f"{2 - code} of 2 links lead somewhere"
+    assert lines[-1] == f"{2 - code} of 2 links work"
 
 
 def test_no_answer_about_links_is_a_failure(staged, capsys):
     staged(None)
     assert main(["links", "--preset", "smoke"]) == 1
-    assert "no link was asked; log: build/smoke/logs/links.log" in capsys.readouterr().out
+    assert "no link was checked; log: build/smoke/logs/links.log" in capsys.readouterr().out
 
 
 def panel(top: str, bottom: str) -> str:

@@ -70,7 +70,7 @@ def test_a_results_file_without_checksum_is_of_an_older_runner(made):
     del content["provenance"]["checksum"], content["provenance"]["notebook_sha256"]
     (made.root / RESULTS).write_text(json.dumps(content), encoding="utf-8")
     assert "stale" in made.status()["plain"]
-    assert "carry no checksum" in made.status()["plain"]
+    assert "have no checksum" in made.status()["plain"]
 
 
 @pytest.mark.parametrize("spoil", [truncate, edit_value])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from workflow.carry.carry import carry
+from workflow.carry import carry
 from workflow.errors import Refused
 from workflow.files import ROOT
 from workflow.runs import reference
@@ -103,4 +103,4 @@ def test_committed_references_are_of_the_present_code():
     for preset in carry.CARRIED:
         for result in carry.results(preset, []):
             if "results" in result.path.relative_to(ROOT).parts[:1]:
-                assert result.valid(), result.label
+                assert result.valid(), result.path

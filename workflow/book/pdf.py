@@ -1,9 +1,8 @@
 """The whole book as one PDF: its rendered pages in one document, printed by Chromium.
 
-Sphinx's singlehtml would build the whole book a second time; this joins the pages that are there.
-
-Chromium sets equations and figures as on the screen, writes page numbers, and makes the outline
-from the headings; links between pages become links within the document.
+Sphinx's singlehtml would build the whole book a second time; this joins the existing pages.
+Chromium draws equations and figures as on the screen, adds page numbers, and makes the outline from
+the headings. Links between pages become links within the document.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from workflow.runs.experiments import PRESETS
 if TYPE_CHECKING:
     from bs4 import Tag
 
-#: What has no place on paper: buttons, code of notebooks, scenes that turn, the filter.
+#: Elements that are not printed: buttons, code of notebooks, scenes in 3D, the filter.
 DROPPED = (
     "a.headerlink, script, style, button, .scene3d, .ledger-filter, .cell_input, details.hide, "
     ".ground-dark, .viewcode-link, .toctree-wrapper"
@@ -45,7 +44,7 @@ def chapters(toc: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def anchor(page: str, name: str = "") -> str:
-    """The one name in the joined document of an element of a page."""
+    """The unique name in the joined document of an element of a page."""
     return f"{page.replace('/', '-')}--{name}" if name else page.replace("/", "-")
 
 
@@ -61,7 +60,7 @@ def first(document: Tag, selector: str) -> Tag:
 
 
 def article(html: Path, page: str, pages: set[str]) -> Tag:
-    """The text of a page, its names and links made to fit the joined document."""
+    """The text of a page, with names and links for the joined document."""
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup((html / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
@@ -90,7 +89,7 @@ def article(html: Path, page: str, pages: set[str]) -> Tag:
 
 
 def joined(html: Path, toc: dict[str, Any], title: str, note: str) -> str:
-    """All pages as one HTML document, to lie in the book's own folder."""
+    """All pages as one HTML document for the book's folder."""
     from bs4 import BeautifulSoup
 
     parts = chapters(toc)
@@ -116,13 +115,7 @@ def joined(html: Path, toc: dict[str, Any], title: str, note: str) -> str:
 
 
 def browser() -> str:
-    """Path of the system's Chromium.
-
-    Raises
-    ------
-    Refused
-        If there is none.
-    """
+    """Path of the system's Chromium; Refused if there is none."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         raise Refused("a PDF needs Chromium, which is not installed (Debian: apt install chromium)")
@@ -132,10 +125,7 @@ def browser() -> str:
 def make_pdf(preset: str) -> Path:
     """Print the rendered book of a preset to ``build/<preset>/companion.pdf``.
 
-    Raises
-    ------
-    Refused
-        If there is no rendered book, or no Chromium.
+    Raises Refused if there is no rendered book, or no Chromium.
     """
     if preset not in PRESETS:
         raise Refused(f"there is no preset {preset!r}; presets are {', '.join(PRESETS)}")

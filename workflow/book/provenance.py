@@ -9,7 +9,7 @@ Results = dict[str, Any]
 
 
 def table(heads: list[str], rows: Iterable[Iterable[str]], alignment: str) -> str:
-    """A Markdown table; `alignment` has one of ``l`` and ``r`` a column."""
+    """A Markdown table; `alignment` has ``l`` or ``r`` per column."""
     rule = [{"l": ":---", "r": "---:"}[each] for each in alignment]
     return "\n".join("| " + " | ".join(row) + " |" for row in [heads, rule, *rows])
 
@@ -22,7 +22,7 @@ def duration(seconds: float) -> str:
 
 
 def trained(run: Results) -> str:
-    """Sum of the training times that a run records, those of models it found trained included."""
+    """Sum of the training times that a run records, including models that were already trained."""
     times = [each for name, each in run["metrics"].items() if name.endswith("train_s")]
     total = sum(sum(each["samples"] or each["n"] * [each["value"] or 0.0]) for each in times)
     return duration(total) if times else "none"
@@ -49,7 +49,7 @@ def costs(runs: list[Results]) -> str:
 
 
 def carried(facts: dict[str, Any]) -> str:
-    """In words, over which changes of code a result was carried; empty if over none."""
+    """Over which changes of code a result was carried; empty if over none."""
     links = facts.get("carried", [])
     if not links:
         return ""
@@ -61,7 +61,7 @@ def carried(facts: dict[str, Any]) -> str:
 
 
 def origins(runs: list[Results]) -> str:
-    """When each run was made, of which commit, under which stamp."""
+    """When each run was made, from which commit, with which stamp."""
     rows = []
     for run in runs:
         facts = run["provenance"]
@@ -105,7 +105,7 @@ def versions(runs: list[Results]) -> str:
 
 
 def provenance(runs: list[Results]) -> str:
-    """All four tables, each under a line that says what it is."""
+    """All four tables, each with a title."""
     parts = (
         ("What the runs took.", costs(runs)),
         ("When they were made, and from what.", origins(runs)),

@@ -9,7 +9,7 @@ BEGIN, END = "<!-- results: begin (written by `make readme`) -->", "<!-- results
 
 #: run, metric, what it is called, printed value, format
 ROWS = (
-    ("henon_tokens", "w1_ratio", "Hénon: distance of generated states from true ones, over that of true from true", "1.32", ".2f"),
+    ("henon_tokens", "w1_ratio", "Hénon: W1(generated, true) / W1(true, true)", "1.32", ".2f"),
     ("henon_tokens", "markov_w1_ratio", "… the same for a Markov chain with one token of memory", "", ".2f"),
     ("henon_tokens", "greedy_w1_ratio", "… the same for GPT-2 decoded greedily, as printed", "1.32", ".1f"),
     ("henon_tokens", "lyapunov_model", "Hénon: Lyapunov exponent from generated cells, nats", "0.4161", ".4f"),
@@ -17,14 +17,14 @@ ROWS = (
     ("henon_tokens", "lyapunov_reference", "… the exponent itself", "0.4192", ".4f"),
     ("henon_tokens", "cross_entropy", "Hénon: cross-entropy of GPT-2, nats per token", "", ".3f"),
     ("henon_tokens", "best_ngram_cross_entropy", "… of the best n-gram", "", ".3f"),
-    ("rossler_tokens", "w1_ratio", "Rössler: distance of generated states, over that of true from true", "0.68", ".2f"),
+    ("rossler_tokens", "w1_ratio", "Rössler: W1(generated, true) / W1(true, true)", "0.68", ".2f"),
     ("rossler_tokens", "markov_w1_ratio", "… a Markov chain", "", ".2f"),
     ("rossler_tokens", "cross_entropy", "Rössler: cross-entropy of GPT-2, nats per token", "", ".3f"),
     ("rossler_tokens", "best_ngram_cross_entropy", "… of the best n-gram", "", ".3f"),
     ("rossler_tokens", "divergence_time", "Rössler: divergence time, greedy", "4.59", ".2f"),
     ("rossler_tokens", "true_divergence_time", "… a true trajectory in the model's place", "", ".1f"),
     ("rossler_tokens", "inverse_lyapunov", "Rössler: inverse Lyapunov exponent", "5.33", ".2f"),
-    ("lorenz_tokens_20", "w1_ratio", "Lorenz, 20 cells an axis: distance of generated states, over that of true from true", "0.97", ".2f"),
+    ("lorenz_tokens_20", "w1_ratio", "Lorenz, 20 cells per axis: W1(generated, true) / W1(true, true)", "0.97", ".2f"),
     ("lorenz_tokens_35", "w1_ratio", "… 35 cells", "0.77", ".2f"),
     ("lorenz_tokens_50", "w1_ratio", "… 50 cells", "1.07", ".2f"),
     ("lorenz_tokens_50", "markov_w1_ratio", "… 50 cells, a Markov chain", "", ".2f"),

@@ -1,8 +1,7 @@
-"""Render the staged book, anew only where something has changed."""
+"""Render the staged book, if something has changed."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,16 +14,17 @@ from typing import Any, TextIO
 
 from workflow.book.staging import references, stage
 from workflow.errors import Refused
-from workflow.files import ROOT, hold, write_whole
+from workflow.files import ROOT, checksum, hold, write_whole
 from workflow.ledger.claims import read_claims
 from workflow.ledger.ledger import as_csv, as_json, ledger
 from workflow.runs.execute import for_python
 from workflow.runs.experiments import load
+from workflow.runs.integrity import digest
 from workflow.runs.schedule import schedule
 from workflow.runs.status import state
 
 #: Parts of the workflow that decide what a page says.
-MACHINERY = ("book", "ledger", "runs/expressions.py", "runs/outputs.py")
+MACHINERY = ("book/*.py", "ledger/*.py", "runs/expressions.py", "runs/outputs.py")
 
 
 def write_ledger(preset: str, staged: Path) -> None:
@@ -44,14 +44,12 @@ def write_ledger(preset: str, staged: Path) -> None:
 
 def checksums(staged: Path) -> dict[str, str]:
     """Checksum of every file that the rendered book depends on, by its path; and the Python."""
-    library = [*(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
-    parts = [ROOT / "workflow" / name for name in MACHINERY]
-    machinery = [
-        path for part in parts for path in (part.rglob("*.py") if part.is_dir() else [part])
-    ]
+    paths = [*staged.rglob("*"), *(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
+    for pattern in MACHINERY:
+        paths += (ROOT / "workflow").glob(pattern)
     return {"python": sys.version} | {
-        str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted([*staged.rglob("*"), *library, *machinery])
+        str(path.relative_to(ROOT)): digest(path)
+        for path in sorted(paths)
         if path.is_file() and "__pycache__" not in path.parts
     }
 
@@ -67,16 +65,16 @@ def jupyter_book(
 ) -> int:
     """Call Jupyter Book on a staged tree, with its output in a file.
 
-    The process that renders dies with this one, and holds `lock` until it has.
+    The process that renders holds `lock`, and ends soon after this one.
     """
     command = [
         sys.executable, "-m", "workflow.book.builder", str(os.getpid()), "build", str(staged),
         "--config", str(staged / "_config.yml"), "--path-output", str(output),
         "-q", *options,
     ]  # fmt: skip
-    environment = os.environ | for_python()
-    environment["COMPANION_PRESET"] = preset
-    environment["COMPANION_ALLOW_STALE"] = str(int(allow_stale))
+    environment = os.environ | for_python() | {
+        "COMPANION_PRESET": preset, "COMPANION_ALLOW_STALE": str(int(allow_stale))
+    }  # fmt: skip
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file:
         return subprocess.call(
@@ -96,21 +94,21 @@ def check_links(preset: str) -> int:
     jupyter_book(preset, staged, output, "--builder", "linkcheck", log=log)
     found = output / "_build" / "linkcheck" / "output.json"
     if not found.exists():
-        print(f"no link was asked; log: {log.relative_to(ROOT)}")
+        print(f"no link was checked; log: {log.relative_to(ROOT)}")
         return 1
     links = [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
     broken = [each for each in links if each["status"] in ("broken", "timeout")]
     for each in broken:
         print(f"{each['filename']}: {each['uri']} ({each['info'][:100]})")
-    print(f"{len(links) - len(broken)} of {len(links)} links lead somewhere")
+    print(f"{len(links) - len(broken)} of {len(links)} links work")
     return int(bool(broken))
 
 
 def forget_changed(output: Path, staged: Path, before: dict[str, str], now: dict[str, str]) -> bool:
-    """Delete of an earlier rendering what no longer holds; whether anything was kept.
+    """Delete the outdated part of an earlier rendering; whether anything was kept.
 
-    A page that Sphinx has read and that is the same is not read again. Where anything but a
-    page has changed (results, claims, library, configuration), nothing is kept.
+    Sphinx reads only changed pages again. If anything other than a page has changed (results,
+    claims, library, configuration), nothing is kept.
     """
     changed = {path for path in before.keys() | now if before.get(path) != now.get(path)}
     pages = {path for path in changed if path.endswith((".md", ".ipynb"))}
@@ -128,13 +126,12 @@ def render(
 ) -> int:
     """Render the staged tree with warnings as errors; the old book stays until the new is whole.
 
-    `now` are its checksums from before, so that what changes meanwhile counts as changed later.
+    `now` has the checksums from before, so a change during the rendering is seen by the next one.
     """
     output = ROOT / "build" / preset / "render"
-    read = output / "checksums.json"  # of what the kept pages were read from
-    before = (
-        json.loads(read.read_text(encoding="utf-8")) if read.exists() and not allow_stale else {}
-    )
+    read = output / "checksums.json"  # of the files that the kept pages were made from
+    kept = read.exists() and not allow_stale
+    before = json.loads(read.read_text(encoding="utf-8")) if kept else {}
     read.unlink(missing_ok=True)
     options = ["-W", "-n", "--keep-going"]
     if not forget_changed(output, staged, before, now):
@@ -159,13 +156,7 @@ def render(
 
 
 def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = False) -> int:
-    """Run what is not fresh, stage and render; do nothing where nothing changed.
-
-    Returns
-    -------
-    int
-        An exit code, as for the command line.
-    """
+    """Run what is not fresh, stage and render what changed; an exit code of the command line."""
     start = time.monotonic()
     runs = load(preset)
     references()  # a damaged one stops the book here, not after half an hour
@@ -177,11 +168,8 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
                 f"the {preset} book is being built by another process; wait for it or stop it"
             )
         code = 0 if allow_stale else schedule(runs, cores=cores)
-        stale = {}
-        for run in runs:
-            condition, reason = state(run)
-            if condition != "fresh":
-                stale[run.name] = f"{condition} {reason}".strip()
+        states = {run.name: " ".join(state(run)).strip() for run in runs}
+        stale = {name: words for name, words in states.items() if words != "fresh"}
         if stale and not allow_stale:
             names = ", ".join(stale)
             print(f"no book: {names} not done; what is finished is kept (ALLOW_STALE=1 renders it)")
@@ -189,8 +177,7 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
         staged = stage(preset, runs, stale)
         write_ledger(preset, staged)
         now = checksums(staged)
-        text = json.dumps([now, bool(stale)])
-        book_key, mark = hashlib.sha256(text.encode()).hexdigest(), folder / "html.key"
+        book_key, mark = checksum([now, bool(stale)]), folder / "html.key"
         index = folder / "html" / "index.html"
         if index.exists() and mark.exists() and mark.read_text(encoding="utf-8") == book_key:
             print(f"nothing to do: {index.relative_to(ROOT)} is up to date")

@@ -46,9 +46,8 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(ROOT / "book", part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "_config.yml", part / "_config.yml")
-    (part / "runs").mkdir(exist_ok=True)
     notebooks = {run.name: run.notebook for run in runs}
-    (part / "runs" / "notebooks.json").write_text(json.dumps(notebooks), encoding="utf-8")
+    write_whole(part / "runs" / "notebooks.json", json.dumps(notebooks))
     for run in runs:
         if not readable(run):
             why = stale.get(run.name, "missing")
@@ -66,24 +65,17 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         first.source = f"{title}\n\n{banner}{card}\n{rest}"
         nbformat.write(notebook, part / "runs" / f"{run.name}.ipynb")
         for name, content in figures(notebook).items():
-            place = part / "figures" / name
-            place.parent.mkdir(exist_ok=True)
-            place.write_bytes(content)
+            write_whole(part / "figures" / name, content)
         if exported := models(notebook):
-            (part / "assets" / "playground" / f"{run.name}.json").write_text(
-                exported, encoding="utf-8"
-            )
-        results = part / "results" / preset
-        results.mkdir(parents=True, exist_ok=True)
-        shutil.copy(run.results, results)
+            write_whole(part / "assets" / "playground" / f"{run.name}.json", exported)
+        write_whole(part / "results" / preset / run.results.name, run.results.read_bytes())
     for reference in references():
-        place = part / "results" / reference.parent.name / reference.name
-        if reference.parent.name != preset and not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(reference, place)
+        if reference.parent.name != preset:
+            place = part / "results" / reference.parent.name / reference.name
+            write_whole(place, reference.read_bytes())
     for picture in sorted((ROOT / "results" / "paper").glob("*.svg")):  # of the printed setting
         if not picture.stem.endswith(".dark"):
-            shutil.copy(picture, part / "figures" / f"paper-{picture.name}")
+            write_whole(part / "figures" / f"paper-{picture.name}", picture.read_bytes())
     if stale:
         pages = "".join(page.read_text(encoding="utf-8") for page in part.rglob("*.md"))
         for name in set(re.findall(r"/figures/([\w.-]+\.svg)", pages)):
@@ -91,9 +83,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
                 write_whole(part / "figures" / name, NO_FIGURE)
     density = part / "figures" / HOME
     if density.exists():
-        (part / "assets" / "thumbnail.png").write_bytes(
-            thumbnail(density.read_text(encoding="utf-8"))
-        )
+        write_whole(part / "assets" / "thumbnail.png", thumbnail(density.read_text("utf-8")))
     for name in ("index.md", "ledger.md") if preset in BANNERS else ():
         title, _, rest = (part / name).read_text(encoding="utf-8").partition("\n")
         (part / name).write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}", encoding="utf-8")
@@ -107,7 +97,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
 
 
 def references() -> list[Path]:
-    """The committed references, all of them whole."""
+    """The committed references, after a check that none is damaged."""
     found = sorted((ROOT / "results").glob("*/*.json"))
     for path in found:
         read_reference(path)

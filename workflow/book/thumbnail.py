@@ -1,4 +1,4 @@
-"""The picture that stands for the book where it is linked: panels of its first figure, as PNG."""
+"""The picture that sites show for a link to the book: panels of its first figure, as PNG."""
 
 from __future__ import annotations
 
@@ -12,14 +12,9 @@ RASTER = re.compile(r'<image xlink:href="data:image/png;base64,\s*([^"]+)"')
 
 
 def thumbnail(svg: str, panels: int = 4) -> bytes:
-    """The first panels of a figure side by side on white.
+    """The first panels of a figure, side by side on white.
 
-    Parameters
-    ----------
-    svg : str
-        A figure of Matplotlib whose panels are images. They are upside down in the file.
-    panels : int
-        How many to show.
+    The panels of Matplotlib's figure are images, which are upside down in the file.
     """
     from PIL import Image, ImageOps
 

@@ -24,10 +24,7 @@ DESCRIBE = ("unit", "tolerance", "timing")
 def read_renames(texts: Iterable[str]) -> list[Rename]:
     """Renames written as ``OLD=NEW``.
 
-    Raises
-    ------
-    Refused
-        For a text of another form.
+    Raises Refused for a text of another form.
 
     Examples
     --------
@@ -69,10 +66,7 @@ def check_used(renames: list[Rename], names: Iterable[str]) -> None:
 def new_names(names: Iterable[str], renames: list[Rename]) -> dict[str, str]:
     """The new name of each metric, which mostly is the old one.
 
-    Raises
-    ------
-    Refused
-        If two metrics would have one name, or if two renames apply to one metric.
+    Raises Refused if two metrics would have one name, or if two renames apply to one metric.
     """
     found: dict[str, str] = {}
     for name in names:
@@ -115,23 +109,12 @@ def moved(before: Metrics, after: Metrics) -> str:
 
 
 def described(metrics: Metrics, before: Metrics, after: Metrics) -> tuple[Metrics, list[str]]:
-    """A result's metrics as the present code describes them.
+    """A result's metrics as the present code describes them, and what is described differently.
 
-    Parameters
-    ----------
-    metrics : dict
-        What the result records.
-    before, after : dict
-        What the witnesses recorded with the old code and with the present code. They differ in
-        a tolerance only if another one is declared: their samples are equal.
-
-    Returns
-    -------
-    metrics : dict
-        With the unit and the mark of times of `after`. A tolerance is kept unless another one is
-        declared. Then it is the new one, widened by the spread of the result's own samples.
-    changes : list of str
-        What is described differently now.
+    `before` and `after` are what the witnesses recorded with the old and with the present code. The
+    unit and the mark of times are those of `after`. The tolerance changes only if another one is
+    declared (the samples of the witnesses are equal). Then it is the new one, widened by the spread
+    of the result's own samples.
     """
     found, changes = dict(metrics), []
     for name, new in after.items():

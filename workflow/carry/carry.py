@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dynlib.training.parallel import usable_cores
+from workflow import files
 from workflow.carry import agreement
 from workflow.carry.agreement import Metrics, Rename, renamed
 from workflow.carry.difference import Region, compare
@@ -50,11 +51,6 @@ class Result:
     def run(self) -> Run:
         """The run, for a sweep its first point."""
         return self.runs[0]
-
-    @property
-    def label(self) -> str:
-        """Its name in messages."""
-        return shown(self.path)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -118,23 +114,12 @@ class Proof:
 def plan(
     result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job], renames: list[Rename]
 ) -> Proof:
-    """Find what has to be executed to carry a result.
+    """Find what has to be executed to carry a result that is not valid.
 
-    Parameters
-    ----------
-    result : Result
-        A result that is not valid.
-    trees : pathlib.Path
-        Where the trees of older commits are checked out.
-    jobs : dict
-        Executions by key, which results share; those that this one needs are added.
-    renames : list of (str, str)
-        Metrics that are renamed on purpose.
+    Older commits are checked out in `trees`. The executions that this result needs are added to
+    `jobs`, which results share.
 
-    Raises
-    ------
-    Refused
-        With the reason, if no witness can prove anything.
+    Raises Refused with the reason, if no witness can prove anything.
     """
     facts, run = result.facts, result.run
     chain = facts.get("carried", [])
@@ -149,7 +134,7 @@ def plan(
         raise Refused("it does not say which commit made it")
     origin, present = check_out(made_by, trees), Tree("", ROOT)
     seeds = result.content["parameters"]["seed"] if result.is_sweep else [None]
-    then = [stamp_at(origin, run.preset.split("+")[0], run.name, seed) for seed in seeds]
+    then = [stamp_at(origin, run.base_preset, run.name, seed) for seed in seeds]
     if then != (facts["inputs"]["stamps"] if result.is_sweep else [facts["stamp"]]):
         raise Refused(f"commit {made_by[:10]}, which it names, has another stamp")
     removed, added = compare(origin.code(run, present.shown(run)), present.code(run))
@@ -205,8 +190,7 @@ def _job(
 ) -> Job:
     """An execution of a result's witness; results that need the same one share it."""
     run = result.run
-    needed = load(run.preset.split("+")[0], list(run.needs)) if run.needs else []
-    needs = [Job(tree, each, each.witness_parameters) for each in needed]
+    needs = [Job(tree, each, each.witness_parameters) for each in run.needed]
     job = Job(tree, run, parameters, [jobs.setdefault(each.key, each) for each in needs])
     job = jobs.setdefault(job.key, job)
     job.follow(regions)
@@ -217,10 +201,7 @@ def _job(
 def judge(result: Result, proof: Proof) -> None:
     """Refuse a result whose two witnesses do not prove that nothing changed.
 
-    Raises
-    ------
-    Refused
-        With the metric that moved, or the first line that was not executed.
+    Raises Refused with the metric that moved, or the first line that was not executed.
     """
     for job in (proof.before, proof.after):
         if job.error:
@@ -244,7 +225,6 @@ def restamp(result: Result, proof: Proof) -> None:
     run, facts = result.run, result.facts
     before, after = proof.metrics()
     equal = {n: after[n] for n in after if not agreement.is_time(before[n], after[n])}
-    text = json.dumps(equal, sort_keys=True)
     names = agreement.new_names(result.content["metrics"], proof.renames)
     recorded = renamed(result.content["metrics"], proof.renames)
     result.content["metrics"], changes = agreement.described(recorded, before, after)
@@ -261,7 +241,7 @@ def restamp(result: Result, proof: Proof) -> None:
         "evidence": {
             "witness": dict(run.witness or ()),
             "metrics": len(equal),
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "sha256": files.checksum(equal),
             "regions": [len(proof.removed), len(proof.added)],
             "seconds": [job.report["seconds"] for job in (proof.before, proof.after)],
             "renamed": {old: new for old, new in names.items() if old != new},
@@ -313,11 +293,8 @@ def carry(
 
     Each of `rename` is ``OLD=NEW``: a metric that the present code records under another name.
 
-    Raises
-    ------
-    Refused
-        If the tree has uncommitted changes: a provenance could not name what was proved. If a
-        rename cannot be read, or no result has such a metric.
+    Raises Refused if the tree has uncommitted changes (a provenance could not name what was
+    proved), if a rename cannot be read, or if no result has such a metric.
     """
     if preset not in (None, *CARRIED):
         raise Refused(f"only runs of {' and '.join(CARRIED)} are carried; run smoke again instead")
@@ -359,8 +336,8 @@ def carry(
     lines = [f"{len(everything) - len(stale)} of {len(everything)} results are valid as they are"]
     for each in stale:
         if each.refusal:
-            again = f"make run RUN={each.run.name} PRESET={each.run.preset.split('+')[0]}"
-            lines.append(f"{each.label}: refused: {each.refusal}\n  in full: {again}")
+            again = f"make run RUN={each.run.name} PRESET={each.run.base_preset}"
+            lines.append(f"{shown(each.path)}: refused: {each.refusal}\n  in full: {again}")
         else:
-            lines.append(f"{each.label}: carried from {proofs[each.path].commit[:10]}")
+            lines.append(f"{shown(each.path)}: carried from {proofs[each.path].commit[:10]}")
     return "\n".join(lines), int(any(each.refusal for each in stale))

@@ -89,16 +89,9 @@ class Unit:
 
 
 class Code:
-    """All code that a run can reach in one tree: the notebook's, and that of dynlib.
+    """All code that a run can reach in one tree: the notebook's, and that of modules of dynlib.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        The tree.
-    notebook : (str, ast.Module)
-        The notebook's path in the tree, and its code that computes.
-    modules : iterable of str
-        dynlib modules.
+    `notebook` is its path in the tree, and its code that computes.
     """
 
     def __init__(
@@ -254,12 +247,9 @@ def _is_constant(node: ast.AST) -> bool:
 
 
 def compare(old: Code, new: Code) -> tuple[list[Region], list[Region]]:
-    """The regions of each side that the other does not have.
+    """The regions of the old code that the new does not have, and the reverse.
 
-    Returns
-    -------
-    removed, added : list of Region
-        In the old code and in the new. If both are empty, nothing that the run can reach changed.
+    If both are empty, nothing that the run can reach changed.
     """
     pairs, lone_old, lone_new = _matched(old.functions, new.functions)
     removed = [r for u in lone_old if u.reached for each in u.statements for r in _regions(each)]

@@ -84,13 +84,7 @@ def _form(statement: ast.stmt) -> str:
 
 
 def check_out(commit: str, root: Path) -> Tree:
-    """Check out a commit below a folder.
-
-    Raises
-    ------
-    Refused
-        If the commit is not in this clone.
-    """
+    """Check out a commit below a folder; Refused if the commit is not in this clone."""
     if not re.fullmatch(r"[0-9a-f]{40,64}", commit):
         raise Refused(f"it was made by {commit!r:.60}, which does not name a commit")
     folder = root / commit

@@ -1,4 +1,4 @@
-"""Witnesses as jobs, executed in processes of their own."""
+"""Witnesses as jobs, each executed in a new process."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Job:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Jobs with the same key are the same. The preset counts where runs hand something over."""
-        preset = self.run.preset.split("+")[0]
+        """Jobs with the same key are the same. The preset counts if runs hand something over."""
+        preset = self.run.base_preset
         hand_over = {name for run in load(preset) for name in run.needs}
         shared = preset if self.needs or self.run.name in hand_over else ""
         text = json.dumps(self.parameters, sort_keys=True)
@@ -52,7 +52,7 @@ class Job:
             self.trace.setdefault(region.path, []).append(region.lines)
 
     def execute(self, scratch: Path) -> None:
-        """Execute it without any cache, in its own process with one thread."""
+        """Execute it without any cache, in a new process with one thread."""
         if failed := [job for job in self.needs if job.error]:
             self.error = failed[0].error
             return

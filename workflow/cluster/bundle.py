@@ -35,7 +35,7 @@ MEMBER = re.compile(
 
 
 class Manifest(BaseModel):
-    """What a bundle says of itself."""
+    """The list of contents of a bundle."""
 
     format: Literal[2] = 2
     preset: str
@@ -50,12 +50,9 @@ def places(run: Run) -> dict[str, Path]:
 
 
 def bundle(preset: str, names: list[str]) -> str:
-    """Pack fresh runs into ``build/<preset>/bundle-….zip`` and say what is in it.
+    """Pack fresh runs into ``build/<preset>/bundle-….zip`` and list them.
 
-    Raises
-    ------
-    Refused
-        If a named run is not fresh, or none is.
+    Raises Refused if a named run is not fresh, or none is.
     """
     runs, left = [], []
     for run in load(preset, names or None):
@@ -91,17 +88,14 @@ def bundle(preset: str, names: list[str]) -> str:
     lines = [f"{shown(target)}: {', '.join(run.name for run in runs)}"]
     if left:
         lines.append(f"left out, not fresh: {', '.join(left)}")
-    return "\n".join([*lines, f"at home: make unbundle FILE={target.name}"])
+    return "\n".join([*lines, f"on the other machine: make unbundle FILE={target.name}"])
 
 
 def unbundle(file: Path) -> str:
     """Put the runs of a bundle into this clone, if all of them belong to it.
 
-    Raises
-    ------
-    Refused
-        Before anything is written, if any member is damaged, hostile, or of another state of
-        the sources than this clone's.
+    Raises Refused before anything is written, if any member is damaged, hostile, or of another
+    state of the sources than this clone's.
     """
     preset, members = read_bundle(file)
     runs = load(preset, sorted(Path(name).stem for name in members if name.startswith("results/")))
@@ -118,7 +112,7 @@ def unbundle(file: Path) -> str:
                 continue
             for name, path in places(run).items():
                 write_whole(path, members[name])
-            (run.folder / "failed" / f"{run.name}.ipynb").unlink(missing_ok=True)
+            run.failed.unlink(missing_ok=True)
             lines.append(f"{run.name} ({preset}): {state(run)[0]}")
     return "\n".join(lines)
 
@@ -126,15 +120,12 @@ def unbundle(file: Path) -> str:
 def read_bundle(file: Path) -> tuple[str, dict[str, bytes]]:
     """The preset and the members of a bundle, checked against its manifest.
 
-    Raises
-    ------
-    Refused
-        If it is not a bundle, is damaged, or holds anything that a bundle does not.
+    Raises Refused if it is not a bundle, is damaged, or holds anything that a bundle does not.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             check_members(archive.infolist())
-            # No more is unpacked of a member than the size that was checked.
+            # Of a member, only as much is unpacked as was checked.
             members = {e.filename: archive.open(e).read(e.file_size) for e in archive.infolist()}
         manifest = Manifest.model_validate(parse(members.pop(MANIFEST, b"")), strict=True)
     except Refused:
@@ -176,7 +167,7 @@ def check_members(entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _problem(run: Run, members: dict[str, bytes]) -> str:
-    """Why the members of a run do not belong to this clone, empty if they do."""
+    """Why the members of a run do not belong to this clone; empty if they do."""
     (notebook, executed), (results, text) = ((name, members[name]) for name in places(run))
     try:
         content = parse(text)
@@ -207,7 +198,7 @@ def _problem(run: Run, members: dict[str, bytes]) -> str:
 def _check_executed(run: Run, text: bytes, expected: str, *, carried: bool) -> None:
     """Raise ValueError if this is not the executed notebook of a run with this stamp.
 
-    That of a run which was carried over a change of the notebook has the code of before.
+    If the run was carried over a change of the notebook, its code is the older one.
     """
     import nbformat
 

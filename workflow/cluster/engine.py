@@ -1,9 +1,9 @@
-"""Hand runs to Snakemake, each as one job, and say how they ended.
+"""Hand runs to Snakemake, each as one job, and report how they ended.
 
-A call has a folder of its own, ``build/<preset>/cluster/<time>-<process>``, with the plan and
-all that Snakemake writes. So nothing that a killed scheduler left is in the way of the next, and
-jobs that it left in a queue still find their plan. What is fresh, what counts as done and who may
-run is for the runner alone to say: a job whose run is being made already waits for it.
+Each call has its own folder, ``build/<preset>/cluster/<time>-<process>``, with the plan and
+all that Snakemake writes. So a killed scheduler cannot block the next one, and jobs that it left in
+a queue still find their plan. The runner alone decides what is fresh, what is done and who may
+run: a job waits if another process is making its run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow.errors import Refused
-from workflow.files import ROOT, write_whole
+from workflow.files import ROOT, sigterm_interrupts, write_whole
 from workflow.runs.experiments import Run
 from workflow.runs.schedule import DONE, FAILED, INTERRUPTED, command, said, to_do
 from workflow.runs.status import state
@@ -32,12 +32,9 @@ PATIENCE = 7 * 24 * 3600  # seconds that a job waits for a run that another job 
 
 
 def snakemake() -> Path:
-    """Snakemake's command, in an environment of its own beside this one.
+    """Snakemake's command, in a second environment beside this one.
 
-    Raises
-    ------
-    Refused
-        If it is not installed.
+    Raises Refused if it is not installed.
     """
     path = Path(sys.prefix + "-cluster") / "bin" / "snakemake"
     if not path.exists():
@@ -78,13 +75,7 @@ def plan(runs: Collection[Run]) -> dict[str, dict[str, Any]]:
 
 
 def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
-    """Run what is not fresh through Snakemake.
-
-    Returns
-    -------
-    int
-        0 all done, 1 some failed, 130 interrupted.
-    """
+    """Run what is not fresh through Snakemake; 0 all done, 1 some failed, 130 interrupted."""
     engine, options = snakemake(), profile(profile_name)
     jobs = to_do(runs)
     if not jobs:
@@ -96,12 +87,10 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
             cores = str(max(run.cores for run in jobs))
             code = call(engine, options, Path(scratch), "--dry-run", "--cores", cores)
             return FAILED if code else DONE
-    preset = runs[0].base_preset
-    stamp = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-    folder = ROOT / "build" / preset / "cluster" / stamp
+    name = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    folder = ROOT / "build" / runs[0].base_preset / "cluster" / name
     write_whole(folder / "plan.json", content)
-    logs = {run: run.folder / "logs" / f"{run.name}.log" for run in jobs}
-    written = {run: log.stat().st_size if log.exists() else 0 for run, log in logs.items()}
+    written = {run: run.log.stat().st_size if run.log.exists() else 0 for run in jobs}
     code = call(engine, options, folder)
     if code == INTERRUPTED:
         print("\ninterrupted; finished work is kept, the same command goes on", flush=True)
@@ -113,9 +102,8 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
         )
     failed = [run for run in jobs if state(run)[0] != "fresh"]
     for run in jobs:
-        log = logs[run]
         blocked = [each.name for each in failed if not each.own and each.name in run.needs]
-        cause = said(log, written[run]) if log.exists() else None
+        cause = said(run.log, written[run]) if run.log.exists() else None
         if run not in failed:
             print(f"{run.label}: done")
         elif blocked:
@@ -123,11 +111,11 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
         elif code < 0 and not cause:
             print(f"{run.label}: not done yet")
         else:
-            cause = (
-                cause or "its job ended without a word, as when it is stopped for time or memory"
-            )
+            cause = cause or "its job ended without a word, perhaps stopped for time or memory"
             print(f"{run.label}: FAILED: {cause}")
-            print(f"  log: {log.relative_to(ROOT)}; the scheduler's: {folder.relative_to(ROOT)}")
+            print(
+                f"  log: {run.log.relative_to(ROOT)}; the scheduler's: {folder.relative_to(ROOT)}"
+            )
     return FAILED if failed else DONE
 
 
@@ -141,22 +129,16 @@ def call(engine: Path, options: Path, folder: Path, *arguments: str) -> int:
             "--quiet", "host", "reason", *arguments,
         ],
         stdin=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C reaches this process alone, which tells the rest
+        start_new_session=True,  # Ctrl-C reaches this process alone, which stops the rest
     )  # fmt: skip
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:  # Snakemake then cancels its jobs
-        os.killpg(process.pid, signal.SIGINT)
+    with sigterm_interrupts():
         try:
-            process.wait(60)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        return INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+            return process.wait()
+        except KeyboardInterrupt:  # Snakemake then cancels its jobs
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.wait(60)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            return INTERRUPTED

@@ -1,13 +1,12 @@
 """Sweeps: a run at every point of a grid of its parameters, gathered into one table.
 
-A point is a run with parameters of its own, as ``python -m workflow run NAME -p K V`` makes
-it, in the same folder: so what is finished is not repeated, whoever made it.
+A point is a run with given parameters, in the same folder as that of
+``python -m workflow run NAME -p K V``, so what is finished is not repeated.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import itertools
 import json
@@ -16,7 +15,7 @@ from typing import Any
 from dynlib.measure.intervals import summarise
 from workflow.errors import Refused
 from workflow.files import ROOT, write_whole
-from workflow.runs.experiments import Run, load
+from workflow.runs.experiments import Run, file_name, load
 from workflow.runs.parameters import shown
 from workflow.runs.schedule import schedule, to_do
 from workflow.runs.status import read_results, state
@@ -28,10 +27,7 @@ SEED = "seed"
 def read_grid(own: dict[str, str]) -> dict[str, list[str]]:
     """Values of each parameter, as text.
 
-    Raises
-    ------
-    Refused
-        If there is no parameter, or a value is empty.
+    Raises Refused if no parameter is given, or a value is empty.
 
     Examples
     --------
@@ -63,20 +59,17 @@ def points(preset: str, name: str, grid: dict[str, list[str]]) -> list[Run]:
 
 
 def title(name: str, grid: dict[str, list[str]]) -> str:
-    """What a sweep's files are called."""
-    text = f"{name}+" + "+".join(f"{key}={','.join(values)}" for key, values in grid.items())
-    if len(text) > 80:
-        text = f"{text[:68]}-{hashlib.sha256(text.encode()).hexdigest()[:11]}"
-    return "".join(c if c.isalnum() or c in "_.,=+-" else "_" for c in text)
+    """The name of a sweep's files, without an ending."""
+    return file_name("+".join([name, *(f"{key}={','.join(each)}" for key, each in grid.items())]))
 
 
 def gathered(run: Run, swept: list[str]) -> dict[str, Any]:
     """One point: its parameters, state, stamp, and metrics if it is fresh."""
-    condition, reason = state(run)
-    results = read_results(run.results) if condition == "fresh" else None
+    words = " ".join(state(run)).strip()
+    results = read_results(run.results) if words == "fresh" else None
     return {
         "parameters": {name: run.parameters[name] for name in swept},
-        "state": f"{condition} {reason}".strip(),
+        "state": words,
         "folder": str(run.folder.relative_to(ROOT)),
         "stamp": results["provenance"]["stamp"] if results else None,
         "metrics": {
@@ -87,9 +80,9 @@ def gathered(run: Run, swept: list[str]) -> dict[str, Any]:
 
 
 def groups(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Points that differ in nothing but the seed, with each metric over them.
+    """Points that differ only in the seed, with each metric over them.
 
-    A point alone keeps its own interval; over several, a metric is the median of its values
+    A single point keeps its own interval; over several, a metric is the median of its values
     with the interval of :func:`dynlib.measure.intervals.summarise`.
     """
     found: dict[str, dict[str, Any]] = {}
@@ -116,51 +109,43 @@ def groups(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def as_csv(table: list[dict[str, Any]]) -> str:
-    """A row a point: parameters, state, and each metric with its interval where it has one."""
-    metrics: dict[str, bool] = {}
-    for point in table:
-        for name, entry in point["metrics"].items():
-            metrics[name] = metrics.get(name, False) or entry["low"] is not None
-    columns = [
-        (name, key, name if key == "value" else f"{name}.{key}")
-        for name, interval in metrics.items()
-        for key in (("value", "low", "high") if interval else ("value",))
+    """A row per point: parameters, state, and each metric, with its interval if it has one."""
+    rows = [
+        {f"parameters.{name}": value for name, value in point["parameters"].items()}
+        | {"state": point["state"]}
+        | {
+            name if key == "value" else f"{name}.{key}": entry[key]
+            for name, entry in point["metrics"].items()
+            for key in (("value",) if entry["low"] is None else ("value", "low", "high"))
+        }
+        for point in table
     ]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    swept = [
-        f"parameters.{name}" for name in table[0]["parameters"]
-    ]  # a metric may be its namesake
-    writer.writerow([*swept, "state", *(head for *_, head in columns)])
-    for point in table:
-        cells = [point["metrics"].get(name, {}).get(key) for name, key, _ in columns]
-        writer.writerow([*point["parameters"].values(), point["state"], *cells])
+    heads = list(dict.fromkeys(head for row in rows for head in row))
+    writer = csv.DictWriter(text, heads, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
 
 
 def as_page(heading: str, table: list[dict[str, Any]], summary: list[dict[str, Any]]) -> str:
-    """A Markdown page: a row a metric, a column for each group of points."""
+    """A Markdown page: a row per metric, a column per group of points."""
+
+    def given(point: dict[str, Any]) -> str:
+        return ", ".join(f"{k}={v}" for k, v in point["parameters"].items())
+
     over = [str(point["parameters"][SEED]) for point in table if SEED in point["parameters"]]
-    missing = [point for point in table if point["state"] != "fresh"]
-    lines = [f"# Sweep of {heading}", ""]
+    what = "Values of each run, with its own intervals in brackets."
     if over:
-        seeds = ", ".join(dict.fromkeys(over))
-        lines += [
-            f"Medians over the runs with {SEED} {seeds}, with intervals in brackets "
-            "(smallest to largest up to five runs, bootstrap from six)."
-        ]
-    else:
-        lines += ["Values of each run, with its own intervals in brackets."]
-    for point in missing:
-        given = ", ".join(f"{k}={v}" for k, v in point["parameters"].items())
-        lines += ["", f"Not in the table: {given} ({point['state']})."]
-    heads = [
-        ", ".join(f"{k}={v}" for k, v in group["parameters"].items()) or "all" for group in summary
-    ]
-    heads = [
-        f"{head} (n={group['n']})" if over else head
-        for head, group in zip(heads, summary, strict=True)
-    ]
+        what = (
+            f"Medians over the runs with {SEED} {', '.join(dict.fromkeys(over))}, with intervals "
+            "in brackets (smallest to largest up to five runs, bootstrap from six)."
+        )
+    lines = [f"# Sweep of {heading}", "", what]
+    for point in table:
+        if point["state"] != "fresh":
+            lines += ["", f"Not in the table: {given(point)} ({point['state']})."]
+    heads = [(given(each) or "all") + (f" (n={each['n']})" if over else "") for each in summary]
     names = dict.fromkeys(name for group in summary for name in group["metrics"])
     lines += ["", f"| metric | {' | '.join(heads)} |", "| :--- |" + " ---: |" * len(heads)]
     for name in names:
@@ -190,11 +175,7 @@ def sweep(
 ) -> int:
     """Run every point that is not fresh, here or through a profile, and write the table.
 
-    Returns
-    -------
-    int
-        0 all done, 1 some failed, 2 some were refused, 130 interrupted. The table is written
-        whatever failed, of what is fresh.
+    The result is that of :func:`schedule`. The table of what is fresh is written in any case.
     """
     grid = read_grid(own)
     runs = points(preset, name, grid)

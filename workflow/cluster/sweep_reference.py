@@ -11,33 +11,22 @@ import json
 
 from dynlib.measure.intervals import summarise
 from workflow.errors import Refused
-from workflow.files import ROOT, unclean, write_whole
+from workflow.files import ROOT, write_whole
 from workflow.runs.experiments import Run
 from workflow.runs.integrity import checksum
-from workflow.runs.status import read_results, state
+from workflow.runs.reference import acceptable
 
 
 def accept_seeds(runs: list[Run]) -> str:
-    """Make the points of a sweep over ``seed`` alone the reference; a line that says so.
+    """Make the points of a sweep over ``seed`` the reference; a line of report.
 
-    Raises
-    ------
-    Refused
-        If another parameter differs, a point is not fresh, or one was made from a tree with
-        uncommitted changes.
+    Raises Refused if another parameter differs, a point is not fresh, or one was made from a tree
+    with uncommitted changes.
     """
     others = {json.dumps([p for p in run.own if p[0] != "seed"]) for run in runs}
     if len(others) > 1 or any([name for name, _ in run.own] != ["seed"] for run in runs):
         raise Refused("a reference of a sweep varies the seed and nothing else")
-    found = []
-    for run in runs:
-        condition, reason = state(run)
-        results = read_results(run.results)
-        if condition != "fresh" or results is None:
-            raise Refused(f"{run.label} ({run.preset}) is {condition} {reason}; sweep first")
-        if why := unclean(results["provenance"]):
-            raise Refused(f"{run.label} {why}, by the sweep")
-        found.append(results)
+    found = [acceptable(run, "sweep", ", by the sweep") for run in runs]
     metrics = {}
     for name, first in found[0]["metrics"].items():
         values = [each["metrics"][name]["value"] for each in found]

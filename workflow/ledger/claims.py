@@ -28,7 +28,7 @@ from workflow.files import read_text
 from workflow.runs.expressions import check, is_true
 
 REFERENCE = re.compile(r"([a-z][a-z0-9_]*):([a-z][a-z0-9_]*)(?:\.(low|high|value))?")
-#: (run, metric, part) -> number; raises LookupError where there is none.
+#: (run, metric, part) -> number; raises LookupError if there is none.
 Lookup = Callable[[str, str, str], float]
 #: Kinds of verdict; "holds only if" goes on with its condition.
 VERDICTS = ("holds", "holds only if", "does not hold", "not tested here")
@@ -65,11 +65,8 @@ class Claim:
 def read_claims(path: Path) -> list[Claim]:
     """All claims in a file.
 
-    Raises
-    ------
-    Refused
-        If an entry lacks what every claim has, repeats an id, or has neither criterion nor
-        reason, or its criterion cannot be read.
+    Raises Refused if an entry lacks a field, repeats an id, has neither criterion nor reason, or if
+    its criterion cannot be read.
     """
     claims: dict[str, Claim] = {}
     for entry in yaml.safe_load(read_text(path)):
@@ -113,10 +110,7 @@ def _claim(entry: dict[str, Any]) -> Claim:
 def expanded(form: Any) -> str:
     """A criterion of any form as one comparison.
 
-    Raises
-    ------
-    Refused
-        For what has none of the forms.
+    Raises Refused for any other form.
 
     Examples
     --------
@@ -202,21 +196,10 @@ def holds(criterion: str, lookup: Lookup) -> bool:
 
 
 def verdict(claim: Claim, ours: Lookup, paper: Lookup) -> str:
-    """The verdict on a claim.
+    """The verdict on a claim: one of :data:`VERDICTS`, perhaps with its condition.
 
-    Parameters
-    ----------
-    claim : Claim
-        A claim about the method is judged from `ours`, one about the printed model from
-        `paper`, results of the printed setting, alone: a miniature refutes a method's
-        claim, never a large model's.
-    ours, paper : callable
-        Look up (run, metric, part); raise LookupError for what is not there.
-
-    Returns
-    -------
-    str
-        ``holds``, ``does not hold``, ``holds only if …`` or ``not tested here``.
+    A claim about the method is judged from `ours`, one about the printed model only from `paper`,
+    results of the printed setting: a miniature cannot refute a claim about a large model.
     """
     if claim.untested:
         return "not tested here"

@@ -11,7 +11,7 @@ from typing import Any
 
 from workflow.ledger.claims import VERDICTS, Claim, Lookup, kind, verdict
 
-#: (preset, run, metric) -> the metric's entry in the results; LookupError where there is none.
+#: (preset, run, metric) -> the metric's entry in the results; LookupError if there is none.
 Metrics = Callable[[str, str, str], dict[str, Any]]
 
 
@@ -83,7 +83,7 @@ def counts(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:
 
 
 def as_json(entries: list[Entry], preset: str) -> str:
-    """The ledger as JSON: preset, counts of verdicts a paper, claims."""
+    """The ledger as JSON: preset, counts of verdicts per paper, claims."""
     claims = [
         asdict(each.claim)
         | {
@@ -98,7 +98,7 @@ def as_json(entries: list[Entry], preset: str) -> str:
 
 
 def as_csv(entries: list[Entry]) -> str:
-    """The ledger as CSV, a row a claim; our numbers in one column, as ``run:metric=value``."""
+    """The ledger as CSV, a row per claim; our numbers in one column, as ``run:metric=value``."""
     fields = [name for name in Claim.__dataclass_fields__ if name != "id"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

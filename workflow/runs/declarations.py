@@ -53,11 +53,8 @@ PRESETS = tuple(Presets.model_fields)
 def read_declarations(content: Any) -> dict[str, Declaration]:
     """The declared runs by name, each with all that it takes from others.
 
-    Raises
-    ------
-    Refused
-        For a missing field, one of the wrong type, a need that no run meets, or runs that need or
-        extend each other in a circle. The run and the field are named.
+    Raises Refused for a missing field, one of the wrong type, a need that no run meets, or runs
+    that need or extend each other in a circle. The run and the field are named.
     """
     if not isinstance(content, Mapping) or not content:
         raise Refused("experiments.yml declares no runs: it must map names to runs")
@@ -73,7 +70,7 @@ def read_declarations(content: Any) -> dict[str, Declaration]:
     for name, run in runs.items():
         if unknown := {*run.needs} - {*runs}:
             raise Refused(f"experiments.yml, {name}: needs {min(unknown)}, which is not declared")
-    _check_order({name: run.needs for name, run in runs.items()}, "need")
+    _ordered({name: run.needs for name, run in runs.items()}, "need")
     return runs
 
 
@@ -89,9 +86,8 @@ def _extended(entries: Mapping[str, Any], where: str) -> dict[str, Any]:
             raise Refused(
                 f"experiments.yml: {where}{name} extends {base!r:.50}, which is not there"
             )
-    _check_order({name: [base] for name, base in bases.items()}, "extend")
     found = dict(entries)
-    for name in TopologicalSorter({name: [base] for name, base in bases.items()}).static_order():
+    for name in _ordered({name: [base] for name, base in bases.items()}, "extend"):
         if name in bases:
             own = {key: value for key, value in entries[name].items() if key != "extends"}
             found[name] = _merged(found[bases[name]], own)
@@ -105,9 +101,10 @@ def _merged(base: Any, own: Any) -> Any:
     return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}
 
 
-def _check_order(graph: Mapping[str, list[str]], verb: str) -> None:
+def _ordered(graph: Mapping[str, list[str]], verb: str) -> list[str]:
+    """The names, each after those that it needs or extends; Refused for a circle."""
     try:
-        TopologicalSorter(graph).prepare()
+        return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         circle = ", ".join(reversed(error.args[1]))
         raise Refused(f"experiments.yml: runs {verb} each other in a circle: {circle}") from None

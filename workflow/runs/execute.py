@@ -1,4 +1,4 @@
-"""One run in a process of its own: execute the notebook, add provenance, rename when whole.
+"""One run in its own process: execute the notebook, add provenance, rename when whole.
 
 Started by the scheduler as ``python -m workflow.runs.execute PID RUN PRESET [-p NAME VALUE ...]``.
 Exit code 0: done; 1: the notebook failed; 2: refused before a kernel was started.
@@ -40,7 +40,7 @@ LOCK_PATIENCE = int(os.environ.get("WORKFLOW_LOCK_PATIENCE", "20"))  # seconds
 
 
 def die_with(parent: int) -> None:
-    """End this process in good order soon after its parent is gone, however it went."""
+    """End this process soon after its parent has ended, even if that was killed."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -52,9 +52,9 @@ def die_with(parent: int) -> None:
 
 @contextlib.contextmanager
 def locked(run: Run) -> Iterator[bool]:
-    """Hold the lock of a run, and say whether another process had it first.
+    """Hold the lock of a run; whether another process had it first.
 
-    The system drops it when the process dies, however it dies.
+    The system releases it when the process ends, even if it is killed.
     """
     path = run.folder / "locks" / f"{run.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def locked(run: Run) -> Iterator[bool]:
 
 
 def machine() -> dict[str, Any]:
-    """The machine in words."""
+    """The machine: system, processor, cores."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -84,7 +84,7 @@ def machine() -> dict[str, Any]:
 
 
 def for_python() -> dict[str, str]:
-    """Environment in which a Python that we start imports this clone and speaks UTF-8."""
+    """Environment of a Python that imports this clone and uses UTF-8."""
     return {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONUTF8": "1",
@@ -95,10 +95,7 @@ def for_python() -> dict[str, str]:
 def scratch_folder() -> Path:
     """A new folder for a run, whose name is short enough for the sockets of its kernel.
 
-    Raises
-    ------
-    Refused
-        If there is none, not even outside ``$TMPDIR``.
+    Raises Refused if there is none, not even outside ``$TMPDIR``.
     """
     places = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/dev/shm"]
     for place in filter(None, places):
@@ -112,11 +109,18 @@ def scratch_folder() -> Path:
     )
 
 
+def keep_partial(run: Run) -> None:
+    """Keep the notebook of a run that failed, or was killed."""
+    with contextlib.suppress(OSError):  # such as a full disk: its own error is the cause
+        run.failed.parent.mkdir(parents=True, exist_ok=True)
+        run.part.replace(run.failed)
+
+
 def execute(run: Run) -> None:
     """Execute a run; raise what papermill or the notebook raises.
 
-    Nothing that was finished before is touched until the new notebook and its results are
-    whole; a notebook that fails is kept in the folder ``failed``.
+    Earlier outputs stay until the new notebook and its results are whole; a notebook that fails
+    is kept in the folder ``failed``.
     """
     import nbformat
     import papermill
@@ -130,9 +134,8 @@ def execute(run: Run) -> None:
         "started": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     scratch = scratch_folder()
-    target = run.executed.with_suffix(".part.ipynb")  # papermill wants the ending
+    target = run.part
     target.parent.mkdir(parents=True, exist_ok=True)
-    failed = run.folder / "failed" / f"{run.name}.ipynb"
     os.environ |= for_python() | {
         "JUPYTER_RUNTIME_DIR": str(scratch),
         "DYNLIB_RECORD": str(scratch / "record.json"),
@@ -171,7 +174,6 @@ def execute(run: Run) -> None:
         record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.exists() else {}
         if not record.get("metrics"):
             raise RuntimeError("the notebook recorded no metric (dynlib.report.record.metric)")
-        used = {name: importlib.metadata.version(name) for name in before["versions"]}
         results = {
             "run": run.name,
             "notebook": run.notebook,
@@ -186,7 +188,7 @@ def execute(run: Run) -> None:
                 "peak_rss_mb": round(usage.ru_maxrss / 1024),
                 "machine": machine(),
                 "python": platform.python_version(),
-                "versions": used,
+                "versions": {name: importlib.metadata.version(name) for name in before["versions"]},
                 "inputs": before,
                 "view": shown,
             },
@@ -197,17 +199,15 @@ def execute(run: Run) -> None:
             done.metadata.get("papermill", {}).pop(key, None)
         nbformat.write(done, target)
         text = json.dumps(sealed(results, target), indent=1) + "\n"
-        # Both are whole on disk before either replaces its predecessor.
+        # Both are whole on disk before one replaces an older file.
         part = run.results.with_suffix(".part")
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
         target.replace(run.executed)
         part.replace(run.results)
-        failed.unlink(missing_ok=True)
-    except Exception:  # an interrupt is no failure
-        with contextlib.suppress(OSError):  # such as a full disk: its own error is the cause
-            failed.parent.mkdir(parents=True, exist_ok=True)
-            target.replace(failed)
+        run.failed.unlink(missing_ok=True)
+    except Exception:  # an interrupt is not a failure
+        keep_partial(run)
         raise
     finally:
         target.unlink(missing_ok=True)
@@ -228,7 +228,7 @@ def main(arguments: list[str]) -> int:
 
     try:
         (run,) = load(preset, [name], split_parameters(rest)[0])
-        kept = (run.folder / "failed" / f"{name}.ipynb").relative_to(ROOT)
+        kept = run.failed.relative_to(ROOT)
         with locked(run) as waited:
             if not (waited and state(run)[0] == "fresh"):  # the other may have done it all
                 execute(run)

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from workflow.errors import Refused
-from workflow.files import ROOT, read_text
+from workflow.files import ROOT, cached_by_file, read_text
 from workflow.runs.declarations import PRESETS, Declaration, read_declarations
 from workflow.runs.expressions import check, is_true
 from workflow.runs.parameters import Parameter, parse_parameters, shown
@@ -28,20 +28,12 @@ def read_notebook(path: Path) -> Any:
     return jupytext.reads(read_text(path), fmt={"extension": ".py"})
 
 
+@cached_by_file
 def read_cells(path: Path) -> tuple[tuple[str, tuple[str, ...], str], ...]:
     """Cells of a py:percent notebook as (kind, tags, source), markdown unwrapped by jupytext.
 
-    Raises
-    ------
-    Refused
-        If a code cell is no Python.
+    Raises Refused if a code cell is not Python.
     """
-    status = path.stat()
-    return _read_cells(path, (status.st_mtime_ns, status.st_size))
-
-
-@functools.cache
-def _read_cells(path: Path, version: tuple[int, int]) -> tuple[tuple[str, tuple, str], ...]:
     cells = read_notebook(path).cells
     for number, cell in enumerate(cells):
         if cell.cell_type == "code":
@@ -89,6 +81,11 @@ class Run:
         return self.preset.split("+")[0]
 
     @property
+    def needed(self) -> list[Run]:
+        """The runs that it needs, of the preset itself."""
+        return load(self.base_preset, list(self.needs)) if self.needs else []
+
+    @property
     def source(self) -> Path:
         """The notebook's source."""
         return ROOT / "notebooks" / f"{self.notebook}.py"
@@ -98,8 +95,8 @@ class Run:
         if not self.source.exists():
             missing = f"{self.name} needs notebooks/{self.notebook}.py, which is missing"
             if self.source.with_suffix(".ipynb").exists():
-                way_out = f"python -m workflow pairs --from ipynb {self.notebook}"
-                missing += f"; to make it from the .ipynb beside it: {way_out}"
+                command = f"python -m workflow pairs --from ipynb {self.notebook}"
+                missing += f"; to make it from the .ipynb beside it: {command}"
             raise Refused(missing)
         for kind, tags, source in read_cells(self.source):
             if kind == "code" and "parameters" in tags:
@@ -118,7 +115,7 @@ class Run:
 
     @functools.cached_property
     def witness_parameters(self) -> dict[str, Any]:
-        """The same, but for those that make the run short (:mod:`workflow.carry.carry`)."""
+        """The parameters of the short run (:mod:`workflow.carry.carry`)."""
         if self.witness is None:
             raise Refused(
                 f"{self.name} ({self.preset}) has no witness: declare `witness:` beside its "
@@ -145,13 +142,28 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where the outputs go: the preset's own folder, or one apart for own parameters."""
+        """Where the outputs go: the preset's folder, or another one for given parameters."""
         return ROOT / "build" / self.preset
 
     @property
     def executed(self) -> Path:
         """The executed notebook."""
         return self.folder / "notebooks" / f"{self.name}.ipynb"
+
+    @property
+    def part(self) -> Path:
+        """The notebook that is being executed."""
+        return self.executed.with_suffix(".part.ipynb")  # papermill wants the ending
+
+    @property
+    def failed(self) -> Path:
+        """The last notebook that failed."""
+        return self.folder / "failed" / f"{self.name}.ipynb"
+
+    @property
+    def log(self) -> Path:
+        """What the runs printed."""
+        return self.folder / "logs" / f"{self.name}.log"
 
     @property
     def results(self) -> Path:
@@ -181,25 +193,23 @@ def _declared(text: str) -> dict[str, Declaration]:
     return read_declarations(yaml.safe_load(text))
 
 
+def file_name(text: str) -> str:
+    """A text as a name of a file, short and without special characters."""
+    name = re.sub(r"[^\w.,=+-]", "_", text)
+    if len(name) > 80:
+        name = f"{name[:68]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:11]}"
+    return name
+
+
 def load(
     preset: str, names: list[str] | None = None, own: dict[str, Any] | None = None
 ) -> list[Run]:
     """Runs of a preset, all or the named ones, in the order of experiments.yml.
 
-    Parameters
-    ----------
-    preset : str
-        One of :data:`PRESETS`.
-    names : list of str, optional
-        Runs wanted; all by default. What they need is not added.
-    own : dict, optional
-        Parameters that replace the preset's; such runs get the preset's name with a suffix
-        made of the parameters, and never touch the preset's outputs.
+    The runs that they need are not added. Parameters in `own` replace the preset's; the outputs
+    then go to another folder, with the name of the preset and a suffix made of the parameters.
 
-    Raises
-    ------
-    Refused
-        For an unknown preset or run, or a parameter that its notebook refuses.
+    Raises Refused for an unknown preset or run, or a parameter that its notebook refuses.
     """
     if preset not in PRESETS:
         raise Refused(f"there is no preset {shown(preset)}; presets are {', '.join(PRESETS)}")
@@ -211,10 +221,7 @@ def load(
             raise Refused(f"there is no run {shown(name)}; {hint}")
     label = preset
     if own:
-        text = ",".join(f"{key}={value}" for key, value in sorted(own.items()))
-        label += "+" + re.sub(r"[^\w.,=-]", "_", text)
-        if len(label) > 80:
-            label = f"{label[:68]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:11]}"
+        label = file_name(f"{preset}+" + ",".join(f"{k}={v}" for k, v in sorted(own.items())))
     runs = []
     for name, entry in everything.items():
         if names and name not in names:

@@ -39,7 +39,7 @@ def check(text: str, names: Collection[str]) -> None:
         if wrong:
             raise Refused(f"{text!r} uses {ast.unparse(node)!r}, which is not allowed")
     if not isinstance(tree.body, (ast.Compare, ast.BoolOp)):
-        raise Refused(f"{text!r} is no comparison")
+        raise Refused(f"{text!r} is not a comparison")
 
 
 def is_true(text: str, values: Mapping[str, float]) -> bool:

@@ -1,7 +1,7 @@
-"""Damage to what a run wrote: noticed by form and checksum, and named with its remedy.
+"""Damage to what a run wrote: detected by form and checksum, and reported with its remedy.
 
-A results file carries the checksum of itself and of the executed notebook that it belongs to.
-They detect truncation, crashes and manual edits; they are not a signature.
+A results file has its own checksum and that of the executed notebook that it belongs to. They
+detect truncation, crashes and manual edits; they are not a signature.
 """
 
 from __future__ import annotations
@@ -14,15 +14,20 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from workflow import files
 from workflow.errors import Refused, first_problem
 from workflow.files import ROOT
 from workflow.runs.experiments import Run
 
 
-class Metric(BaseModel):
-    """An entry of the metrics."""
+class Strict(BaseModel):
+    """What takes the declared types only."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
+
+
+class Metric(Strict, extra="forbid"):
+    """An entry of the metrics."""
 
     value: float | None
     low: float | None
@@ -36,10 +41,8 @@ class Metric(BaseModel):
     timing: bool = False  # which older references do not have
 
 
-class Provenance(BaseModel):
+class Provenance(Strict):
     """What every provenance holds, among more."""
-
-    model_config = ConfigDict(strict=True)
 
     stamp: str
     dirty: bool
@@ -53,10 +56,8 @@ class Provenance(BaseModel):
     inputs: dict
 
 
-class Results(BaseModel):
+class Results(Strict):
     """The contract of a results file."""
-
-    model_config = ConfigDict(strict=True)
 
     run: str
     notebook: str
@@ -77,10 +78,9 @@ def digest(path: Path) -> str:
 
 
 def checksum(results: dict[str, Any]) -> str:
-    """Checksum of results, themselves without a checksum."""
+    """Checksum of results, without the checksum in them."""
     facts = {k: v for k, v in results["provenance"].items() if k != "checksum"}
-    text = json.dumps(results | {"provenance": facts}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return files.checksum(results | {"provenance": facts})
 
 
 def sealed(results: dict[str, Any], executed: Path) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def check_results(content: Any) -> None:
-    """Raise ValueError for what does not keep the contract of a results file."""
+    """Raise ValueError for content that does not keep the contract of a results file."""
     try:
         Results.model_validate(content)
     except ValidationError as error:
@@ -115,13 +115,10 @@ def check_results(content: Any) -> None:
 
 
 def read_sound(path: Path) -> dict[str, Any] | None:
-    """A results file, None where there is none.
+    """A results file, None if there is none.
 
-    Raises
-    ------
-    Damaged
-        If it is cut short, breaks the contract, or was changed since it was written. One
-        without a checksum, as older references are, is judged by its form alone.
+    Raises Damaged if it is cut short, breaks the contract, or was changed since it was written. Of
+    an older reference, which has no checksum, only the form is checked.
     """
     try:
         content = parse(path.read_bytes())
@@ -136,7 +133,7 @@ def read_sound(path: Path) -> dict[str, Any] | None:
 
 
 def read_reference(path: Path) -> dict[str, Any] | None:
-    """A committed reference, None where there is none; :class:`Damaged` names the remedy."""
+    """A committed reference, None if there is none; :class:`Damaged` names the remedy."""
     try:
         return read_sound(path)
     except Damaged as error:
@@ -144,20 +141,16 @@ def read_reference(path: Path) -> dict[str, Any] | None:
 
 
 def examine(run: Run) -> tuple[dict[str, Any] | None, str]:
-    """The results of a run, None where they are missing or damaged, and what is wrong with it.
-
-    The second is empty where its outputs are whole or not there. An executed notebook of another
-    run than the results is not damaged but out of step.
-    """
+    """The results of a run, None if missing or damaged, and what is wrong: empty if nothing is."""
     try:
         results = read_sound(run.results)
     except Damaged as error:
         return None, str(error)
-    if results is None or not run.executed.exists():
-        return results, ""
-    if results["provenance"].get("notebook_sha256", "") not in ("", digest(run.executed)):
-        sentence = f"{shown(run.executed)} is not the notebook that {shown(run.results)} came with"
-        return results, sentence
+    if results is not None and run.executed.exists():
+        expected = results["provenance"].get("notebook_sha256")
+        if expected and expected != digest(run.executed):
+            notebook, file = shown(run.executed), shown(run.results)
+            return results, f"{notebook} is not the notebook that {file} came with"
     return results, ""
 
 

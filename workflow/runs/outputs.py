@@ -23,26 +23,27 @@ HELPERS = {"injected-parameters", "setup"}
 def merged(run: Run, *, stale: bool = False) -> Any:
     """The source's cells, with the outputs of the executed notebook.
 
-    Of a stale run the cells are those that were executed: outputs never stand below code that
-    did not make them.
+    The cells of a stale run are those that were executed, so outputs never follow code that did
+    not make them.
     """
     import nbformat
 
     executed = nbformat.read(run.executed, as_version=4)
     source = copy.deepcopy(executed) if stale else read_notebook(run.source)
-    source.cells = [cell for cell in source.cells if not HELPERS & {*cell.metadata.get("tags", [])}]
-    code = [cell for cell in source.cells if cell.cell_type == "code"]
-    outputs = [
-        cell
-        for cell in executed.cells
-        if cell.cell_type == "code" and not HELPERS & {*cell.metadata.get("tags", [])}
-    ]
+    for notebook in (source, executed):
+        notebook.cells = [
+            cell for cell in notebook.cells if not HELPERS & {*cell.metadata.get("tags", [])}
+        ]
+    code, outputs = (
+        [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for notebook in (source, executed)
+    )
     if len(outputs) != len(code):
         raise Refused(f"{run.executed} has other cells than its source; run {run.name} again")
     for cell, done in zip(code, outputs, strict=True):
         cell.outputs = [typeset(each) for each in done.outputs if not recorded(each)]
         cell.execution_count = done.execution_count
-        for each in done.outputs:  # a figure that brings its own words
+        for each in done.outputs:  # a figure with its own name and caption
             if words := each.get("metadata", {}).get("figure"):
                 name = f"fig-{run.name}-{words['name']}"
                 cell.metadata["mystnb"] = {
@@ -111,7 +112,7 @@ def models(notebook: Any) -> str | None:
 
 
 def on_dark(svg: str) -> str:
-    """A figure in the house's style, its neutral colours swapped for a dark ground."""
+    """A figure in the style of the book, with neutral colours for a dark ground."""
     for light, dark in DARK.items():
         svg = svg.replace(light, dark)
     return svg

@@ -1,10 +1,9 @@
 """The two halves of a notebook: ``NAME.py``, the source, and ``NAME.ipynb``, for Jupyter.
 
-The pair is written from the source and carries a checksum of the cells that it was written from.
-Code, text, tags and figure captions that differ from this checksum are an edit. An edit in one
-half alone travels to the other; where both halves are edited, nothing is overwritten. Outputs,
-execution counts and other metadata do not count. The .ipynb has a setup cell (setup_cell.py), which
-the source does not have.
+The .ipynb is written from the source and has a checksum of the cells that it was written from.
+If code, text, tags or figure captions differ from this checksum, they were edited. An edit in one
+half is copied to the other; if both halves are edited, nothing is overwritten. Outputs, execution
+counts and other metadata do not count. Only the .ipynb has a setup cell (setup_cell.py).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import jupytext
 import nbformat
 
 from workflow.errors import Refused
-from workflow.files import ROOT, read_text, write_whole
+from workflow.files import ROOT, checksum, read_text, write_whole
 from workflow.runs.experiments import declared_runs, read_notebook
 from workflow.runs.parameters import shown
 
@@ -88,11 +87,6 @@ def settled(cells: Cells) -> Cells:
     return plain(jupytext.reads(HEADER + as_text(cells), fmt="py:percent"))
 
 
-def checksum(cells: Cells) -> str:
-    """Checksum of settled cells."""
-    return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
-
-
 def stripped(source: Path) -> str:
     """The notebook without outputs, with a setup cell and stable cell ids, as the pair's text."""
     notebook = read_notebook(source)
@@ -112,36 +106,13 @@ def stripped(source: Path) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def read_pair(path: Path) -> Any:
-    """A notebook that Jupyter, or an editor, may have written.
-
-    Raises
-    ------
-    Refused
-        If it is not a notebook.
-    """
-    text = read_text(path)
-    try:
-        notebook = nbformat.convert(nbformat.reader.reads(text), 4)
-        plain(notebook)
-    except Exception as error:  # damage has many kinds; each is the user's to repair
-        cause = " ".join(str(error.__cause__ or error).split())
-        way_out = "repair it"
-        if path.with_suffix(".py").exists():
-            way_out += f", or write it anew from the .py: {command('py', path.stem)}"
-        raise Refused(
-            f"notebooks/{path.name} is not a notebook ({cause[:100]}); {way_out}"
-        ) from None
-    return notebook
-
-
 def command(half: str, name: str) -> str:
     """The command that writes one half of a pair from the other."""
     return f"python -m workflow pairs --from {half} {name}"
 
 
 def named(cells: Cells, numbers: Iterable[int]) -> str:
-    """Cells in words, by number (from 0, as in other messages) and first line."""
+    """Cells by number (from 0, as in other messages) and first line."""
     return ", ".join(f"cell {i} ({shown(cells[i][1].strip().splitlines()[0])})" for i in numbers)
 
 
@@ -163,17 +134,29 @@ class Pair:
 
     @property
     def record(self) -> Path:
-        """On what the halves last agreed, where the pair itself does not say so.
+        """The file with the latest checksum, if the .ipynb has an older one.
 
-        Jupyter holds a notebook's metadata while it is open. So after an edit is taken over, the
-        checksum in the pair stays as it was, and this file has the new one.
+        Jupyter holds a notebook's metadata while it is open. So the checksum in the .ipynb does
+        not change when an edit is taken over.
         """
         return ROOT / "build" / "pairs" / f"{self.name}.json"
 
     @cached_property
     def notebook(self) -> Any:
-        """The content of the .ipynb."""
-        return read_pair(self.path)
+        """The content of the .ipynb, which any program may have written; Refused if damaged."""
+        text = read_text(self.path)
+        try:
+            notebook = nbformat.convert(nbformat.reader.reads(text), 4)
+            plain(notebook)
+        except Exception as error:  # damage has many kinds
+            cause = " ".join(str(error.__cause__ or error).split())
+            remedy = "repair it"
+            if self.source.exists():
+                remedy += f", or write it anew from the .py: {command('py', self.name)}"
+            raise Refused(
+                f"notebooks/{self.path.name} is not a notebook ({cause[:100]}); {remedy}"
+            ) from None
+        return notebook
 
     @cached_property
     def text(self) -> Cells:
@@ -221,11 +204,8 @@ class Pair:
         return "both"
 
     def conflict(self) -> str:
-        """In words, what the halves hold and how to go on."""
-        blocks = difflib.SequenceMatcher(
-            None, _keys(self.text), _keys(self.edited), autojunk=False
-        ).get_opcodes()
-        blocks = [block for block in blocks if block[0] != "equal"]
+        """How the halves differ, and how to go on."""
+        blocks = [each for each in _compared(self.text, self.edited) if each[0] != "equal"]
         here = [i for _, start, end, _, _ in blocks for i in range(start, end)]
         there = [i for _, _, _, start, end in blocks for i in range(start, end)]
         sides = [f"the .py has {named(self.text, here)}"] if here else []
@@ -239,14 +219,14 @@ class Pair:
         )
 
     def agree(self) -> None:
-        """Record that the halves agree, where the checksum in the pair is an older one."""
+        """Record that the halves agree, if the .ipynb has an older checksum."""
         agreed = checksum(self.text)
         if self.bases[:1] != [agreed]:
             content = {"agreed": agreed, "written": self.written}
             write_whole(self.record, json.dumps(content) + "\n")
 
     def take_over(self) -> str:
-        """Write the source from the .ipynb, and say so."""
+        """Write the source from the .ipynb, and report it."""
         content, changed = rewritten(read_text(self.source), self.text, self.edited)
         kept = keep(self.source)
         write_whole(self.source, content)
@@ -257,12 +237,14 @@ class Pair:
         )
 
 
-def _keys(cells: Cells) -> list[str]:
-    return [json.dumps(cell, sort_keys=True) for cell in cells]
+def _compared(old: Cells, new: Cells) -> Sequence[tuple[str, int, int, int, int]]:
+    """Which cells are equal, as opcodes of difflib."""
+    before, after = ([json.dumps(each, sort_keys=True) for each in cells] for cells in (old, new))
+    return difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
 
 
 def rewritten(text: str, old: Cells, new: Cells) -> tuple[str, str]:
-    """Source with the cells of an edited pair, and in words which have changed.
+    """Source with the cells of an edited pair, and a list of those that changed.
 
     The header and the text of cells that are the same stay as they were.
     """
@@ -270,8 +252,7 @@ def rewritten(text: str, old: Cells, new: Cells) -> tuple[str, str]:
     changed: list[int] = []
     removed: list[int] = []
     parts: list[str] = []
-    matcher = difflib.SequenceMatcher(None, _keys(old), _keys(new), autojunk=False)
-    for kind, a, b, c, d in matcher.get_opcodes():
+    for kind, a, b, c, d in _compared(old, new):
         if kind == "equal":
             parts += before[a:b]
             continue
@@ -282,12 +263,8 @@ def rewritten(text: str, old: Cells, new: Cells) -> tuple[str, str]:
             if i < b and i < len(before) and (old[i][0], old[i][2]) == (new[j][0], new[j][2]):
                 part = before[i].partition("\n")[0] + "\n" + part.partition("\n")[2]
             parts.append(part)
-    spaces = [re.search(r"\n*\Z", part) for part in parts]
-    content = header + "".join(
-        part.rstrip("\n") + (space[0] if space and len(space[0]) > 1 else "\n\n")
-        for part, space in zip(parts, spaces, strict=True)
-    )
-    content = content.rstrip("\n") + "\n"
+    parts = [p if p.endswith("\n\n") else p.rstrip("\n") + "\n\n" for p in parts]
+    content = (header + "".join(parts)).rstrip("\n") + "\n"
     for start in (header, HEADER):  # a source whose cells are not what its markers say
         if settled(plain(jupytext.reads(content, fmt={"extension": ".py"}))) == new:
             break
@@ -298,7 +275,7 @@ def rewritten(text: str, old: Cells, new: Cells) -> tuple[str, str]:
 
 
 def keep(path: Path) -> str:
-    """Keep a copy of a file that is about to be overwritten, and say where."""
+    """Copy a file that will be overwritten; the path of the copy."""
     content = path.read_bytes()
     short = hashlib.sha256(content).hexdigest()[:8]
     copy = ROOT / "build" / "pairs" / f"{path.stem}-{short}{path.suffix}"
@@ -309,18 +286,9 @@ def keep(path: Path) -> str:
 def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
     """Write the edits that readers made in the .ipynb of these runs into their sources.
 
-    Parameters
-    ----------
-    runs : sequence of str
-        Names of runs, or of notebooks; all declared runs by default. Those that they need are
-        included.
-    stop : bool
-        Refuse where both halves were edited; otherwise print it.
-
-    Raises
-    ------
-    Refused
-        If both halves of a pair were edited, or one cannot be read. No pair is then changed.
+    The names may also be those of notebooks; none stands for all. The runs that they need are
+    included. If both halves of a pair were edited, or one cannot be read, no pair is changed and
+    Refused is raised; without `stop` this is only printed.
     """
     declared = declared_runs()
     wanted = [name for name, run in declared.items() if {name, run.notebook} & {*runs}]
@@ -332,16 +300,15 @@ def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
         if not (pair.source.exists() and pair.path.exists()):
             continue
         try:
-            condition = pair.condition()
+            match pair.condition():
+                case "both":
+                    raise Refused(pair.conflict())
+                case "ipynb":
+                    edited.append(pair)
+                case "same":
+                    pair.agree()
         except Refused as error:
             problems.append(str(error))
-            continue
-        if condition == "both":
-            problems.append(pair.conflict())
-        elif condition == "ipynb":
-            edited.append(pair)
-        elif condition == "same":
-            pair.agree()
     if problems and stop:
         raise Refused("\n".join(problems))
     for line in [*(pair.take_over() for pair in edited), *problems]:
@@ -351,21 +318,11 @@ def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
 def write_pairs(
     names: Sequence[str] = (), *, half: str | None = None, strip: bool = False
 ) -> Iterable[str]:
-    """Bring the halves of notebooks together, and say of each what was done.
+    """Bring the halves of notebooks together, and report what was done.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Notebooks; all by default.
-    half : str, optional
-        ``py`` or ``ipynb``: the half from which the other is written, whatever that holds.
-    strip : bool
-        Drop outputs from an .ipynb whose code and text are those of the source.
-
-    Raises
-    ------
-    Refused
-        If a notebook does not exist; or at the end, if both halves of some pair were edited.
+    With `half`, ``py`` or ``ipynb``, this half overwrites the other. With `strip` an .ipynb loses
+    its outputs. Raises Refused if a notebook does not exist, or at the end if both halves of some
+    pair were edited.
     """
     folder = ROOT / "notebooks"
     there = {p.stem for p in folder.glob("*.*") if p.suffix in (".py", ".ipynb")}
@@ -389,7 +346,7 @@ def write_pairs(
 
 
 def _bring_together(pair: Pair, half: str | None, *, strip: bool) -> Iterable[str]:
-    """Write one half of a pair from the other, and say what was done."""
+    """Write one half of a pair from the other, and report it."""
     if not pair.source.exists():
         if half != "ipynb":
             yield f"notebooks/{pair.name}.ipynb has no .py: {command('ipynb', pair.name)}"

@@ -9,7 +9,7 @@ parameters must satisfy together stands in the same cell::
 
     # require: width % heads == 0
 
-All of it is read without starting a kernel, and everything else is refused.
+All of it is read without starting a kernel. Everything else is refused.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ import functools
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from workflow.errors import Refused
 
+#: What is allowed, an interval or choices, and help.
+ALLOWED = re.compile(r"(?:\[([^\].]*(?:\.\d+)?)\.\.([^\]]*)\]|\{([^}]*)\})?\s*(.*)")
 TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 LARGEST = 2**63 - 1  #: what numpy and torch can hold as a whole number
 
 
 def shown(value: Any) -> str:
-    """A value as a message quotes it: on one line, and cut where it is long."""
+    """A value as messages quote it: on one line, and cut if it is long."""
     if type(value) is int and abs(value) > LARGEST:
         return f"a number of {value.bit_length()} bits"
     text = repr(value)
@@ -98,52 +100,41 @@ def adapter(kind: str, low: float | None, high: float | None) -> TypeAdapter:
 def parse_parameters(source: str, where: str) -> dict[str, Parameter]:
     """Parameters declared by the source of a ``parameters`` cell.
 
-    Raises
-    ------
-    Refused
-        If a line is not of the form ``name: type = default  # [low..high] help``.
+    Raises Refused if a line is not of the form ``name: type = default  # [low..high] help``.
     """
     lines = source.splitlines()
     found: dict[str, Parameter] = {}
     for node in ast.parse(source).body:
         line = lines[node.lineno - 1]
-        comment = line.partition("  # ")[2].strip()
         try:
-            if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-                raise ValueError("no annotated assignment")
-            kind = ast.unparse(node.annotation)
-            if node.value is None:
-                raise ValueError("no default")
-            default = ast.literal_eval(node.value)
-            if kind not in TYPES:
-                raise ValueError(f"type {kind} is none of {', '.join(TYPES)}")
-            interval = re.match(r"\[([^\].]*(?:\.\d+)?)\.\.([^\]]*)\]\s*(.*)", comment)
-            listed = re.match(r"\{([^}]*)\}\s*(.*)", comment)
-            low = high = None
-            choices: tuple[str, ...] = ()
-            if kind in ("int", "float"):
-                if not interval:
-                    raise ValueError("no interval [low..high] in its comment")
-                low = float(interval[1]) if interval[1] else None
-                high = float(interval[2]) if interval[2] else None
-                help_text = interval[3]
-            elif kind == "str":
-                if not listed:
-                    raise ValueError("no choices {a, b} in its comment")
-                choices = tuple(item.strip() for item in listed[1].split(","))
-                help_text = listed[2]
-            else:
-                help_text = comment
-            if not help_text:
-                raise ValueError("no help in its comment")
-            name = node.target.id
-            parameter = Parameter(name, kind, default, low, high, choices, help_text)
-            found[name] = Parameter(
-                name, kind, parameter.check(default), low, high, choices, help_text
-            )
+            parameter = _declared(node, line.partition("  # ")[2].strip())
         except (ValueError, TypeError) as error:
             raise Refused(f"{where}: the parameters cell says {line.strip()!r}: {error}") from None
+        found[parameter.name] = parameter
     return found
+
+
+def _declared(node: ast.stmt, comment: str) -> Parameter:
+    """The parameter that a line declares; ValueError if it does not declare one."""
+    if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+        raise ValueError("it is not an annotated assignment")
+    kind = ast.unparse(node.annotation)
+    if node.value is None:
+        raise ValueError("no default")
+    if kind not in TYPES:
+        raise ValueError(f"type {kind} is not one of {', '.join(TYPES)}")
+    low, high, choices, words = ALLOWED.fullmatch(comment).groups()  # type: ignore[union-attr]
+    if kind in ("int", "float") and low is None:
+        raise ValueError("no interval [low..high] in its comment")
+    if kind == "str" and choices is None:
+        raise ValueError("no choices {a, b} in its comment")
+    if not words:
+        raise ValueError("no help in its comment")
+    listed = tuple(item.strip() for item in choices.split(",")) if kind == "str" else ()
+    least, most = (float(limit) if limit else None for limit in (low, high))
+    default = ast.literal_eval(node.value)
+    parameter = Parameter(node.target.id, kind, default, least, most, listed, words)
+    return replace(parameter, default=parameter.check(default))
 
 
 def split_parameters(arguments: list[str]) -> tuple[dict[str, str], list[str]]:

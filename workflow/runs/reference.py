@@ -6,23 +6,18 @@ from typing import Any
 
 from workflow.errors import Refused
 from workflow.files import ROOT, unclean, write_whole
-from workflow.runs.experiments import load
+from workflow.runs.experiments import Run, load
 from workflow.runs.integrity import Damaged, damaged_artefacts, read_reference, shown
 from workflow.runs.outputs import figures, merged, on_dark
 from workflow.runs.status import read_results, state
 
 
 def compare(fresh: dict[str, Any], reference: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Metric by metric, whether a run agrees with the reference.
+    """Whether each metric of a run agrees with the reference.
 
-    Two values agree if they differ by no more than the reference's tolerance, which is
-    relative, or absolute where the reference is 0.
-
-    Returns
-    -------
-    list of (name, verdict, detail)
-        The verdict is ``agrees``, ``differs``, ``new``, ``gone``, or, for a metric that measures
-        time in either, ``time agrees`` or ``time differs``.
+    Two values agree if they differ by no more than the reference's tolerance, which is relative, or
+    absolute if the reference is 0. A row has the name, the verdict and details. The verdict is
+    ``agrees``, ``differs``, ``new`` or ``gone``; for a time ``time agrees`` or ``time differs``.
     """
     rows = []
     for name in sorted({*fresh["metrics"], *reference["metrics"]}):
@@ -64,12 +59,12 @@ def verify(preset: str, names: list[str]) -> tuple[str, int]:
             continue
         rows = compare(fresh, reference)
         times = [row for row in rows if row[1].startswith("time ")]
-        odd = [row for row in rows if row not in times and row[1] != "agrees"]
-        slow = [row for row in times if row[1] != "time agrees"]
+        slow = [row for row in times if row[1] == "time differs"]
+        odd = [row for row in rows if row[1] in ("differs", "new", "gone")]
         count = len(rows) - len(times)
         lines.append(f"{run.name}: {count - len(odd)} of {count} metrics agree")
         lines += [f"  {name}: {verdict}, {detail}" for name, verdict, detail in odd]
-        if times:  # another machine, or another load: no reason to fail
+        if times:  # they depend on the machine and its load, and do not fail
             lines.append(f"  times, reported only: {len(times) - len(slow)} of {len(times)} agree")
             lines += [f"    {name}: {detail}" for name, _, detail in slow]
         code = code or int(bool(odd))
@@ -82,25 +77,26 @@ def verify(preset: str, names: list[str]) -> tuple[str, int]:
     return "\n".join(lines), code
 
 
+def acceptable(run: Run, first: str, again: str) -> dict[str, Any]:
+    """The results of a fresh run that was made from a commit; Refused for another."""
+    condition, reason = state(run)
+    results = read_results(run.results)
+    if condition != "fresh" or results is None:
+        raise Refused(f"{run.label} ({run.preset}) is {condition} {reason}; {first} first")
+    if why := unclean(results["provenance"]):
+        raise Refused(f"{run.label} ({run.preset}) {why}{again}")
+    return results
+
+
 def accept(preset: str, names: list[str]) -> str:
     """Make fresh results the reference.
 
-    Raises
-    ------
-    Refused
-        If a run is not fresh, or was made from a tree with uncommitted changes.
+    Raises Refused if a run is not fresh, or was made from a tree with uncommitted changes.
     """
     lines = []
     for run in load(preset, names or None):
-        results = read_results(run.results)
-        condition, reason = state(run)
-        if condition != "fresh" or results is None:
-            raise Refused(f"{run.name} ({preset}) is {condition} {reason}; run it first")
-        if why := unclean(results["provenance"]):
-            raise Refused(
-                f"{run.name} ({preset}) {why}: "
-                f"python -m workflow run {run.name} --preset {preset} --force"
-            )
+        again = f": python -m workflow run {run.name} --preset {preset} --force"
+        results = acceptable(run, "run it", again)
         name = f"fig-{run.name}-{run.picture}.svg"
         figure = figures(merged(run)).get(name, b"").decode() if run.picture else ""
         if run.picture and not figure:

@@ -1,4 +1,4 @@
-"""The local scheduler: one process a run, as many cores as asked for, quiet and stoppable."""
+"""The local scheduler: one process per run, on a given number of cores."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from dynlib.training.parallel import usable_cores
 from workflow.errors import Refused
-from workflow.files import ROOT
-from workflow.runs.execute import CAUSE, for_python
-from workflow.runs.experiments import Run, load
+from workflow.files import ROOT, sigterm_interrupts
+from workflow.runs.execute import CAUSE, for_python, keep_partial
+from workflow.runs.experiments import Run
 from workflow.runs.status import state
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -31,7 +31,6 @@ class Job:
     run: Run
     cores: int
     progress: Path
-    log: Path
     written: int
     process: subprocess.Popen
     started: float = field(default_factory=time.monotonic)
@@ -57,9 +56,9 @@ class Job:
 
 
 def start(run: Run, cores: int, folder: Path) -> Job:
-    """Start a run in a process of its own."""
+    """Start a run in a new process."""
     progress = folder / f"{run.preset}-{run.name}.progress"
-    log = run.folder / "logs" / f"{run.name}.log"
+    log = run.log
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | for_python()
     environment["DYNLIB_PROGRESS"] = str(progress)
@@ -76,20 +75,17 @@ def start(run: Run, cores: int, folder: Path) -> Job:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches the scheduler alone, which stops the rest
         )  # fmt: skip
-    return Job(run, cores, progress, log, written, process)
+    return Job(run, cores, progress, written, process)
 
 
 def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
-    """The runs that are not fresh, or all, with the reason; say of each what is the case.
+    """The runs that are not fresh, or all of them, with the reason, which is also printed.
 
-    Raises
-    ------
-    Refused
-        If a run needs one that is neither fresh nor among them.
+    Raises Refused if a run needs one that is neither fresh nor among them.
     """
     among = {run.name for run in runs}
     for run in runs:
-        for needed in load(run.base_preset, list(run.needs)) if run.needs else []:
+        for needed in run.needed:
             if needed.name not in among and state(needed)[0] != "fresh":
                 raise Refused(
                     f"{run.name} needs {needed.name}, which is {state(needed)[0]}; run both: "
@@ -107,34 +103,18 @@ def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
 
 
 def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) -> int:
-    """Run what is not fresh, each after what it needs.
+    """Run what is not fresh (or all, by `force`), each run after those that it needs.
 
-    Parameters
-    ----------
-    runs : list of Run
-        Runs of one preset, perhaps with parameters of one's own; what they need must be among
-        them or fresh.
-    force : bool
-        Run fresh ones too.
-    cores : int, optional
-        Cores to use in all; those that may be used (usable_cores) by default.
-
-    Returns
-    -------
-    int
-        0 all done, 1 some failed, 2 some were refused, 130 interrupted.
+    The runs have one preset; those that they need must be among them or fresh. All cores that may
+    be used are the default. The result is 0 if all are done, 1 if some failed, 2 if some were
+    refused, 130 after an interrupt.
     """
     total = max(1, cores or usable_cores())
     waiting = list(to_do(runs, force=force))
     jobs: list[Job] = []
     broken: set[str] = set()
     outcome = DONE
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    with tempfile.TemporaryDirectory(prefix="progress-") as folder:
+    with sigterm_interrupts(), tempfile.TemporaryDirectory(prefix="progress-") as folder:
         try:
             while waiting or jobs:
                 for run in list(waiting):
@@ -164,7 +144,7 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
                     broken.add(job.run.name)
                     if outcome != FAILED:  # a failure outweighs a refusal
                         outcome = REFUSED if code == REFUSED else FAILED
-                    if code < 0:
+                    if code < 0:  # it was killed before it could do so
                         keep_partial(job.run)
                     print(explain(job, code), flush=True)
                 time.sleep(0.1)
@@ -174,20 +154,11 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
         finally:
             for job in jobs:
                 job.stop()
-            signal.signal(signal.SIGTERM, previous)
     return outcome
 
 
-def keep_partial(run: Run) -> None:
-    """Keep the notebook of a process that was killed before it could do so itself."""
-    failed = run.folder / "failed" / f"{run.name}.ipynb"
-    with contextlib.suppress(OSError):
-        failed.parent.mkdir(parents=True, exist_ok=True)
-        run.executed.with_suffix(".part.ipynb").replace(failed)
-
-
 def said(log: Path, written: int) -> str | None:
-    """The cause in a run's log, after what was written before; None where it says none."""
+    """The cause in the new part of a run's log, None if there is none."""
     lines = log.read_bytes()[written:].decode(errors="replace").splitlines()
     causes = [line.removeprefix(CAUSE) for line in lines if line.startswith(CAUSE)]
     return causes[-1] if causes else None
@@ -200,12 +171,13 @@ def command(run: Run) -> list[str]:
 
 def explain(job: Job, code: int) -> str:
     """Why a run ended, and the command that runs it again."""
-    cause = said(job.log, job.written)
-    if cause is None and shutil.disk_usage(job.log.parent).free < 2**20:
-        cause = f"the disk of {job.log.parent.relative_to(ROOT)} is full; make room"
+    log = job.run.log
+    cause = said(log, job.written)
+    if cause is None and shutil.disk_usage(log.parent).free < 2**20:
+        cause = f"the disk of {log.parent.relative_to(ROOT)} is full; make room"
     cause = cause or f"its process ended with code {code} and did not say why"
     if code < 0:
         cause = f"its process was stopped by signal {-code} ({signal.Signals(-code).name})"
     word = "refused" if code == REFUSED else "FAILED"
     again = shlex.join(["python", *command(job.run)])
-    return f"{job.run.label}: {word}: {cause}\n  log: {job.log.relative_to(ROOT)}\n  again: {again}"
+    return f"{job.run.label}: {word}: {cause}\n  log: {log.relative_to(ROOT)}\n  again: {again}"

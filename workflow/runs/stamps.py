@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import hashlib
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +11,8 @@ from typing import Any
 
 from dynlib.training import sources
 from workflow.errors import Refused
-from workflow.files import ROOT
-from workflow.runs.experiments import Run, load, read_cells
+from workflow.files import ROOT, cached_by_file, checksum
+from workflow.runs.experiments import Run, read_cells
 
 #: Import names that differ from the name of their distribution in the lock.
 DISTRIBUTIONS = {"ot": "pot", "IPython": "ipython", "yaml": "pyyaml", "sklearn": "scikit-learn"}
@@ -39,22 +37,19 @@ def locked() -> dict[str, str]:
 
 def versions(imported: set[str]) -> dict[str, str]:
     """Locked versions of the distributions that give these top-level import names."""
-    found = {}
-    for name in sorted(imported):
-        distribution = normalise(DISTRIBUTIONS.get(name, name))
-        if distribution in locked():
-            found[distribution] = locked()[distribution]
-        else:
+    names = {normalise(DISTRIBUTIONS.get(name, name)): name for name in sorted(imported)}
+    for distribution, name in names.items():
+        if distribution not in locked():
             raise Refused(
                 f"{name!r} is imported but not in requirements.lock; add it to pyproject.toml and "
                 "run `make lock` (or add its distribution's name to workflow/runs/stamps.py)"
             )
-    return found
+    return {distribution: locked()[distribution] for distribution in names}
 
 
 Cells = Iterable[tuple[str, tuple[str, ...], str]]
 
-#: Tag of a cell that only draws or words what other cells computed.
+#: Tag of a cell that only draws or describes what other cells computed.
 VIEW = "view"
 
 
@@ -64,11 +59,8 @@ def split(cells: Cells) -> tuple[ast.Module, ast.Module]:
     The setup cell belongs to neither: it only checks the installation. An import belongs to the
     code that computes if that code uses its name, else to the other.
 
-    Raises
-    ------
-    Refused
-        If a cell tagged ``view`` records a metric, or sets a name that computing code reads
-        afterwards: then numbers could depend on it.
+    Raises Refused if a cell tagged ``view`` records a metric, or sets a name that computing code
+    reads afterwards: then numbers could depend on it.
     """
     computing: list[ast.stmt] = []
     showing: list[ast.stmt] = []
@@ -128,7 +120,7 @@ def _unsafe(names: set[str], text: str) -> str:
 
 
 def _singly(statement: ast.Import | ast.ImportFrom) -> Iterable[ast.stmt]:
-    """An import of several names as one statement a name."""
+    """An import of several names as one statement per name."""
     for alias in statement.names:
         if isinstance(statement, ast.Import):
             yield ast.copy_location(ast.Import(names=[alias]), statement)
@@ -165,29 +157,16 @@ def _read(statement: ast.AST) -> set[str]:
     return names - own - {name for each in scoped for name in _bound(each)}
 
 
-def checksum(content: Any) -> str:
-    """Checksum of what JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def code_checksum(cells: Cells) -> str:
     """Checksum of the code of a notebook's cells that compute."""
     return checksum(sources.canonical(split(cells)[0]))
 
 
-@functools.cache
-def _notebook(path: Path, stamp: tuple[int, int]) -> tuple[tuple[str, set[str], set[str]], ...]:
-    found = []
-    for tree in split(read_cells(path)):
-        modules, others = sources.imports(tree)
-        found.append((checksum(sources.canonical(tree)), modules, others))
-    return tuple(found)
-
-
-def read_notebook(run: Run) -> tuple[tuple[str, set[str], set[str]], ...]:
+@cached_by_file
+def read_notebook(path: Path) -> list[tuple[str, set[str], set[str]]]:
     """Checksum, dynlib modules and other imports of a notebook's two kinds of code."""
-    status = run.source.stat()
-    return _notebook(run.source, (status.st_mtime_ns, status.st_size))
+    trees = split(read_cells(path))
+    return [(checksum(sources.canonical(tree)), *sources.imports(tree)) for tree in trees]
 
 
 def inputs(run: Run) -> dict[str, Any]:
@@ -198,15 +177,14 @@ def inputs(run: Run) -> dict[str, Any]:
     runs that it needs. What changes no number is left out
     (:func:`dynlib.training.sources.canonical`).
     """
-    code, modules, others = read_notebook(run)[0]
-    needed = load(run.base_preset, list(run.needs)) if run.needs else []
+    code, modules, others = read_notebook(run.source)[0]
     used = _closure(run, modules, sources.VIEW | sources.NEUTRAL)
     return {
         "notebook": code,
         "parameters": run.parameters,
         "modules": used,
         "versions": versions(set(others) | sources.distributions(used)),
-        "needs": {each.name: stamp(each) for each in needed},
+        "needs": {each.name: stamp(each) for each in run.needed},
     }
 
 
@@ -221,9 +199,9 @@ def _closure(run: Run, modules: set[str], without: Iterable[str] = ()) -> dict[s
 
 
 def view_inputs(run: Run) -> dict[str, Any]:
-    """What a run's page shows besides its numbers: the code that only draws or words."""
-    code, modules, others = read_notebook(run)[1]
-    everything = _closure(run, modules | read_notebook(run)[0][1])
+    """What a run's page shows besides its numbers: the code that only draws or describes."""
+    (_, computing, _), (code, modules, others) = read_notebook(run.source)
+    everything = _closure(run, modules | computing)
     drawing = {name: everything[name] for name in sources.VIEW & set(everything)}
     return {
         "notebook": code,
@@ -243,21 +221,15 @@ def view_stamp(run: Run) -> str:
 
 
 def marks(run: Run) -> dict[str, str]:
-    """What the metadata of an executed notebook say of its run."""
+    """The metadata of an executed notebook about its run."""
     return {"run": run.name, "stamp": stamp(run), "view": view_stamp(run)}
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """In words, what differs between two :func:`inputs` (or :func:`view_inputs`)."""
-    reasons: list[str] = []
-    if old.get("notebook") != new["notebook"]:
-        reasons.append("code of the notebook")
-    for part, word in (
-        ("parameters", ""),
-        ("modules", ""),
-        ("versions", "version of "),
-        ("needs", "run "),
-    ):
+    """What differs between two :func:`inputs` (or :func:`view_inputs`), as a list."""
+    reasons = ["code of the notebook"] if old.get("notebook") != new["notebook"] else []
+    words = {"parameters": "", "modules": "", "versions": "version of ", "needs": "run "}
+    for part, word in words.items():
         before, after = old.get(part, {}), new.get(part, {})
         names = [n for n in sorted({*before, *after}) if before.get(n) != after.get(n)]
         reasons += [f"{word}{name}" for name in names]

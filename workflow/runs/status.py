@@ -12,7 +12,7 @@ from workflow.runs.stamps import changes, inputs, stamp, view_inputs, view_stamp
 
 
 def read_results(path: Path) -> dict[str, Any] | None:
-    """A results file, None where it is missing or damaged."""
+    """A results file, None if it is missing or damaged."""
     try:
         return read_sound(path)
     except Damaged:
@@ -45,7 +45,7 @@ def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, 
     same = notebook is not None and facts.get("stamp") == numbers == notebook[0]
     if sealed and not broken and same and notebook == (numbers, view):
         return "fresh", ""
-    if (run.folder / "failed" / f"{run.name}.ipynb").exists():
+    if run.failed.exists():
         place = f"see {run.folder.name}/failed/{run.name}.ipynb"
         return "failed", f"{place}; {broken}" if broken else place
     if results is not None and notebook is not None and notebook[0] != facts["stamp"]:
@@ -55,15 +55,15 @@ def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, 
     if results is None or notebook is None:
         return "missing", ""
     if not sealed:
-        return "stale", "its results carry no checksum, as those of an older version of the runner"
+        return "stale", "its results have no checksum: an older version of the runner wrote them"
     if same:
         what = changes(facts.get("view", {}), view_inputs(run))
-        return "stale", f"changed, in how it is shown alone: {what}"
+        return "stale", f"changed only in how it is shown: {what}"
     return "stale", "changed: " + changes(facts.get("inputs", {}), inputs(run))
 
 
 def readable(run: Run) -> bool:
-    """Whether the outputs of a run can be shown, if only under a banner."""
+    """Whether the outputs of a run can be shown, perhaps under a banner."""
     results, broken = examine(run)
     return results is not None and not broken and executed_stamps(run.executed) is not None
 
@@ -83,7 +83,7 @@ def reference_state(run: Run) -> str:
 
 
 def status(preset: str | None, names: list[str] | None = None) -> str:
-    """A line a run and preset: state, time, size, state of the reference, reason."""
+    """A line per run and preset: state, time, size, state of the reference, reason."""
     heads = ("run", "preset", "state", "time", "size", "reference")
     lines = ["{:<20} {:<7} {:<8} {:>8} {:>9}  {:<9}  why".format(*heads)]
     for name in [preset] if preset else PRESETS:

@@ -1,4 +1,4 @@
-"""Numbers of the runs: read from the results files of the staged tree, and told in prose."""
+"""Numbers of the runs: read from the results files of the staged tree, for use in prose."""
 
 from __future__ import annotations
 
