@@ -397,12 +397,15 @@ def test_a_real_reference_is_carried_over_a_change_of_name_and_not_of_a_constant
     """What this repository keeps, in a clone with its history."""
     subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "clone"], check=True)
     project = Project(tmp_path / "clone")
-    for path in ("dynlib/operators/bestfit.py", "notebooks/hankel_operator.py"):
-        text = (project.root / path).read_text(encoding="utf-8")
-        assert "nuclear_fit" in text
-        (project.root / path).write_text(
-            text.replace("nuclear_fit", "best_fit_of_low_rank"), encoding="utf-8"
-        )
+    paths = [
+        path for part in ("dynlib", "notebooks") for path in (project.root / part).rglob("*.py")
+    ]
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
+    users = [path for path, text in texts.items() if "nuclear_fit" in text]
+    assert len(users) > 1
+    for path in users:
+        new = texts[path].replace("nuclear_fit", "best_fit_of_low_rank")
+        path.write_text(new, encoding="utf-8")
     project.commit()
     before = (project.root / "results" / "cpu" / "hankel_operator.json").read_text(encoding="utf-8")
     code, text = project("carry", "hankel_operator", "--preset", "cpu")
