@@ -7,12 +7,12 @@ The function is written for numbers, not arrays: numba compiles it, so that arit
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import dis
 import inspect
 import itertools
 import numbers
-import pickle
 import reprlib
 import warnings
 from collections.abc import Callable
@@ -230,26 +230,42 @@ def _bound(function: Callable) -> Callable:
 
     The same one for the same function and constants; the function itself where it has none.
     """
-    constants = _constants(function)
+    constants = copy.deepcopy(_constants(function))
     if not constants or hasattr(function, "_bound"):
         return function
-    return _bound_to(function, pickle.dumps(constants))
+    key = (function, _key(constants))
+    if key not in _BOUND:
+        _BOUND[key] = _bound_to(function, constants)  # type: ignore[arg-type]
+    return _BOUND[key]
 
 
-@lru_cache
-def _bound_to(function: FunctionType, constants: bytes) -> Callable:
-    """A copy of the function that has its own copy of the constants."""
-    code, known = function.__code__, pickle.loads(constants)
+_BOUND: dict[tuple, Callable] = {}
+
+
+def _key(value: Any) -> Any:
+    """What is equal for equal constants only, and can be a key."""
+    if isinstance(value, dict):
+        return tuple((name, _key(each)) for name, each in value.items())
+    if isinstance(value, tuple):
+        return tuple(map(_key, value))
+    if isinstance(value, np.ndarray):
+        return str(value.dtype), value.shape, value.tobytes()
+    return type(value).__name__, repr(value)
+
+
+def _bound_to(function: FunctionType, known: dict[str, Any]) -> Callable:
+    """A copy of the function that reads these constants."""
+    code = function.__code__
     needed = {"__builtins__", "__name__", *_globals(code)}
     outside = {n: value for n, value in function.__globals__.items() if n in needed} | known
     cells = tuple(
         CellType(known[name]) if name in known else cell
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
     )
-    copy = FunctionType(code, outside, function.__name__, function.__defaults__, cells)
-    copy.__kwdefaults__ = function.__kwdefaults__
-    copy._bound = True  # type: ignore[attr-defined]
-    return copy
+    made = FunctionType(code, outside, function.__name__, function.__defaults__, cells)
+    made.__kwdefaults__ = function.__kwdefaults__
+    made._bound = True  # type: ignore[attr-defined]
+    return made
 
 
 def _constants(function: Callable) -> dict[str, Any]:
@@ -355,7 +371,7 @@ def prepared(system: Any, tau: float = 1.0, *, trial: int = 2000) -> Any:
     Parameters
     ----------
     system : object
-        An :class:`OwnFlow`, an :class:`OwnMap` or a system of :mod:`dynlib.dynamics.systems`.
+        An :class:`OwnFlow`, an :class:`OwnMap` or a system of ``dynlib.dynamics.systems``.
     tau : float
         Time between two states of a flow; a map has none.
     trial : int

@@ -164,5 +164,5 @@ class Trained:
 
     @property
     def model(self) -> StNN | FFNN:
-        """The finished network, for raw units, float64: made anew, so that none is changed."""
+        """The finished network, made anew for raw units in float64, so that none is changed."""
         return self.at(-1)

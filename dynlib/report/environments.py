@@ -17,7 +17,7 @@ from dynlib.peers.leads_loop import LoopedLEADS
 from dynlib.report import record
 from dynlib.report.style import LABELS
 
-#: Test errors of a method's training: times and errors of every seed.
+#: Times and test errors in a method's training, for every seed.
 Curves = Sequence[tuple[np.ndarray, np.ndarray]]
 #: From a model and trajectories to those that the model predicts from the same first states.
 Follow = Callable[[Any, np.ndarray], np.ndarray]
@@ -91,8 +91,9 @@ def record_trained(
     ----------
     name : str
         Of the method.
-    found : sequence of Trained or TrainedLeads
-        The training of every seed.
+    found : sequence
+        The training of every seed: :class:`dynlib.networks.recipes.Trained` or
+        :class:`dynlib.networks.leads_training.TrainedLeads`.
     follow : callable
         How its models predict.
     learn, test : numpy.ndarray

@@ -13,7 +13,7 @@ from dynlib.report import record, style
 from dynlib.tokens.excerpts import Excerpts
 from dynlib.tokens.shadowing import Shadows, divergence_steps, true_divergence_steps
 
-#: Independent parts of the test set: intervals are taken over these.
+#: Independent parts of the test set, over which intervals are taken.
 PARTS = 5
 
 
@@ -65,7 +65,7 @@ def divergence(
         For each of the C prompts, tokens (n, T) of the true trajectories found.
     shadows : sequence of dynlib.tokens.shadowing.Shadows
         Where these begin, and how hard they were to find.
-    excerpts : Excerpts
+    excerpts : dynlib.tokens.excerpts.Excerpts
         What begins with the prompts; intervals are over `PARTS` groups of its trajectories.
     tau : float
         Time of a step.
@@ -133,7 +133,7 @@ def separation(
 
     Parameters
     ----------
-    real : Excerpts
+    real : dynlib.tokens.excerpts.Excerpts
         True trajectories; intervals are over `PARTS` groups of what they were cut from.
     written, twins, others : numpy.ndarray
         States, as ``real.states``: the model's, with the same prompts; true ones that write the

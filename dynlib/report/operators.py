@@ -33,7 +33,7 @@ TITLES = {
     "persistence": "identity: nothing changes",
 }
 
-#: Networks without activations that are fitted to a matrix: size and branches.
+#: Size and branches of networks without activations that are fitted to a matrix.
 SHAPES = ((4, 1), (8, 1), (8, 2))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from dynlib.report.style import COLOURS, DARK, GRID, INK, LABELS
 
-#: Most points of a scene: its page contains them whether a reader opens it or not.
+#: Most points of a scene, which its page contains whether a reader opens it or not.
 MOST = 6000
 
 

@@ -114,8 +114,8 @@ def memory(
 
     Returns
     -------
-    lengths, networks, counts
-        As :func:`dynlib.tokens.memory.context_curves`.
+    tuple
+        What :func:`dynlib.tokens.memory.context_curves` returns.
     """
     prediction(models, chain, best, test, n, first)
     lengths, networks, counts = context_curves(models, chain, test, n // 4, first=first)
