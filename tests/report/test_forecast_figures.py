@@ -102,4 +102,4 @@ def test_errors_stand_over_operations():
     assert set(points) == set(range(13, 10 + len(names)))
     assert points[10 + names.index("havok")].get_ydata()[0] == 2.0 + names.index("havok")
     assert "degree 2 to 4" in shown.caption
-    assert "polynomial, degree 2 to 4" in {text.get_text() for text in axes.texts}
+    assert "polynomials, degree 2 to 4" in {text.get_text() for text in axes.texts}

@@ -19,9 +19,8 @@ def data(trajectories: np.ndarray) -> style.Shown:
     figure, axes = style.figure(3.6)
     for states in trajectories[:100]:
         axes.plot(
-            states[:, 0], states[:, 2], linewidth=0.3, color=style.MUTED, alpha=0.5,
-            rasterized=True,
-        )  # fmt: skip
+            states[:, 0], states[:, 2], linewidth=0.3, color="#8a949e", alpha=0.7, rasterized=True
+        )  # a picture is not recoloured on a dark ground: this grey is legible on both
     first = trajectories[:, 0]
     axes.plot(first[:, 0], first[:, 2], ".", markersize=3, color=style.COLOURS["greedy"])
     axes.set(xlabel="x", ylabel="z")

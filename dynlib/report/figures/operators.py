@@ -101,7 +101,8 @@ def operators(operators: Mapping[str, np.ndarray]) -> style.Shown:
         "operators",
         caption="Four operators for the same delay vectors. The matrix of least squares is a shift "
         "with a row of extrapolation below; with the nuclear norm it becomes a smooth projection "
-        "of low rank. Neither is constant along anti-diagonals, as a Hankel matrix is.",
+        "of low rank. Neither is constant along anti-diagonals, as a Hankel matrix is. Each panel "
+        "has its own colour scale.",
         alt="Four small heat maps: least squares with ones above the diagonal and large entries of "
         "both signs in the last row, nuclear norm smooth, best Hankel, and the Hankel matrix of "
         "the data.",

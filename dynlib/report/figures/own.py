@@ -57,8 +57,8 @@ def attractor(
         figure,
         "attractor",
         caption="A true trajectory, and ten continuations that GPT-2 writes, from the centre of "
-        "one cell to that of the next, in the first and last coordinate (in one coordinate: now "
-        "and next).",
+        "one cell to that of the next, in "
+        + ("the first and last coordinate." if len(names) > 1 else "one coordinate, now and next."),
         alt="Two panels: the curve or the points of a true trajectory, and those of ten "
         "continuations that GPT-2 writes, over the same region.",
     )
@@ -116,7 +116,7 @@ def series(
             color=COLOURS[name],
         )  # fmt: skip
     panels[-1].set_xlabel("Lyapunov times" if exponent else "time")
-    panels[1].set_ylabel(coordinate)
+    figure.supylabel(coordinate, fontsize=11)
     return style.shown(
         figure,
         "series",
