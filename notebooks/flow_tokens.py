@@ -140,7 +140,7 @@ report.cells(grid, learn)
 # what a perfect model would write. They begin at random times after the start. Their Lyapunov
 # exponents are measured in the tangent space, in nats per unit of time. Every value is the mean
 # over a group of orbits; there are sixteen groups. The paper prints two parameters of the Lorenz
-# system in exchanged places; a run of that system records the exponent for these too.
+# system swapped; a run of that system records the exponent for these too.
 
 
 # %%
@@ -310,7 +310,7 @@ figures.ratio(list(short))
 # ## How far apart are two true samples?
 #
 # That depends on their size, and on how many independent trajectories they come from. The paper
-# prints neither, nor the cost. The last row but one compares two halves of a test set as long
+# prints neither, nor the cost. The second to last row compares two halves of a test set as long
 # as ours. *Cells* measures lengths in cells instead of state units.
 
 # %%
@@ -341,12 +341,16 @@ report.cycles(short)
 # %% [markdown]
 # ## Divergence times
 #
-# How long does a continuation stay one that a true trajectory writes? For each test prompt,
-# states are drawn around its first state. Those whose trajectories write the whole prompt are
-# kept ({func}`dynlib.tokens.shadowing.find_shadows`). The divergence time is that of the longest
-# match between the continuation and any of them. Everything is decoded greedily, as in the
-# paper, except where it says T = 1. *True pair* takes one of the kept trajectories in place of
-# the continuation: a perfect writer of true trajectories would reach this time.
+# How long could a continuation come from a true trajectory? An example: the prompt is *a b*, and
+# a model continues it by *c d e*. We know two true trajectories that write *a b*. One goes on
+# with *c d x*, the other with *c y z*. The longest match has two tokens, so the continuation
+# diverges after two steps.
+#
+# To find such trajectories, states are drawn around the first state of each test prompt. Those
+# whose trajectories write the whole prompt are kept
+# ({func}`dynlib.tokens.shadowing.find_shadows`). All methods decode greedily, as in the paper,
+# except where it says T = 1. *True pair* takes one of the kept trajectories in place of the
+# continuation: a perfect writer of true trajectories would reach this time.
 
 # %%
 lyapunov = record.metrics()["lyapunov_reference"]["value"]
@@ -379,10 +383,10 @@ figures.accuracy(orbits, counting=counting, networks=greedy)
 # %% [markdown]
 # ## The growth of differences: Figure 3 of the paper
 #
-# Test trajectories and their continuations by GPT-2, decoded greedily as in the paper, from the
-# first {param}`@run:prompt` states; and *true pairs*, the trajectories of other initial states
-# that write the same prompt. Does the distance from the truth grow as fast as between two true
-# trajectories, that is, at the rate of the Lyapunov exponent?
+# GPT-2 continues test trajectories from their first {param}`@run:prompt` states, greedily as in
+# the paper. How fast does the distance between a continuation and the truth grow? *True pairs*
+# give the scale: trajectories of other initial states that write the same prompt. Their distance
+# is expected to grow at the rate of the Lyapunov exponent.
 
 # %%
 length = prompt + pair_steps
@@ -405,3 +409,7 @@ figures.separation(growth, exponent=lyapunov, prompt=prompt, tau=tau)
 
 # %% tags=["view"]
 flows.slopes()
+
+# %% [markdown]
+# [The Lorenz chapter](../tokens/lorenz.md) and [the Rössler chapter](../tokens/rossler.md)
+# discuss these results.

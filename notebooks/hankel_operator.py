@@ -86,11 +86,12 @@ figures.windows(series, dt)
 # ## Three products that agree
 #
 # The product $Hx$ can be computed in three ways: by the *dense* matrix, as a sum of *shifted
-# columns* (Proposition 2.1), and by *two fast Fourier transforms* (Proposition 2.5). We compare each
-# with `scipy.linalg.hankel`, for sizes that are powers of two, odd and prime.
+# columns* (Proposition 2.1), and by *two fast Fourier transforms* (Proposition 2.5). We compare
+# each with `scipy.linalg.hankel`, for sizes that are powers of two, odd and prime.
 #
-# The layers of the network contain the third way. With complex weights that are set accordingly,
-# and without activations, they give the same product.
+# The network consists of *branches*. The layers of a branch follow the third way, factor by factor
+# (see *Factors and layers* below). With complex weights that are set accordingly, and without
+# activations, a branch gives the same product.
 
 # %%
 report.record_agreement(rng)
@@ -155,10 +156,13 @@ record.metric("nuclear_rank", best.rank, tolerance=0.0)
 record.metric("delays", delays, tolerance=0.0)
 
 # %% [markdown]
-# Its rivals are *any matrix*, by least squares; the *best of all Hankel matrices*, also by least
-# squares; the same with the entries of the window in reverse order, which makes it a Toeplitz
-# matrix; the Hankel matrix of the *measurements* themselves; and the identity, which predicts that
-# nothing changes.
+# We compare this operator with five others:
+#
+# - *any matrix*, by least squares;
+# - the *best of all Hankel matrices*, also by least squares;
+# - the same with the entries of the window in reverse order, which makes it a Toeplitz matrix;
+# - the Hankel matrix of the *measurements* themselves;
+# - the identity, which predicts that nothing changes.
 
 # %%
 reverse = np.eye(delays)[::-1]
@@ -186,8 +190,8 @@ figures.operators(operators)
 # %% [markdown]
 # ## How fast the nuclear-norm solvers converge
 #
-# A *duality gap* proves how close a solver is to the minimum, whatever its way there: the objective
-# can be lower by this share at most.
+# A *duality gap* proves how close a solver is to the minimum, whichever method it uses: the minimum
+# is lower than the present objective by this share at most.
 
 # %%
 report.record_convergence(fits, states)
@@ -203,7 +207,8 @@ figures.convergence(fits)
 # is zero.
 #
 # The paper's equation (9) adds a control input, $x_{k+1} = A x_k + B u_k$. On data that were made
-# with known A and B the fit finds both. Without the input, or with noise on the states, it does not.
+# with known A and B the fit finds both. Without the input, or with noise on the states, it does
+# not.
 
 # %%
 special = report.record_known_answers(rng, noise)
@@ -224,11 +229,11 @@ figures.factors()
 # %% [markdown]
 # ## What real weights can represent
 #
-# With complex weights one branch holds any Hankel operator exactly (first table). But the network
-# is trained with real ones. So we fit a branch without activations, from {res}`:linear_starts`
-# initial weights, to a random Hankel matrix and to a random matrix without structure. The smallest
-# error counts. If the layers were made for Hankel operators, the first should be much smaller than
-# the second.
+# With complex weights one branch holds any Hankel operator exactly, as the table in *Three
+# products that agree* shows. But the network is trained with real ones. So we fit a branch without
+# activations, from {res}`:linear_starts` initial weights, to a random Hankel matrix and to a random
+# matrix without structure. The smallest error counts. If the layers were made for Hankel operators,
+# the first should be much smaller than the second.
 
 # %%
 record.metric("linear_starts", starts, tolerance=0.0)
@@ -245,3 +250,6 @@ for n, branches in report.SHAPES:
 
 # %% tags=["hide-input", "view"]
 report.linear_table()
+
+# %% [markdown]
+# [The chapter](../structure/hankel.md) discusses these results.

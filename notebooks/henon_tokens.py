@@ -195,8 +195,8 @@ report.training(trained, seeds)
 #
 # How good can a prediction be? By Pesin's formula the entropy rate of the map is its positive
 # Lyapunov exponent. If different orbits always wrote different tokens, no model could have a
-# lower cross-entropy. The distance of a curve from this line is what is left to learn, or what
-# the rounding to cells has lost.
+# lower cross-entropy. The figure draws the exponent as a line. The gap between a curve and this
+# line is what is left to learn, or what the rounding to cells has lost.
 
 # %%
 counts = NGram(learn, longest_ngram, grid.vocabulary)
@@ -276,8 +276,8 @@ figures.ratio(
 # ## How far apart are two true samples?
 #
 # That depends on their size, and on how many independent orbits they come from. The paper
-# prints neither, nor the cost. *Cells* measures lengths in cells instead of state units. Compare
-# the rows before you compare a printed distance with any of them.
+# prints neither, nor the cost. *Cells* measures lengths in cells instead of state units. First see
+# how much the rows differ: a printed distance may belong to any of them.
 
 
 # %%
@@ -303,8 +303,8 @@ report.sampling(
 # $\lambda + c_1/n + c_2/n^2$ over $n = 1, \dots, 15$.
 #
 # Generated states are centres of cells, not points of an orbit. So the same estimator is
-# applied to true orbits and to true tokens, with as many states: this shows its own bias.
-# Dropping the shortest products ($n \ge 5$) removes most of it.
+# applied to true orbits and to true tokens, with as many states: this shows its own bias. A
+# second fit drops the shortest products ($n \ge 5$), to see how much of the bias they cause.
 
 # %%
 long_prompts = windows(test, prompt, lyapunov_rollouts, first=100)
@@ -343,3 +343,6 @@ figures.lyapunov(list(growth), lyapunov["value"])
 
 # %% tags=["view"]
 report.cycles(short)
+
+# %% [markdown]
+# [The chapter](../tokens/henon.md) discusses these results.

@@ -27,7 +27,7 @@
 #   plain one of the same size, and the paper's large one.
 # - **SINDy** looks for a differential equation with few terms.
 # - **HAVOK and DMD** look for a linear system, in coordinates made of past states.
-# - **Peers that the paper left out**: polynomial maps, which least squares fits in a moment, and a
+# - **Baselines that the paper omits**: polynomial maps, which least squares fits in a moment, and a
 #   reservoir, a random network of which only the output is fitted.
 #
 # [The chapter](../structure/arena.md) discusses what the numbers mean. This page shows how they
@@ -168,9 +168,9 @@ report.search_table(searches)
 # %% [markdown]
 # ## The methods
 #
-# **The networks** come from [the run before](lorenz_networks.ipynb), one for each seed, with the
-# trajectories that they were trained on. Where this notebook is executed alone, small ones are
-# trained in their place, for seconds.
+# **The networks** come from [the run that trains them](lorenz_networks.ipynb), one for each seed,
+# with the trajectories that they were trained on. If you execute this notebook alone, it trains
+# small networks for a few seconds instead.
 
 # %%
 networks = Networks.handed(
@@ -219,10 +219,10 @@ methods = nets | fitted(known)
 predictions = forecasts(methods, windows, horizon)
 
 # %% [markdown]
-# **HAVOK needs to know its forcing**, and in a forecast the forcing lies in the future. Above it
-# is zero. One variant holds it at its last value. Another takes it from the true future, as only
-# an oracle could, and a third takes twenty such forcings. With an oracle it is not a forecast:
-# these rows show what the linear part is worth.
+# **HAVOK needs to know its forcing**, and in a forecast the forcing lies in the future. The
+# forecast above sets the forcing to zero. One variant holds it at its last value. Another takes it
+# from the true future, as only an oracle could, and a third takes twenty such forcings. With an
+# oracle it is not a forecast: these rows show what the linear part is worth.
 #
 # Two answers that need no model set the scale: *no change*, and the *mean state* of the record.
 
@@ -294,7 +294,7 @@ report.errors_table(same_data, horizon, first=first, suffix="_100traj")
 #
 # $$\dot x = -10x + 10y, \qquad \dot y = 28x - y - xz, \qquad \dot z = -\tfrac83 z + xy.$$
 #
-# The better the derivative, the closer the coefficients. The regression is the same in all rows.
+# Does a better derivative give better coefficients? The regression is the same in all rows.
 
 # %%
 true_coefficients = np.zeros((3, 10))  # of 1, x, y, z, xx, xy, xz, yy, yz, zz
@@ -373,11 +373,12 @@ figures.pareto(degrees)
 # %% [markdown]
 # ## The released protocol, on purpose
 #
-# The authors released errors of one start, scored in different ways. Here we repeat them. The
-# start is the last state of the record. The networks' first prediction is compared with *the
-# start itself*, so every prediction is one step out of line. HAVOK's row is a reconstruction of
-# its own data, driven by the true forcing. The first row of the table is the truth, scored as the
-# released networks were: it shows how large an error the scoring makes by itself.
+# The authors released errors of one start, scored in different ways. Here we repeat them. The start
+# is the last state of the record. The networks' first prediction is compared with *the start
+# itself*, so every prediction is compared with the true state of the step before. HAVOK's row is a
+# reconstruction of its own data, driven by the true forcing. The first row of the table is the
+# truth, scored as the released networks were: it shows how large an error the scoring makes by
+# itself.
 
 # %%
 start = known[None, -1:]
@@ -405,8 +406,10 @@ report.protocol_table()
 # differences of order two? How many units does the reservoir need? Which curves keep their order
 # over a longer horizon?
 #
-# [The playground](../structure/playground.md) asks for another start. It computes in your
+# In [the playground](../structure/playground.md) you choose another start. It computes in your
 # browser, with the models that the last cell of this notebook exports.
+#
+# [The chapter](../structure/arena.md) discusses the results of this notebook.
 
 # %% tags=["remove-cell", "view"]
 names = ("stnn", "control", "sindy_fd2", "sindy_fd6", "polynomial_4")

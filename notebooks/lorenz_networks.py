@@ -17,9 +17,9 @@
 #
 # Does a network need all its weights, or does structure do the same with fewer? The paper builds
 # the layers of its network (StNN) from the sparse factors of a Hankel operator, and lets it learn
-# the map from a state of the Lorenz system to the next one. A feed-forward network with five times
-# as many parameters is its peer. We add what this comparison lacks: plain networks that are as
-# small as the structured ones.
+# the map from a state of the Lorenz system to the next one. The paper compares it with a
+# feed-forward network of five times as many parameters. We add what this comparison lacks: plain
+# networks that are as small as the structured ones.
 #
 # This page is an executed notebook. It integrates the Lorenz system as the paper does, trains all
 # these networks in the printed setting and in ours, and measures their one-step errors.
@@ -127,9 +127,9 @@ print(
 # %% [markdown]
 # ## Networks, and what they cost
 #
-# The structured network with p branches has $64p + 4$ parameters; the paper's peer, 3-30-30-30-3,
-# has 2073. For every structured network there is a *control*: a plain network of the same size, with
-# the same activations, and with hidden widths as equal as possible.
+# The structured network with p branches has $64p + 4$ parameters; the paper's feed-forward network,
+# 3-30-30-30-3, has 2073. For every structured network there is a *control*: a plain network of the
+# same size, with the same activations, and with hidden widths as equal as possible.
 
 # %%
 branches = (1, 2, 4, 6)
@@ -161,8 +161,8 @@ costs.layer_table(networks)
 # - *As printed*: raw units, the authors' initial weights, float32, damping by factors of ten.
 #   Random pairs are held out.
 #
-# We begin with ours. Networks below 200 parameters need more steps, and each costs them less; the
-# large one gets fewer.
+# We begin with ours. Networks below 200 parameters are trained for more steps, which are cheap for
+# them; the large one is trained for fewer.
 
 # %%
 several = {"starts": starts, "start_steps": start_steps}
@@ -223,8 +223,8 @@ Networks(
 # %% [markdown]
 # ## One-step errors
 #
-# Errors are mean squares over pairs and coordinates, medians over seeds. A seed *fails* if the error
-# of a coordinate exceeds a hundredth of its variance.
+# Errors are mean squares over pairs and coordinates, medians over seeds. A seed *fails* if the
+# error of a coordinate exceeds a hundredth of its variance.
 
 # %%
 for name, found in trained.items():
@@ -243,7 +243,8 @@ figures.size()
 
 # %% [markdown]
 # The same in the printed setting, after {res}`:printed_stnn_p6_steps` steps. These networks were
-# trained on random pairs; the validation error is on fresh trajectories.
+# trained on random pairs. So that no neighbour is known here either, their validation error
+# (`…_mse_validation`) is the error on fresh trajectories.
 
 # %% tags=["hide-input", "view"]
 report.error_table(as_printed)
@@ -261,17 +262,17 @@ report.record_released()
 report.published_table()
 
 # %% [markdown]
-# ## The way of the training
+# ## Training curves
 #
-# In the printed setting the error of a seed may stop falling near ten: a coordinate whose last ReLUs
+# In the printed setting the error of a seed may stop falling early: a coordinate whose last ReLUs
 # are all dead cannot learn any more.
 
 # %% tags=["hide-input", "view"]
 figures.curves(trained, as_printed)
 
 # %% [markdown]
-# How rough is a curve? We record how much the training error changes from one mark to the next in the
-# second half of the training, in decades.
+# How rough is a curve? We record how much the training error changes from one mark to the next in
+# the second half of the training, in decades.
 
 # %%
 for name in ("printed_stnn_p6", "printed_ffnn"):
@@ -317,8 +318,8 @@ report.direction_table(counted)
 # Fewer operations need not be less time. We measure microseconds of one evaluation on one core,
 # float32, without gradients: *as released*, branch by branch; *factors each time*, as our network
 # computes while it learns; *assembled*, the factors multiplied out once; and the feed-forward
-# network. Few states pass the assembled network in NumPy, whose calls cost less than torch's, so
-# the feed-forward network is timed in NumPy too.
+# network. For few states the assembled network computes in NumPy, whose calls cost less than
+# torch's. So the feed-forward network is timed in NumPy too.
 
 # %%
 structured = trained["stnn_p6"][0].at(-1).float()
@@ -339,8 +340,11 @@ costs.time_table(clock)
 # %% [markdown]
 # ## Two rollouts
 #
-# At last the networks with the median validation error continue two fresh trajectories step by
-# step, each fed its own output (their Figure 5).
+# Now the networks with the median validation error continue two fresh trajectories step by step,
+# each from its own output (the paper's Figure 5).
 
 # %% tags=["hide-input", "view"]
 figures.rollouts(trained, fresh_trajectory[:2, : rollout_steps + 1], dt)
+
+# %% [markdown]
+# [The chapter](../structure/lorenz.md) discusses these results.

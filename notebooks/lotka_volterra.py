@@ -94,12 +94,12 @@ record.context(device=device, threads=1, seeds=seeds)
 # $$\dot x = \alpha x - \beta x y, \qquad \dot y = \delta x y - \gamma y,$$
 #
 # with $\beta = \delta = 1/2$ and ten pairs of $\alpha$ and $\gamma$, the *environments*. In every
-# environment the same initial states are followed, drawn uniformly from $[1, 2]^2$. A trajectory has
-# twenty points, half a time unit apart.
+# environment the same initial states are followed, drawn uniformly from $[1, 2]^2$. A trajectory
+# has twenty points, half a time unit apart.
 #
-# Every solution keeps the quantity $V = \delta x - \gamma \ln x + \beta y - \alpha \ln y$. Its drift
-# along a computed trajectory shows how well the data are integrated. We record it for our tolerance
-# and for the loose one of LEADS' own code.
+# Every solution keeps the quantity $V = \delta x - \gamma \ln x + \beta y - \alpha \ln y$. Its
+# drift along a computed trajectory shows how well the data are integrated. We record it for our
+# tolerance and for the loose one of LEADS' own code.
 
 # %%
 learn = trajectories(
@@ -159,8 +159,9 @@ for name, fit in fits.items():
 #   Then further steps reduce the error of rollouts over whole training trajectories, since the test
 #   measures rollouts.
 #
-# The plain networks have as many parameters as the structured one and are trained in the same way.
-# The second of them gets the environment *one-hot*: as ten inputs of which one is 1.
+# For comparison we train two plain networks of the same size in our setting. One reads the number
+# of the environment too; the other reads it *one-hot*: as ten inputs of which one is 1. No
+# trajectory is held out, so the training data serve as validation data too.
 
 # %%
 batch = count * train_trajectories * n_steps
@@ -199,7 +200,7 @@ for name, (architecture, recipe, codes) in settings.items():
 #
 # - *Ours*: the published model, loss and penalty, all environments at once; first on single steps,
 #   then on windows of four, then on whole trajectories, with a learning rate that falls to zero.
-# - *As published*: one trajectory of every environment a step, restarts from the truth with a
+# - *As published*: one trajectory of every environment per step, restarts from the truth with a
 #   probability that falls, a constant learning rate. Their code takes 120 000 steps and keeps the
 #   model that is best on the test set. Here it stops after {param}`:printed_leads_steps` steps, so
 #   no verdict rests on it.
@@ -287,9 +288,9 @@ figures.errors(predictions, test)
 # %% [markdown]
 # ## Another time step
 #
-# What can each method do that the others cannot? LEADS is a vector field, so it can be asked for
-# states a quarter of a time unit apart, or a whole one. A map answers at its own step only; between
-# its points we interpolate by a cubic spline.
+# Can a method forecast at a time step on which it was not trained? LEADS is a vector field, so we
+# integrate it with steps of a quarter of a time unit and of a whole one. A map has one step only;
+# between its points we interpolate by a cubic spline.
 
 # %%
 field = networks["leads"][0].model
@@ -348,3 +349,6 @@ report.record_new("persistence", unchanged, unseen)
 
 # %% tags=["hide-input", "view"]
 report.abilities()
+
+# %% [markdown]
+# [The chapter](../structure/leads.md) discusses these results.

@@ -20,7 +20,7 @@
 # it shows your system as tokens and as a map.
 #
 # This page is an executed notebook. [The chapter](../beyond/your_system.md) explains how to use it,
-# what came out for the system that it brings along, and what to expect of another.
+# what came out for the default system, and what to expect of another.
 
 # %% tags=["parameters", "hide-input"]
 # fmt: off
@@ -137,8 +137,8 @@ record.context(device=device, threads=1, seeds=seeds)
 # %% [markdown]
 # ## Trajectories
 #
-# The system is tried out first. If it is not bounded, not finite or constant, an error stops the
-# notebook here and says what to change.
+# The system is tried out first. If a trajectory grows without bound, is not finite or is constant,
+# an error stops the notebook here and says what to change.
 
 # %%
 known = {
@@ -187,9 +187,10 @@ if settling:
 # %% [markdown]
 # ## Lyapunov exponents
 #
-# From the tangent space, in nats per unit of time (per iteration of a map), over eight groups of
-# orbits. Where the largest is positive, its inverse is the *Lyapunov time*, the unit of valid times
-# below, and by Pesin's formula the positive ones together are the entropy per unit of time.
+# The exponents are measured in the tangent space, in nats per unit of time (per iteration of a
+# map), over eight groups of orbits. Where the largest is positive, its inverse is the *Lyapunov
+# time*, the unit of valid times below, and by Pesin's formula the positive ones together are the
+# entropy per unit of time.
 
 # %%
 orbits = trajectories(reference_orbits, 1, 2, skip)[:, 0]
@@ -261,8 +262,8 @@ model = trained[0].model
 report.training(trained, seeds[:1])
 
 # %% [markdown]
-# Its rivals only count: an *n-gram* predicts what followed the last tokens in the training data. The
-# length of its memory is chosen on the held-out trajectories.
+# Its rivals only count: an *n-gram* predicts what followed the last tokens in the training data.
+# The length of its memory is chosen on the held-out trajectories.
 
 # %%
 counts = NGram(learn, longest_ngram, grid.vocabulary)
@@ -281,8 +282,9 @@ figures.context(*curves, float(entropy))
 # ## Text that the models write
 #
 # Every method continues the same prompts, each from a new trajectory. Distances are Wasserstein
-# distances between cell centres, over the distance between two batches of fresh true trajectories of
-# the same size. The *training replay* copies training trajectories, so its ratio is chance alone.
+# distances between cell centres, over the distance between two batches of fresh true trajectories
+# of the same size. The *training replay* copies training trajectories, so its ratio is chance
+# alone.
 
 
 # %%
@@ -322,10 +324,11 @@ figures.scene(test_states[0], text[0], names) if dim == 3 and flow else None
 # %% [markdown]
 # ## One-step models
 #
-# A polynomial map by least squares, a structured network (StNN) and a plain one of equal size by
-# Levenberg–Marquardt steps, all on the same pairs of states, and a reservoir with its standard
-# settings on one trajectory. The structured network needs a power of two: states are padded
-# with zeros, to four coordinates or more.
+# Four models learn to predict the next state. A polynomial map is fitted by least squares. A
+# structured network (StNN) and a plain one of equal size are trained by Levenberg–Marquardt steps
+# on the same pairs of states. A reservoir with its standard settings is fitted on one trajectory.
+# The structured network needs a power of two: states are padded with zeros, to four coordinates or
+# more.
 
 # %%
 inputs, successors = pairs(states[:n_learn])
@@ -387,6 +390,8 @@ figures.series(predictions, truth[0], states, labels, tau, lyapunov, names[0])
 
 # %% [markdown]
 # ## In words
+#
+# [The chapter](../beyond/your_system.md) discusses these results for the default system.
 
 # %% tags=["hide-input", "view"]
 for line in own_report.summary(best, labels, horizon, tau, lyapunov, settling):

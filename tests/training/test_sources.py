@@ -204,3 +204,18 @@ def test_functions_named_check_change_nothing():
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                     assert node.func.attr not in CHANGES, where
     assert seen > 4
+
+
+def test_every_module_of_figures_only_draws():
+    """A new one must be listed, or a changed colour would make results stale."""
+    names = {
+        "dynlib.report.figures",
+        *(
+            f"dynlib.report.figures.{path.stem}"
+            for path in (sources.PACKAGE / "report" / "figures").glob("*.py")
+            if path.stem != "__init__"
+        ),
+    }
+    missing = names - sources.VIEW
+    assert not missing, f"list in VIEW of dynlib/training/sources.py: {sorted(missing)}"
+    assert all(sources.module_file(name) for name in sources.VIEW)

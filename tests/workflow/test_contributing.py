@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from workflow.ledger.claims import read_claims
+from workflow.ledger.claims import NEEDED, OTHERS, read_claims
+from workflow.runs.declarations import PRESETS, Declaration, Preset
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -83,9 +84,14 @@ def test_it_names_targets_files_and_fields_that_exist():
     for target in set(re.findall(r"\bmake ([a-z]+)", TEXT)):
         assert re.search(rf"^(\w+ )*{target}( \w+)*:", makefile, re.M), target
     for name in re.findall(r"`((?:book|dynlib|tests|workflow)/[\w./]+)`", TEXT):
-        assert (ROOT / name).exists(), name
-    for field in CLAIM:
-        assert f"`{field}" in TEXT
+        path = ROOT / name
+        assert (path.parent if path.stem in ("NAME", "SUBJECT") else path).exists(), name
+
+
+def test_it_names_every_field_of_a_run_of_a_preset_and_of_a_claim():
+    runs = {*Declaration.model_fields, *Preset.model_fields} - {"presets"}
+    for field in (*runs, *NEEDED, *OTHERS, *PRESETS):
+        assert f"`{field}" in TEXT, field
 
 
 def test_hooks_ask_for_nothing_from_the_network():
