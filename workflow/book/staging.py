@@ -83,7 +83,9 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
                 write_whole(part / "figures" / name, NO_FIGURE)
     density = part / "figures" / HOME
     if density.exists():
-        write_whole(part / "assets" / "thumbnail.png", thumbnail(density.read_text("utf-8")))
+        write_whole(
+            part / "assets" / "thumbnail.png", thumbnail(density.read_text(encoding="utf-8"))
+        )
     for name in ("index.md", "ledger.md") if preset in BANNERS else ():
         title, _, rest = (part / name).read_text(encoding="utf-8").partition("\n")
         (part / name).write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}", encoding="utf-8")
