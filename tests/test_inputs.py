@@ -37,9 +37,12 @@ from dynlib.dynamics.systems import catalogue, facts, lotka_volterra
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
+from dynlib.identify.polynomial import PolynomialMap
 from dynlib.measure import (
     context,
     distribution,
+    environments,
+    forecaster,
     intervals,
     rollout,
     separation,
@@ -60,6 +63,8 @@ EXEMPT = {
     "dynamics.simulate.Map.step": "a protocol",
     "dynamics.systems.facts.Fact": "written in the source of a system alone",
     "dynamics.systems.facts.Facts": "made by holding",
+    "measure.forecaster.Forecaster": "a protocol",
+    "measure.forecaster.Forecaster.rollout": "a protocol",
     "measure.intervals.Summary": "made by summarise",
     "operators.bestfit.BestFit": "made by nuclear_fit",
 }
@@ -345,6 +350,10 @@ SCALED = {"huge": "a right value", "tiny": "a right value"}
 STATES = np.array([[1.0, 2.0, 3.0], [2.0, 1.0, 5.0]])
 FLAT = np.array([[0.0, 1.0], [1.0, 1.0]])
 FORECAST = A.reshape(2, 3, 2)
+FOUR = A.reshape(2, 3, 1, 2)
+SQUARE = np.array([[1.0, 2.0], [3.0, 5.0]])
+STACKED = dict.fromkeys(PROPAGATES, "trajectories are put together, not read")
+POLYNOMIAL = PolynomialMap.fit(A.reshape(6, 2), A.reshape(6, 2) ** 1.5, 1)
 SERIES = np.tile([0, 1, 2, 1], (2, 40))
 CENTRES = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 7.0]])
 SHAPES = {"longer": "another shape is refused with the other argument; see below"}
@@ -484,6 +493,14 @@ ROWS = [
         n_steps=Count(3), transient=Count(1, least=0),
     ),
     row(
+        "dynamics.simulate.from_random_times",
+        lambda rng, **others: simulate.from_random_times(
+            rng=np.random.default_rng(0) if rng == "own" else rng, **others
+        ),
+        system=MAP, initial=Array(FLAT * 0.25, {"tiny": "a right value"}),
+        n_steps=Count(3), transient=Count(2), rng=Draw("own", others={"seed": 0}),
+    ),
+    row(
         "dynamics.systems.catalogue.from_dysts", catalogue.from_dysts, needs=True,
         name=Thing("Thomas", dict.fromkeys(("text", "unicode digits"), "a name")),
         per_period=Count(40),
@@ -548,6 +565,36 @@ ROWS = [
         ),
         euclidean=Thing(REFERENCE), squared=Thing(REFERENCE, {"None": "is left out"}),
         matched=Tokens(SERIES, {"axis too many": "one set a sample"}), training=Tokens(SERIES),
+    ),
+    row(
+        "measure.environments.with_start", environments.with_start,
+        starts=Array(FOUR[:, :, 0], STACKED), following=Array(FOUR, STACKED),
+    ),
+    row(
+        "measure.environments.trajectory_errors", environments.trajectory_errors,
+        predictions=Array(FOUR, dict.fromkeys(PROPAGATES, "a lost rollout ranks last")),
+        truth=Array(FOUR + 1),
+    ),
+    row(
+        "measure.environments.time_to", environments.time_to,
+        seconds=Array(A[:4], SCALED),
+        errors=Array(A[3::-1], dict.fromkeys(PROPAGATES, "an error of any size")),
+        target=Number(2.0),
+    ),
+    row(
+        "measure.environments.cases", environments.cases,
+        errors=Array(FLAT + 1, SIZE | SCALED | {"inf": "ranks last", "-inf": "ranks first"}),
+    ),
+    row(
+        "measure.forecaster.last_states", forecaster.last_states,
+        windows=Array(FORECAST, SCALED), n_steps=Count(5), dim=Count(2), count=Count(1, least=0),
+    ),
+    row(
+        "measure.forecaster.forecasts", forecaster.forecasts,
+        methods=Thing(
+            {"a": [POLYNOMIAL]}, others={"none": {}, "no model": {"a": []}, "a list": [POLYNOMIAL]}
+        ),
+        windows=Array(FORECAST, SCALED), n_steps=Count(2),
     ),
     row(
         "measure.intervals.summarise", intervals.summarise,
@@ -657,6 +704,16 @@ ROWS = [
     ),
     row(
         "operators.hankel.operations", hankel.operations, n=Count(4), method=Choice("fft"),
+    ),
+    row(
+        "operators.bestfit.hankel_fit", bestfit.hankel_fit,
+        states=Array(MATRIX), successors=Array(MATRIX + 1),
+    ),
+    row("operators.hankel.delay_vectors", hankel.delay_vectors,
+        values=Array(A, SIZE | SCALED), delays=Count(3),
+    ),
+    row("operators.hankel.distance_from_hankel", hankel.distance_from_hankel,
+        operator=Array(SQUARE),
     ),
     row("operators.hankel.nearest", hankel.nearest, matrix=Tensor(X[:, :2], TENSOR)),
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dynlib.dynamics.checks import check_array, check_count, check_room
+from dynlib.dynamics.checks import check_array, check_count, check_generator, check_room
 from dynlib.dynamics.flows import TimeMap
 
 ONE = "one state is state[None]; each has as many coordinates as the system"
@@ -119,8 +119,9 @@ def from_random_times(
     ValueError
         As :func:`simulate`, and if `transient` is not at least 1.
     """
-    if transient < 1:
-        raise ValueError(f"transient must be at least 1, got {transient}; else use simulate")
+    check_count("transient", transient, remedy="without one use simulate")
+    check_count("n_steps", n_steps)
+    check_generator("rng", rng)
     start = simulate(system, initial, transient + 1)
     later = simulate(system, start[:, -1], n_steps + transient)
     first = rng.integers(0, transient, len(initial))

@@ -13,6 +13,7 @@ import pydmd
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.linalg import expm
 
+from dynlib.dynamics.checks import check_choice, check_count
 from dynlib.measure.forecaster import last_states
 
 FORCINGS = ("zero", "held", "oracle")
@@ -135,10 +136,8 @@ class Havok:
         ValueError
             For impossible shapes or numbers, another `forcing`, or a future missing or unused.
         """
-        if forcing not in FORCINGS or n_steps < 1:
-            raise ValueError(
-                f"{forcing=} must be one of {', '.join(FORCINGS)} and {n_steps=} at least 1"
-            )
+        check_choice("forcing", forcing, FORCINGS)
+        check_count("n_steps", n_steps)
         start = self.encode(windows)
         linear, starts = len(self.model.A), len(start)
         needed = (starts, n_steps, self.dim) if forcing == "oracle" else ()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+
+from dynlib.dynamics.checks import check_array, check_count
 
 
 class Forecaster(Protocol):
@@ -67,20 +70,20 @@ def last_states(windows: np.ndarray, n_steps: int, dim: int, count: int = 1) -> 
     >>> last_states(np.arange(6).reshape(1, 3, 2), n_steps=5, dim=2)
     array([[[4., 5.]]])
     """
-    windows = np.asarray(windows, dtype=np.float64)
-    if windows.ndim != 3 or windows.shape[2] != dim or windows.shape[1] < max(count, 1):
+    check_count("dim", dim)
+    check_count("count", count, least=0)
+    remedy = f"the last state is the start, and states (S, {dim}) alone are states[:, None]"
+    check_array("windows", windows, ("S", "T", dim), allow="any", empty=True, remedy=remedy)
+    needed = max(count, 1)
+    if np.shape(windows)[1] < needed:
         raise ValueError(
-            f"windows must have shape (S, T, {dim}) with T of {max(count, 1)} or more, got "
-            f"{windows.shape}; the last state is the start, and states (S, {dim}) alone are "
-            "states[:, None]"
+            f"windows must have shape (S, T, {dim}) with T of {needed} or more, got "
+            f"{np.shape(windows)}; begin them earlier"
         )
-    if not windows.size:
-        raise ValueError(f"windows of shape {windows.shape} hold no start; give at least one")
-    windows = windows[:, -count:]
-    if not np.isfinite(windows).all():
-        raise ValueError("windows must be finite; leave out those that are not")
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be at least 1, got {n_steps}")
+    check_array("windows", windows, ("S", "T", dim), allow="any")
+    windows = np.asarray(windows, dtype=np.float64)[:, -count:]
+    check_array("windows", windows, ("S", "T", dim))
+    check_count("n_steps", n_steps)
     return windows
 
 
@@ -101,6 +104,11 @@ def forecasts(
     dict of str to numpy.ndarray
         By the same names, shape (seeds, S, n_steps, dim).
     """
+    if not isinstance(methods, Mapping) or not methods or not all(map(len, methods.values())):
+        raise ValueError(
+            f"methods must be one model or more by the name of its method, got "
+            f"{reprlib.repr(methods)}; one model is {{'name': [model]}}"
+        )
     return {
         name: np.stack([model.rollout(windows, n_steps) for model in models])
         for name, models in methods.items()

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from dynlib.dynamics.checks import check_array, check_choice, check_count, check_number
+from dynlib.dynamics.checks import (
+    check_alike,
+    check_array,
+    check_choice,
+    check_count,
+    check_number,
+)
 from dynlib.operators.hankel import Hankel
 
 
@@ -215,11 +221,7 @@ def hankel_fit(states: np.ndarray, successors: np.ndarray) -> np.ndarray:
            [1., 0.]])
     """
     x, y = _snapshots(states, successors)
-    if len(x) != len(y):
-        raise ValueError(
-            f"a Hankel matrix is square: states and successors must have as many rows, got "
-            f"{len(x)} and {len(y)}"
-        )
+    check_alike(("states", "successors"), x, y, remedy="a Hankel matrix is square")
     units = torch.eye(2 * len(x) - 1, dtype=torch.float64)
     basis = [Hankel(unit).dense().numpy() for unit in units]
     design = np.stack([(each @ x).ravel() for each in basis], axis=1)

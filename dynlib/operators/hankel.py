@@ -19,7 +19,7 @@ import scipy.fft
 import torch
 from torch import Tensor
 
-from dynlib.dynamics.checks import check_choice, check_count
+from dynlib.dynamics.checks import check_array, check_choice, check_count
 
 
 def check_tensor(name: str, value: Tensor) -> None:
@@ -253,6 +253,10 @@ def distance_from_hankel(operator: np.ndarray) -> float:
     >>> distance_from_hankel(np.array([[1.0, 2.0], [2.0, 5.0]]))
     0.0
     """
+    check_array("operator", operator, ("n", "n"), scale=True)
+    operator = np.asarray(operator, dtype=np.float64)
+    if not operator.any():
+        raise ValueError("operator must have an entry other than 0, got none; its norm divides")
     near = Hankel(nearest(torch.tensor(operator))).dense().numpy()
     return float(np.linalg.norm(operator - near) / np.linalg.norm(operator))
 
@@ -266,10 +270,7 @@ def delay_vectors(values: np.ndarray, delays: int) -> tuple[np.ndarray, np.ndarr
     array([[1, 2],
            [2, 3]])
     """
-    if np.ndim(values) != 1 or not 1 <= delays < len(values):
-        raise ValueError(
-            f"values must have shape (T,) with T above delays, got {np.shape(values)} and "
-            f"delays={delays}; take fewer delays"
-        )
+    check_array("values", values, ("T",))
+    check_count("delays", delays, most=len(values) - 1)
     windows = np.lib.stride_tricks.sliding_window_view(values, delays).T
     return windows[:, :-1], windows[:, 1:]

@@ -328,5 +328,7 @@ def test_no_hankel_matrix_is_better_than_the_fit():
 
 
 def test_a_hankel_matrix_is_square():
-    with pytest.raises(ValueError, match="as many rows, got 3 and 4"):
+    with pytest.raises(
+        ValueError, match=r"same shape, got \(3, 5\) and \(4, 5\); a Hankel matrix is square"
+    ):
         hankel_fit(np.ones((3, 5)), np.ones((4, 5)))

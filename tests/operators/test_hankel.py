@@ -406,7 +406,13 @@ def test_delay_vectors_are_windows_and_their_successors():
     np.testing.assert_array_equal(successors, states + 1)
 
 
-@pytest.mark.parametrize(("values", "delays"), [(np.zeros((2, 9)), 2), (np.zeros(3), 3)])
-def test_a_series_is_longer_than_its_delays(values, delays):
-    with pytest.raises(ValueError, match=r"T above delays, got .*fewer delays"):
+@pytest.mark.parametrize(
+    ("values", "delays", "words"),
+    [
+        (np.zeros((2, 9)), 2, r"values must have shape \(T,\), got \(2, 9\)"),
+        (np.zeros(3), 3, "delays must be a whole number from 1 to 2, got 3"),
+    ],
+)
+def test_a_series_is_longer_than_its_delays(values, delays, words):
+    with pytest.raises(ValueError, match=words):
         delay_vectors(values, delays)
