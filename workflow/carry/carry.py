@@ -14,6 +14,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,14 @@ class Result:
         """Whether it has a page, and the code that draws this page has changed."""
         return self.path == self.run.results and self.facts.get("view") != view_inputs(self.run)
 
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Keep the reason, if what is done here is refused."""
+        try:
+            yield
+        except Refused as error:
+            self.refusal = str(error)
+
     def stamps(self) -> list[str]:
         """The present stamps of its runs."""
         return [stamp(run) for run in self.runs]
@@ -111,33 +120,41 @@ class Proof:
         return before, self.after.report["metrics"]
 
 
-def plan(
-    result: Result, trees: Path, jobs: dict[tuple[Any, ...], Job], renames: list[Rename]
-) -> Proof:
-    """Find what has to be executed to carry a result that is not valid.
-
-    Older commits are checked out in `trees`. The executions that this result needs are added to
-    `jobs`, which results share.
-
-    Raises Refused with the reason, if no witness can prove anything.
-    """
-    facts, run = result.facts, result.run
-    chain = facts.get("carried", [])
+def origin(result: Result, trees: Path) -> Tree:
+    """The code of a result's last link or, without one, of its run, checked out in `trees`."""
+    facts, chain = result.facts, result.facts.get("carried", [])
     if facts["dirty"]:
         raise Refused("it was made from uncommitted changes, which nobody can look up")
     if len(chain) >= LONGEST_CHAIN:
         raise Refused(f"it was carried {len(chain)} times, {LONGEST_CHAIN} at most")
     _check_same(result)
-    renamed(result.content["metrics"], renames)  # refuses two metrics of one name
     made_by = chain[-1]["to"]["commit"] if chain else facts["commit"]
     if not made_by:
         raise Refused("it does not say which commit made it")
-    origin, present = check_out(made_by, trees), Tree("", ROOT)
+    return check_out(made_by, trees)
+
+
+def check_made_by(result: Result, tree: Tree) -> None:
+    """Refuse a result whose stamp is not the one that the tree computes for its run."""
+    run, facts = result.run, result.facts
     seeds = result.content["parameters"]["seed"] if result.is_sweep else [None]
-    then = [stamp_at(origin, run.base_preset, run.name, seed) for seed in seeds]
+    then = [stamp_at(tree, run.base_preset, run.name, seed) for seed in seeds]
     if then != (facts["inputs"]["stamps"] if result.is_sweep else [facts["stamp"]]):
-        raise Refused(f"commit {made_by[:10]}, which it names, has another stamp")
-    removed, added = compare(origin.code(run, present.shown(run)), present.code(run))
+        raise Refused(f"{tree.words}, which it names, has another stamp")
+
+
+def plan(
+    result: Result, tree: Tree, jobs: dict[tuple[Any, ...], Job], renames: list[Rename]
+) -> Proof:
+    """Find what has to be executed to carry a result, which the code of a tree made.
+
+    The executions that this result needs are added to `jobs`, which results share.
+
+    Raises Refused with the reason, if no witness can prove anything.
+    """
+    run, present = result.run, Tree("", ROOT)
+    renamed(result.content["metrics"], renames)  # refuses two metrics of one name
+    removed, added = compare(tree.code(run, present.shown(run)), present.code(run))
     for region in added:
         if region.threshold:
             raise Refused(
@@ -147,10 +164,10 @@ def plan(
     now = run.witness_parameters
     before = {name: now.get(name, value) for name, value in result.content["parameters"].items()}
     return Proof(
-        made_by,
+        tree.commit,
         removed,
         added,
-        _job(result, origin, before, removed, jobs),
+        _job(result, tree, before, removed, jobs),
         _job(result, present, now, added, jobs),
         renames,
     )
@@ -310,28 +327,38 @@ def carry(
     proofs: dict[Path, Proof] = {}
     parent = ROOT / "build" / "carry"
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent) as scratch:
+    with (
+        tempfile.TemporaryDirectory(dir=parent) as scratch,
+        ThreadPoolExecutor(cores or usable_cores()) as pool,
+    ):
+        trees: dict[Path, Tree] = {}
         for each in stale:
-            try:
-                proofs[each.path] = plan(each, Path(scratch), jobs, renames)
-            except Refused as error:
-                each.refusal = str(error)
+            with each.refusing():
+                trees[each.path] = origin(each, Path(scratch))
+
+        def ask(each: Result) -> None:
+            with each.refusing():
+                check_made_by(each, trees[each.path])
+
+        list(pool.map(ask, [each for each in stale if not each.refusal]))
+        for each in stale:
+            if not each.refusal:
+                with each.refusing():
+                    proofs[each.path] = plan(each, trees[each.path], jobs, renames)
         print(f"{len(stale)} results to carry, {len(jobs)} witnesses to run", flush=True)
-        with ThreadPoolExecutor(cores or usable_cores()) as pool:
-            for later in (False, True):  # a run that hands something over comes first
-                now = [job for job in jobs.values() if bool(job.needs) == later]
-                list(pool.map(lambda job: job.execute(Path(scratch)), now))
+        for later in (False, True):  # a run that hands something over comes first
+            now = [job for job in jobs.values() if bool(job.needs) == later]
+            list(pool.map(lambda job: job.execute(Path(scratch)), now))
         refused: set[tuple[str, str]] = set()
         for each in stale:
-            try:
-                if each.refusal:
-                    raise Refused(each.refusal)
-                if lost := {(each.run.preset, name) for name in each.run.needs} & refused:
-                    raise Refused(f"it needs {min(lost)[1]}, which is refused")
-                judge(each, proofs[each.path])
-                restamp(each, proofs[each.path])
-            except Refused as error:
-                each.refusal = str(error)
+            lost = {(each.run.preset, name) for name in each.run.needs} & refused
+            if lost and not each.refusal:
+                each.refusal = f"it needs {min(lost)[1]}, which is refused"
+            if not each.refusal:
+                with each.refusing():
+                    judge(each, proofs[each.path])
+                    restamp(each, proofs[each.path])
+            if each.refusal:
                 refused.add((each.run.preset, each.run.name))
     lines = [f"{len(everything) - len(stale)} of {len(everything)} results are valid as they are"]
     for each in stale:

@@ -12,6 +12,7 @@ expression was evaluated. Functions of numba are noted when they are compiled.
 from __future__ import annotations
 
 import ast
+import builtins
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ import sys
 import threading
 import time
 import types
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -28,19 +30,36 @@ from typing import Any
 Span = tuple[int, int, int, int]  # first line, first column, last line, last column
 
 
+_import = builtins.__import__
+
+
+def quiet_import(name: str, *others: Any, **named: Any) -> types.ModuleType:
+    """Import a module, without tracing if it is not of dynlib: that takes half the time."""
+    if name.partition(".")[0] == "dynlib":
+        return _import(name, *others, **named)
+    tracing = sys.gettrace()
+    sys.settrace(None)
+    try:
+        return _import(name, *others, **named)
+    finally:
+        sys.settrace(tracing)
+
+
 class Trace:
     """The instructions that were executed in functions that overlap given lines of given files."""
 
     def __init__(self, lines: dict[str, list[list[int]]]) -> None:
         self.lines = lines
-        self.wanted: dict[types.CodeType, bool] = {}
-        self.executed: dict[types.CodeType, set[int]] = {}
+        # By identity, since Python hashes the whole of a code object; the objects are kept alive.
+        self.local: dict[int, Callable[..., Any] | None] = {}
+        self.executed: dict[int, tuple[types.CodeType, set[int]]] = {}
         self.compiled: set[tuple[str, int]] = set()
         self.hooked = False
 
     def start(self) -> None:
         """Trace from now on, in every thread."""
         if self.lines:
+            builtins.__import__ = quiet_import
             threading.settrace(self._call)
             sys.settrace(self._call)
 
@@ -48,27 +67,27 @@ class Trace:
         """Stop tracing."""
         sys.settrace(None)
         threading.settrace(None)
+        builtins.__import__ = _import
 
     def _wants(self, code: types.CodeType) -> bool:
-        ranges = self.lines.get(code.co_filename)
-        if not ranges:
-            return False
         own = [line for _, _, line in code.co_lines() if line]
         low, high = min(own, default=0), max(own, default=0)
+        ranges = self.lines[code.co_filename]
         return any(first <= high and low <= last for first, last in ranges)
 
     def _call(self, frame: types.FrameType, event: str, arg: Any) -> Any:
-        if not self.hooked:
-            self._note_compiled()
-        code = frame.f_code
-        wanted = self.wanted.get(code)
-        if wanted is None:
-            wanted = self.wanted[code] = self._wants(code)
-        if not wanted:
+        code = frame.f_code  # of every call of the process: be quick
+        if code.co_filename not in self.lines:
             return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        seen = self.executed.setdefault(code, set())
+        key = id(code)
+        if key not in self.executed:
+            self.executed[key] = code, set()
+            self.local[key] = self._local(self.executed[key][1]) if self._wants(code) else None
+        if local := self.local[key]:
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return local
 
+    def _local(self, seen: set[int]) -> Callable[..., Any]:
         def local(frame: types.FrameType, event: str, arg: Any) -> Any:
             if event == "opcode":
                 seen.add(frame.f_lasti)
@@ -76,10 +95,10 @@ class Trace:
 
         return local
 
-    def _note_compiled(self) -> None:
-        """Note every function that numba compiles, as soon as numba is imported."""
+    def note_compiled(self) -> None:
+        """Note from now on every function that numba compiles, if numba is imported."""
         dispatcher = getattr(sys.modules.get("numba.core.dispatcher"), "Dispatcher", None)
-        if dispatcher is None:
+        if dispatcher is None or self.hooked:
             return
         self.hooked, compile_ = True, dispatcher.compile
 
@@ -93,7 +112,7 @@ class Trace:
     def spans(self) -> dict[str, list[Span]]:
         """The pieces of source that were executed, by file."""
         found: dict[str, set[Span]] = {}
-        for code, offsets in self.executed.items():
+        for code, offsets in self.executed.values():
             places = list(code.co_positions())
             for offset in offsets:
                 line, end_line, column, end_column = places[offset // 2]
@@ -181,6 +200,7 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
             for first, last, tags, is_code in cells(text):
                 if not is_code or "setup" in tags or ("view" in tags and not spec["view"]):
                     continue
+                trace.note_compiled()
                 body = [s for s in whole.body if first <= s.lineno <= last]
                 final = body[-1] if body and isinstance(body[-1], ast.Expr) else None
                 module = ast.Module(body=body[:-1] if final else body, type_ignores=[])
