@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import json
 import re
 from collections import Counter
@@ -97,24 +98,34 @@ class Code:
     def __init__(
         self, root: Path, notebook: tuple[str, ast.Module], modules: Iterable[str]
     ) -> None:
-        package = root / "dynlib"
-        trees = {
-            name: _Unstopped().visit(copy.deepcopy(sources.tree_of(name, package)))
-            for name in modules
-        }
+        files = {name: _file(root, name) for name in modules}
+        trees = {name: each.tree for name, each in files.items()}
         reached = sources.Reach(trees, {"__main__": [notebook[1]]}).reached
         within = {id(node) for node in reached}
-        self.functions: list[Unit] = []
-        self.notebook = self._collect(*notebook, None)
+        own = File.read(*notebook)
+        self.notebook = own.outside
+        self.functions = [unit for _, unit in own.functions]
         self.outside: list[Statement] = []
-        for name, tree in trees.items():
-            path = sources.module_file(name, package).relative_to(root)  # type: ignore[union-attr]
-            unit = self._collect(path.as_posix(), tree, within)
-            self.outside += unit.statements
+        for each in files.values():
+            self.functions += [
+                replace(unit, reached=id(node) in within) for node, unit in each.functions
+            ]
+            self.outside += each.outside.statements
 
-    def _collect(self, path: str, tree: ast.Module, reached: set[int] | None) -> Unit:
-        """Note the functions of a file; return the code outside them."""
+
+@dataclass(frozen=True)
+class File:
+    """The syntax tree of a file, its functions with their nodes, and the code outside them."""
+
+    tree: ast.Module
+    functions: list[tuple[ast.AST, Unit]]
+    outside: Unit
+
+    @classmethod
+    def read(cls, path: str, tree: ast.Module) -> File:
+        """Take a file apart."""
         words = sources.worded(tree)
+        functions: list[tuple[ast.AST, Unit]] = []
         outside: list[Statement] = []
 
         def visit(node: Any, name: str) -> None:
@@ -122,8 +133,7 @@ class Code:
                 if isinstance(each, sources.FUNCTIONS):
                     place = Region(path, each, name + each.name)
                     listed = tuple(flatten([each], place, words))
-                    within = reached is None or id(each) in reached
-                    self.functions.append(Unit(place.definition, path, listed, within))
+                    functions.append((each, Unit(place.definition, path, listed)))
                 elif isinstance(each, ast.ClassDef):
                     visit(each, f"{name}{each.name}.")
             rest = [each for each in node.body if not isinstance(each, sources.FUNCTIONS)]
@@ -132,7 +142,16 @@ class Code:
             outside.extend(flatten(rest, place, words, depth=of, of_class=bool(of), outer=True))
 
         visit(tree, "")
-        return Unit("", path, tuple(outside))
+        return cls(tree, functions, Unit("", path, tuple(outside)))
+
+
+@functools.cache
+def _file(root: Path, name: str) -> File:
+    """A module of a tree, which many runs reach; a carry reads every tree once."""
+    package = root / "dynlib"
+    path = sources.module_file(name, package).relative_to(root)  # type: ignore[union-attr]
+    tree = _Unstopped().visit(copy.deepcopy(sources.tree_of(name, package)))
+    return File.read(path.as_posix(), tree)
 
 
 class _Nothing(ast.Pass):
