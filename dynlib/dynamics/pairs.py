@@ -3,9 +3,10 @@ r"""Trajectories at tight tolerance, cut into pairs of a state and the next one.
 from __future__ import annotations
 
 import reprlib
+import warnings
 
 import numpy as np
-from scipy.integrate import odeint
+from scipy.integrate import ODEintWarning, odeint
 
 from dynlib.dynamics.checks import check_array, check_number, check_seed, check_times
 from dynlib.dynamics.flows import Flow
@@ -36,9 +37,7 @@ def integrate(
     Raises
     ------
     ValueError
-        If a shape or the tolerance is impossible.
-    RuntimeError
-        If the solver fails.
+        If a shape or the tolerance is impossible, or the solver fails.
 
     Examples
     --------
@@ -59,12 +58,17 @@ def integrate(
     equations = flow.equations()
     solutions = np.empty((len(initial), len(times), flow.dim))
     for start, solution in zip(initial, solutions, strict=True):
-        solution[:], report = odeint(
-            lambda state, _: equations(*state), start, times,
-            rtol=tolerance, atol=tolerance, full_output=True, mxstep=100_000,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ODEintWarning)  # it is raised below
+            solution[:], report = odeint(
+                lambda state, _: equations(*state), start, times,
+                rtol=tolerance, atol=tolerance, full_output=True, mxstep=100_000,
+            )  # fmt: skip
         if report["message"] != "Integration successful.":
-            raise RuntimeError(f"LSODA failed from {start.tolist()}: {report['message']}")
+            raise ValueError(
+                f"times must be reached by LSODA in 100000 steps each, got {report['message']!r} "
+                f"from {start.tolist()}; take closer times, or a larger tolerance"
+            )
     return solutions
 
 
