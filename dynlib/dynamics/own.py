@@ -1,7 +1,7 @@
 r"""A reader's own system: a differential equation or a map, from a few lines of Python.
 
-The function is written for numbers, not arrays: numba compiles it, so that arithmetic,
-``math`` and ``numpy`` functions and ``if`` are all it may use. Jacobians are central differences.
+numba compiles the function, so that arithmetic, ``math`` and ``numpy`` functions and ``if`` are all
+it may use. Jacobians are central differences.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import dataclasses
 import dis
 import inspect
 import itertools
+import math
 import numbers
 import reprlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CellType, CodeType, FunctionType
@@ -43,15 +44,20 @@ from dynlib.dynamics.simulate import check_map, simulate
 SUBSTEPS = (5, 10, 20, 40, 80, 160)
 
 
+#: The coordinates that hold the phase of a driven system.
+PHASE = ("cos phase", "sin phase")
+
+
 @dataclass(frozen=True)
 class _Own:
     """What a flow and a map of one's own share: a checked function and where it starts."""
 
-    function: Callable[..., tuple]
+    function: Callable[..., Any]
     names: tuple[str, ...]
     start: tuple[float, ...]
-    scatter: float = 0.1
+    scatter: float | tuple[float, ...] = 0.1
     scale: tuple[float, ...] = ()
+    sampler: Callable[[int, np.random.Generator], np.ndarray] | None = None
 
     #: Where derivatives by differences cannot be told from zero, over the largest.
     resolution: ClassVar[float] = 1e-10
@@ -61,54 +67,60 @@ class _Own:
         _check_names(self.names)
         for name, values in (("start", self.start), ("scale", self.scale)):
             check_array(name, values, ("dim",), empty=True, remedy="give one number a coordinate")
-        check_number("scatter", self.scatter)
-        plain = _bound(getattr(self.function, "py_func", self.function))
-        for field, value in (
-            ("function", plain),
-            ("names", tuple(self.names)),
-            ("start", tuple(map(float, self.start))),
-            ("scale", tuple(map(float, self.scale)) or (1.0,) * len(self.start)),
-        ):
-            object.__setattr__(self, field, value)
-        called, dim = getattr(plain, "__name__", "the function"), len(self.names)
-        if not dim or len(self.start) != dim or len(self.scale) != dim:
+        if np.ndim(self.scatter):
+            check_array("scatter", self.scatter, (len(self.start),), remedy="give one a coordinate")
+        else:
+            check_number("scatter", self.scatter)
+        if self.sampler is not None:
+            check_callable("sampler", self.sampler)
+        plain, period = _bound(getattr(self.function, "py_func", self.function)), self._period
+        names, start, scale = tuple(self.names), _floats(self.start), _floats(self.scale)
+        scatter = _floats(self.scatter) if np.ndim(self.scatter) else float(self.scatter)
+        called, dim = getattr(plain, "__name__", "the function"), len(names)
+        if not dim or len(start) != dim or len(scale) not in (0, dim):
             raise ValueError(
                 "names, start and scale must be as many as there are coordinates, got "
-                f"{self.names}, {self.start} and {self.scale}; give one of each a coordinate"
+                f"{names}, {start} and {scale}; give one of each a coordinate"
             )
-        if not all(each > 0 for each in self.scale):
+        if not all(each > 0 for each in scale):
             raise ValueError(
-                f"scale must be above 0, got {self.scale}; leave it out, and prepared measures it"
+                f"scale must be above 0, got {scale}; leave it out, and prepared measures it"
             )
-        _check_parameters(plain, called, self.names, flow=isinstance(self, Flow))
-        where = np.array(self.start)
-        if self.scatter <= 0:
-            raise ValueError(
-                f"start must be finite and scatter above 0, got start={self.start}, "
-                f"scatter={self.scatter}; with a scatter of 0 all trajectories are one, those for "
-                "training and for the test too, and intervals have zero width: try scatter=0.1"
-            )
-        if (where + self.scatter == where).all():
-            raise ValueError(
-                f"scatter must be above 1e-16 of the start, got scatter={self.scatter}, which is "
-                f"lost in the rounding of start={self.start}, so that all trajectories are one; "
-                "choose a larger one"
-            )
+        _check_scatter(start, scatter)
+        if period and names[-2:] != PHASE:
+            names, start = names + PHASE, (*start, 1.0, 0.0)
+            scale = scale and (*scale, 1.0, 1.0)
+            scatter = (*scatter, 0.0, 0.0) if isinstance(scatter, tuple) else scatter
+        if not hasattr(plain, "_numbers"):
+            plain = self._checked(plain, called, names[:-2] if period else names, start)
+        for field, value in {
+            "function": plain, "names": names, "start": start, "scatter": scatter,
+            "scale": scale or (1.0,) * len(names),
+        }.items():  # fmt: skip
+            object.__setattr__(self, field, value)
+
+    def _checked(
+        self, plain: Callable, called: str, names: tuple[str, ...], start: tuple[float, ...]
+    ) -> Callable:
+        """The function as one of numbers, called once at the start."""
+        period = self._period
+        form = _form(plain, called, names, flow=isinstance(self, Flow), period=period)
         try:
-            found = plain(*self.start)
+            found = plain(*_arguments(form, start, period))
         except Exception as error:
             raise ValueError(
-                f"{called} must take the {dim} coordinates {', '.join(self.names)}, got "
-                f"{type(error).__name__} of {called}{self.start}: {error}; correct the function, "
+                f"{called} must take the {len(names)} coordinates {', '.join(names)}, got "
+                f"{type(error).__name__} of {called}{start}: {error}; correct the function, "
                 "or choose a start where it is defined"
             ) from error
-        if not isinstance(found, tuple) or len(found) != dim:
-            size = f"{len(found)} numbers" if isinstance(found, tuple) else type(found).__name__
-            raise ValueError(
-                f"{called} must return a tuple of {dim} numbers, one a coordinate "
-                f"({', '.join(self.names)}), got {size}; write return (a, b, ...)"
-            )
-        _check_found(called, self.start, found)
+        _check_found(called, start, found, names)
+        if isinstance(found, tuple) and form == list(names):
+            return plain
+        return _of_numbers(plain, called, tuple(form), len(start), period)
+
+    @property
+    def _period(self) -> float | None:
+        return None
 
     @property
     def dim(self) -> int:
@@ -116,10 +128,24 @@ class _Own:
         return len(self.names)
 
     def initial_states(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw `n` initial states (n, dim): the start, moved by U(-scatter, scatter) each way."""
+        """Draw `n` initial states (n, dim): the start, moved by U(-scatter, scatter) each way.
+
+        A sampler draws them instead, if there is one; the phase of a driven system is uniform.
+        """
         check_draw(n, rng)
         check_room("the states", n, self.dim)
-        return np.array(self.start) + rng.uniform(-self.scatter, self.scatter, (n, self.dim))
+        if self.sampler is None:
+            reach = np.array(self.scatter)
+            states = np.array(self.start) + rng.uniform(-reach, reach, (n, self.dim))
+        else:
+            own = self.dim - 2 * (self._period is not None)
+            found = self.sampler(n, rng)
+            check_array("what the sampler returns", found, (n, own), remedy="one row a state")
+            states = np.concatenate([found, np.empty((n, self.dim - own))], axis=1)
+        if self._period is not None:
+            phase = rng.uniform(0, 2 * np.pi, n)
+            states[:, -2:] = np.stack([np.cos(phase), np.sin(phase)], axis=1)
+        return states
 
     def _values(self, states: np.ndarray) -> np.ndarray:
         """The function at states of shape (..., dim)."""
@@ -155,25 +181,31 @@ class OwnFlow(_Own, Flow):  # type: ignore[override]  # `dim` differs between in
     Parameters
     ----------
     function : callable
-        The velocity: numbers :math:`x_1, \dots, x_d` to a tuple of d numbers. Constants that
-        stand above it are taken as they are now: later changes do not reach the flow.
+        The velocity: numbers :math:`x_1, \dots, x_d` to d numbers, as a tuple, a list or an array.
+        Or, as for SciPy, ``f(t, y)`` or ``f(y)`` of an array y. Constants that stand above it are
+        taken as they are now: later changes do not reach the flow.
     names : sequence of str
         What the coordinates are called.
     start : sequence of float
         About where trajectories start, inside the basin of attraction.
-    scatter : float
+    scatter : float or sequence of float
         Initial states are the start plus a uniform number within this in each coordinate;
-        above 0.
+        above 0, one number or one a coordinate.
     scale : sequence of float, optional
         Typical size of the variation of each coordinate, for the differences that make the
         Jacobian; :func:`prepared` measures it.
+    sampler : callable, optional
+        ``sampler(n, rng)`` draws n initial states (n, d) instead.
+    period : float, optional
+        Of a driven system, whose function has a parameter t, the time. Its phase becomes two
+        coordinates, a cosine and a sine, which :class:`Driven` keeps exact.
 
     Raises
     ------
     ValueError
         If the function cannot be called at the start, has a parameter that is not a coordinate,
-        such as time, or returns another number of components or a value that is not finite; if
-        scatter is not above 0.
+        reads the time without a period, or returns another number of components or a value that is
+        not finite; if scatter is not above 0.
 
     Examples
     --------
@@ -184,8 +216,19 @@ class OwnFlow(_Own, Flow):  # type: ignore[override]  # `dim` differs between in
     array([[ 0.,  1.], [-1.,  0.]])
     """
 
+    period: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.period is not None:
+            check_number("period", self.period, above=0)
+        super().__post_init__()
+
+    @property
+    def _period(self) -> float | None:
+        return self.period
+
     def equations(self) -> Callable[..., tuple]:
-        """The function itself."""
+        """The function, as one of numbers that returns a tuple."""
         return self.function
 
     velocity = _Own._values
@@ -207,6 +250,63 @@ class OwnMap(_Own):
     jacobian = _Own._slopes
 
 
+@dataclass(frozen=True)
+class Driven(TimeMap):
+    """The map of a driven flow after a fixed time; the phase is set anew, exactly, in each step.
+
+    Examples
+    --------
+    >>> swing = OwnFlow(lambda x, t: -x + np.cos(t), ("x",), (0.0,), period=2 * np.pi)
+    Traceback (most recent call last):
+    ...
+    ValueError: <lambda> must return 1 numbers, one a coordinate (x), got float64; write return \
+(a, b, ...)
+    >>> swing = OwnFlow(lambda x, t: (-x + np.cos(t),), ("x",), (0.0,), period=2 * np.pi)
+    >>> last = Driven(swing, 0.1).orbits(np.array([[0.0, 1.0, 0.0]]), 10001)[0, -1]
+    >>> bool(abs(last[1] - np.cos(1000)) < 1e-9)
+    True
+    """
+
+    def _turned(self, states: np.ndarray, later: np.ndarray, tau: float) -> np.ndarray:
+        """The states `later` with the phase that follows that of `states` after a time."""
+        phase = np.arctan2(states[:, -1], states[:, -2])
+        phase += 2 * np.pi * tau / self.flow.period  # type: ignore[attr-defined]
+        return np.concatenate([later[:, :-2], np.cos(phase)[:, None], np.sin(phase)[:, None]], 1)
+
+    def orbits(self, states: np.ndarray, n_steps: int) -> np.ndarray:
+        """States (batch, dim) and what follows them, shape (batch, n_steps, dim)."""
+        trajectories = super().orbits(states, 1).repeat(n_steps, axis=1)  # checks the states too
+        trajectories[:, 0] = self._turned(trajectories[:, 0], trajectories[:, 0], 0.0)
+        for n in range(1, n_steps):
+            before = trajectories[:, n - 1]
+            trajectories[:, n] = self._turned(before, super().orbits(before, 2)[:, 1], self.tau)
+        return trajectories
+
+    def push(self, states: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """States and tangent frames after one `tau`."""
+        later, pushed = super().push(states, frames)
+        return self._turned(states, later, self.tau), pushed
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(map(float, values))
+
+
+def _check_scatter(start: tuple[float, ...], scatter: float | tuple[float, ...]) -> None:
+    where, reach = np.array(start), np.array(scatter)
+    if not ((reach >= 0).all() and (reach > 0).any()):
+        raise ValueError(
+            f"start must be finite and scatter above 0, got start={start}, scatter={scatter}; with "
+            "a scatter of 0 all trajectories are one, those for training and for the test too, "
+            "and intervals have zero width: try scatter=0.1"
+        )
+    if (where + reach == where).all():
+        raise ValueError(
+            f"scatter must be above 1e-16 of the start, got scatter={scatter}, which is lost in "
+            f"the rounding of start={start}, so that all trajectories are one; choose a larger one"
+        )
+
+
 def _check_names(names: Any) -> None:
     words = isinstance(names, (str, tuple, list)) and all(isinstance(each, str) for each in names)
     if not words or len(set(names)) < len(names):
@@ -216,12 +316,19 @@ def _check_names(names: Any) -> None:
         )
 
 
-def _check_found(called: str, start: tuple[float, ...], found: tuple) -> None:
+def _check_found(called: str, start: tuple[float, ...], found: Any, names: tuple[str, ...]) -> None:
+    right = isinstance(found, (tuple, list)) or (isinstance(found, np.ndarray) and found.ndim == 1)
+    if not right or len(found) != len(names):
+        size = f"{len(found)} numbers" if right else type(found).__name__
+        raise ValueError(
+            f"{called} must return {len(names)} numbers, one a coordinate ({', '.join(names)}), "
+            f"got {size}; write return (a, b, ...)"
+        )
     for value in found:
         if not isinstance(value, numbers.Real) or not np.isfinite(float(value)):
             raise ValueError(
-                f"{called} must return finite numbers, got {called}{start} is {found}; choose a "
-                "start where it is finite"
+                f"{called} must return finite numbers, got {called}{start} is {tuple(found)}; "
+                "choose a start where it is finite"
             )
 
 
@@ -293,43 +400,119 @@ def _globals(code: CodeType) -> set[str]:
     return names.union(*map(_globals, inner))
 
 
-def _check_parameters(
-    function: Callable, called: str, names: tuple[str, ...], *, flow: bool
-) -> None:
-    """Raise ValueError for a time that stands still, and other parameters not coordinates."""
-    drive = "leave time out, and give what it drives two coordinates, c and s for " + (
-        "cos(w t) and sin(w t): c' = c (1 - c*c - s*s) - w s, "
-        "s' = s (1 - c*c - s*s) + w c, from c = 1, s = 0"
+def _form(
+    function: Callable, called: str, names: tuple[str, ...], *, flow: bool, period: float | None
+) -> list[str]:
+    """What to call a function with: names of coordinates, "state" for an array of them, "time".
+
+    Raises ValueError for a time that stands still, and other parameters not coordinates.
+    """
+    remedy = (
+        "give the period of a driven system, period=2 * math.pi / w for cos(w t), or leave time out"
         if flow
-        else "cos(w n) and sin(w n): next c = (c cos(w) - s sin(w)) / r, "
-        "next s = (s cos(w) + c sin(w)) / r with r = sqrt(c*c + s*s), from c = 1, s = 0"
+        else "leave time out, and give what it drives two coordinates, c and s for cos(w n) and "
+        "sin(w n): next c = (c cos(w) - s sin(w)) / r, next s = (s cos(w) + c sin(w)) / r with "
+        "r = sqrt(c*c + s*s), from c = 1, s = 0"
     )
     constants = _constants(function)
     for time in {"t", "time"} & set(constants):
         raise ValueError(
             f"{called} reads {time}={constants[time]!r} from outside: it would keep its value for "
-            f"ever; {drive}; or give it another name if it is not the time"
+            f"ever; {remedy}; or give it another name if it is not the time"
         )
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # a callable without a signature, such as a ufunc
-        return
-    for extra in parameters:
-        if extra.default is inspect.Parameter.empty or extra.name in names:
-            continue
-        remedy = "write a constant into the function or above it"
-        if extra.name.lower() in ("t", "time"):
-            remedy = drive
+        return list(names)
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return list(names)
+
+    def is_time(each: inspect.Parameter) -> bool:
+        return each.name.lower() in ("t", "time") and each.name not in names
+
+    others = tuple(each.name for each in parameters if not is_time(each))
+    array = len(others) == 1 and (len(names) > 1 or others != names)
+    for each in parameters:
+        if is_time(each) and period is None and (not array or _reads(function, each.name)):
+            raise ValueError(
+                f"{called} has the parameter {each}, which is not among the coordinates "
+                f"{', '.join(names)}: it would keep its value for ever; {remedy}"
+            )
+        if (
+            not is_time(each)
+            and not array
+            and each.name not in names
+            and (period is not None or each.default is not inspect.Parameter.empty)
+        ):
+            raise ValueError(
+                f"{called} has the parameter {each}, which is not among the coordinates "
+                f"{', '.join(names)}: it would keep its value for ever; write a constant into the "
+                "function or above it"
+            )
+    if period is not None and not any(map(is_time, parameters)):
         raise ValueError(
-            f"{called} has the parameter {extra}, which is not among the coordinates "
-            f"{', '.join(names)}: it would keep its value for ever; {remedy}"
+            f"a driven system must have a parameter t, the time, got {called} without one and "
+            f"period={period}; add t, or leave the period out"
         )
-    order = tuple(each.name for each in parameters)
-    if order != names and sorted(order) == sorted(names):
+    if not array and others != names and sorted(others) == sorted(names):
         raise ValueError(
-            f"{called} takes {', '.join(order)}, but names are {', '.join(names)}; write both, "
+            f"{called} takes {', '.join(others)}, but names are {', '.join(names)}; write both, "
             "and start, in one order"
         )
+    if not array and len(others) != len(names):
+        return list(names)  # the call says so
+    return [_TIME if is_time(p) else _STATE if array else p.name for p in parameters]
+
+
+def _reads(function: Callable, name: str) -> bool:
+    """Whether the body of a function reads one of its parameters."""
+    reads = (i.argval for i in dis.get_instructions(function) if i.opname.startswith("LOAD"))
+    return any(name in (each if isinstance(each, tuple) else (each,)) for each in reads)
+
+
+def _arguments(form: Sequence[str], state: tuple[float, ...], period: float | None) -> list:
+    """What to call a function with at a state: numbers, or an array of them, and the time."""
+    coordinates = iter(state)
+    time = math.atan2(state[-1], state[-2]) * period / (2 * math.pi) if period else 0.0
+    array = np.array(state[: len(state) - 2 * bool(period)])
+    return [
+        time if each == _TIME else array if each == _STATE else next(coordinates) for each in form
+    ]
+
+
+#: What a function takes that is not a coordinate; no parameter can have such a name.
+_TIME, _STATE = "the time", "the state"
+
+
+@lru_cache
+def _of_numbers(
+    function: Callable, called: str, form: tuple[str, ...], dim: int, period: float | None
+) -> Callable:
+    """The same as a function of numbers that returns a tuple, the rates of the phase with it."""
+    own = [f"s{i}" for i in range(dim)]
+    results, time = [f"found[{i}]" for i in range(dim)], "0.0"
+    if period:
+        rate = 2 * math.pi / period
+        time = f"math.atan2({own[-1]}, {own[-2]}) / {rate!r}"
+        results[-2:] = f"-{rate!r} * {own[-1]}", f"{rate!r} * {own[-2]}"
+    free = own[: dim - 2 * bool(period)]
+    special, numbers_left = {_TIME: time, _STATE: f"np.array(({', '.join(free)},))"}, iter(free)
+    words = [special.get(each) or next(numbers_left) for each in form]
+    space: dict[str, Any] = {"np": np, "math": math, "point": numba.njit(function)}
+    exec(
+        f"def numbers({', '.join(own)}):\n"
+        f"    found = point({', '.join(words)})\n"
+        f"    return ({', '.join(results)},)",
+        space,
+    )
+    space["numbers"].__name__, space["numbers"]._numbers = called, True
+    return space["numbers"]
+
+
+_CANNOT = (
+    "the function must be one that numba can compile, of arithmetic, math and numpy functions and "
+    "if, got: {}; write it with numbers alone, such as def rates(x, y): return (y, -x)"
+)
 
 
 @lru_cache
@@ -409,7 +592,8 @@ shorter tau
         check_number("tau", tau, above=0)
     flow, own = isinstance(system, Flow), isinstance(system, _Own)
     initial = system.initial_states(8, np.random.default_rng(0))
-    maps = [TimeMap(system, tau, n) for n in SUBSTEPS] if flow else [system, system]
+    kind = Driven if own and system._period else TimeMap
+    maps = [kind(system, tau, n) for n in SUBSTEPS] if flow else [system, system]
     for step, finer in itertools.pairwise(maps):
         states = _tried(step, initial, trial)
         if states is None:
@@ -437,7 +621,7 @@ shorter tau
     if not flow:
         _check_lost_digits(system, states)
     measured = dataclasses.replace(system, scale=tuple(spread))
-    return TimeMap(measured, tau, step.substeps) if flow else measured
+    return kind(measured, tau, step.substeps) if flow else measured
 
 
 def _tried(step: Any, initial: np.ndarray, n_steps: int) -> np.ndarray | None:
@@ -445,10 +629,7 @@ def _tried(step: Any, initial: np.ndarray, n_steps: int) -> np.ndarray | None:
     try:
         states = simulate(step, initial, n_steps)
     except NumbaError as error:
-        raise ValueError(
-            "numba cannot compile the function; it may use arithmetic, math and numpy functions of "
-            f"numbers, if, and a tuple to return: {str(error).strip()[:300]}"
-        ) from error
+        raise ValueError(_CANNOT.format(str(error).strip()[:300])) from error
     except ValueError:
         return None
     return states if np.abs(states).max() < 1e12 else None

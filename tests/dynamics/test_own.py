@@ -121,9 +121,18 @@ def wrong(function, names, start, **options):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (wrong(lambda x, y: (y,), "xy", (0, 1)), "a tuple of 2 numbers.*got 1 numbers"),
-        (wrong(lambda x: [x], "x", (1,)), "a tuple of 1 numbers.*got list"),
-        (wrong(lambda x: (x,), "xy", (1, 1)), "must take the 2 coordinates x, y"),
+        (wrong(lambda x, y: (y,), "xy", (0, 1)), "return 2 numbers.*got 1 numbers"),
+        (wrong(lambda x: [x, x], "x", (1,)), "return 1 numbers.*got 2 numbers"),
+        (wrong(lambda x: {x}, "x", (1,)), "return 1 numbers.*got set"),
+        (wrong(lambda t, y: -y[0], "x", (1,)), "return 1 numbers.*got float"),
+        (wrong(lambda t, y: -t * y, "ab", (1, 2)), "parameter t,.*give the period of a driven"),
+        (wrong(lambda x, t: (-t * x,), "x", (1,)), "parameter t,.*give the period of a driven"),
+        (wrong(lambda x: (x,), "x", (1,), period=2.0), "have a parameter t.*leave the period out"),
+        (wrong(lambda x, t: (x,), "x", (1,), period=0.0), "period must be .* above 0"),
+        (wrong(lambda x: (x,), "x", (1,), scatter=(1.0, 2.0)), r"scatter must have shape \(1,\)"),
+        (wrong(lambda x, y: (x, y), "xy", (1, 1), scatter=(0.1, -1.0)), "scatter above 0"),
+        (wrong(lambda x: (x,), "xy", (1, 1)), "must return 2 numbers"),
+        (wrong(lambda x, y: (x, y, 1), "xyz", (1, 1, 1)), "must take the 3 coordinates x, y, z"),
         (wrong(lambda x: (x,), "x", (1, 2)), "as many as there are coordinates"),
         (wrong(lambda x: (1 / x,), "x", (0,)), "ZeroDivisionError.*where it is defined"),
         (wrong(lambda x: (math.inf * x,), "x", (1,)), "choose a start where it is finite"),
@@ -131,8 +140,8 @@ def wrong(function, names, start, **options):
         (wrong(lambda x: (x,), "x", (1,), scatter=-1.0), "scatter above 0"),
         (wrong(lambda x: (x,), "x", (1,), scatter=0.0), "scatter above 0.*scatter=0.0.*try scat"),
         (wrong(lambda x: (x,), "x", (1e20,)), "scatter=0.1, which is lost.*choose a larger one"),
-        (wrong(lambda x, t=0.0: (math.cos(t) - x,), "x", (1,)), "parameter t=0.0.*c and s for cos"),
-        (wrong(lambda x: (math.cos(1.2 * t) - x,), "x", (1,)), "reads t=0.0 from outside.*c and s"),
+        (wrong(lambda x, t=0.0: (math.cos(t) - x,), "x", (1,)), "parameter t=0.0.*give the period"),
+        (wrong(lambda x: (math.cos(1.2 * t) - x,), "x", (1,)), "reads t=0.0 from outside.*period"),
         (wrong(lambda x, Time=3: (x,), "x", (1,)), "parameter Time=3.*leave time out"),
         (wrong(lambda x, a=1.4: (a * x,), "x", (1,)), "parameter a=1.4.*write a constant into"),
         (wrong(lambda v, x: (x, v), "xv", (1, 1)), "takes v, x, but names are x, v"),
@@ -143,8 +152,100 @@ def test_a_function_that_does_not_fit_is_refused_at_once(make, words):
         make()
 
 
-def test_a_drive_is_two_coordinates_as_the_refusal_says():
-    """The remedy itself: an oscillator driven by cos(1.2 t), against its solution."""
+def of_state(t, y):
+    u, v, w = y
+    return [10 * (v - u), u * (28 - w) - v, u * v - 2.67 * w]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y, z: [10 * (y - x), x * (28 - z) - y, x * y - 2.67 * z],
+        lambda x, y, z: np.array([10 * (y - x), x * (28 - z) - y, x * y - 2.67 * z]),
+        of_state,
+        lambda y: np.array(
+            [10 * (y[1] - y[0]), y[0] * (28 - y[2]) - y[1], y[0] * y[1] - 2.67 * y[2]]
+        ),
+        lambda s, t: np.array(
+            [10 * (s[1] - s[0]), s[0] * (28 - s[2]) - s[1], s[0] * s[1] - 2.67 * s[2]]
+        ),
+        lambda t, s: MATRIX @ s + np.array([0.0, -s[0] * s[2], s[0] * s[1]]),
+    ],
+)
+def test_equations_are_taken_in_the_forms_that_people_bring(function):
+    """Lists, arrays, and f(t, y) as for SciPy, against the flow written by hand."""
+    flow = OwnFlow(function, ("x", "y", "z"), (1, 1, 1))
+    states = np.random.default_rng(0).uniform(-20, 20, (20, 3))
+    np.testing.assert_allclose(flow.velocity(states), Lorenz().velocity(states), rtol=1e-12)
+    found = prepared(flow, 0.03).orbits(states, 5)
+    np.testing.assert_allclose(found, TimeMap(Lorenz(), 0.03).orbits(states, 5), rtol=1e-8)
+    np.testing.assert_allclose(flow.equations()(*states[0]), Lorenz().velocity(states[0]))
+    assert OwnFlow(function, ("x", "y", "z"), (1, 1, 1)) == flow  # compiled once
+
+
+MATRIX = np.array([[-10.0, 10.0, 0.0], [28.0, -1.0, 0.0], [0.0, 0.0, -2.67]])
+
+
+def test_a_map_takes_the_same_forms():
+    own = OwnMap(lambda s: [1 - 1.4 * s[0] * s[0] + s[1], 0.3 * s[0]], ("x", "y"), (0.1, 0.1))
+    states = np.random.default_rng(1).uniform(-1, 1, (50, 2))
+    np.testing.assert_allclose(own.step(states), Henon().step(states), rtol=1e-15)
+
+
+def test_what_numba_cannot_compile_is_said_in_other_forms_too():
+    flow = OwnFlow(lambda t, y: [-y[0] * math.comb(3, 1)], ("a",), (1.0,))
+    with pytest.raises(ValueError, match=r"(?s)must be one that numba can .*got: .*; write"):
+        prepared(flow, 0.1)
+
+
+def test_scatter_is_one_number_or_one_a_coordinate():
+    flow = OwnFlow(lorenz, ("x", "y", "z"), (1, 2, 3), scatter=(0.5, 0.0, 2.0))
+    states = flow.initial_states(400, np.random.default_rng(0))
+    np.testing.assert_allclose(np.ptp(states, axis=0), [1, 0, 4], rtol=0.05)
+    assert set(states[:, 1]) == {2.0}
+
+
+def test_a_sampler_draws_initial_states():
+    def ring(n, rng):
+        angle = rng.uniform(0, 6, n)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+    flow = OwnFlow(lambda x, y: (y, -x), ("x", "y"), (1, 0), sampler=ring)
+    states = flow.initial_states(50, np.random.default_rng(0))
+    np.testing.assert_allclose((states**2).sum(axis=1), 1)
+    assert prepared(flow, 0.1).tau == 0.1
+    wrong_shape = OwnFlow(lambda x, y: (y, -x), ("x", "y"), (1, 0), sampler=lambda n, rng: [1.0])
+    with pytest.raises(ValueError, match=r"what the sampler returns must have shape \(5, 2\)"):
+        wrong_shape.initial_states(5, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, v, t: (v, math.cos(1.2 * t) - x - 0.5 * v),
+        lambda t, y: [y[1], math.cos(1.2 * t) - y[0] - 0.5 * y[1]],
+    ],
+)
+def test_a_driven_system_follows_its_drive_and_keeps_the_phase(function):
+    flow = OwnFlow(function, ("x", "v"), (1.0, 0.0), period=2 * math.pi / 1.2)
+    assert flow.names == ("x", "v", "cos phase", "sin phase")
+    initial = flow.initial_states(200, np.random.default_rng(0))
+    np.testing.assert_allclose((initial[:, 2:] ** 2).sum(axis=1), 1)
+    assert np.abs(initial[:, 2:].mean(axis=0)).max() < 0.2
+    ready = prepared(flow, 0.1)
+    late = simulate(ready, initial[:2], 500, transient=20000)
+    times = 0.1 * (20000 + np.arange(500))
+    phase = np.arctan2(initial[:2, 3], initial[:2, 2])[:, None] + 1.2 * times
+    np.testing.assert_allclose(late[:, :, 2], np.cos(phase), atol=1e-9)
+    response = 1 / (1 - 1.2**2 + 0.5j * 1.2)
+    np.testing.assert_allclose(late[:, :, 0], (response * np.exp(1j * phase)).real, atol=1e-5)
+    pushed, _ = ready.push(initial, np.zeros((200, 4, 1)))
+    np.testing.assert_allclose(pushed, ready.step(initial), atol=1e-5)
+    np.testing.assert_allclose((pushed[:, 2:] ** 2).sum(axis=1), 1, rtol=1e-14)
+
+
+def test_a_drive_may_be_two_coordinates():
+    """An oscillator driven by cos(1.2 t), against its solution."""
 
     def driven(x, v, c, s):
         pull = 1 - c * c - s * s
@@ -173,7 +274,7 @@ def test_a_map_whose_orbits_rounding_ends_is_refused(function):
         (lambda a, b: (b, 0.0), (0, 1), 0.1, "got b, which stays constant; leave it out"),
         (lambda a, b: (2.0 + b, -math.sin(a)), (0, 0), 0.1, r"coordinate a goes.*cos\(a\)"),
         (lambda a, b: (300 * b, -300 * a), (1, 0), 9.0, "a shorter tau"),
-        (lambda a: (-a * math.comb(3, 1),), (1,), 0.1, "numba cannot compile"),
+        (lambda a: (-a * math.comb(3, 1),), (1,), 0.1, "one that numba can compile"),
     ],
 )
 def test_a_system_that_cannot_be_tokenised_is_refused_by_its_trial(function, start, tau, words):
