@@ -10,7 +10,7 @@ import math
 import numbers
 import reprlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -36,6 +36,7 @@ def check_number(
     above: float = -math.inf,
     least: float = -math.inf,
     most: float = math.inf,
+    below: float = math.inf,
     remedy: str = "",
 ) -> None:
     """Raise for what is not a finite real number in a range.
@@ -52,14 +53,14 @@ def check_number(
         f" above {above}" * (above > -math.inf)
         or f" from {least} to {most}" * (most < math.inf)
         or f" of {least} or more" * (least > -math.inf)
-    )
+    ) + f" and below {below}" * (below < math.inf)
     allowed = f"a finite number{limits}"
     _check_type(name, value, numbers.Real, allowed)
     if not abs(value) <= sys.float_info.max:
         raise ValueError(
             f"{name} must be {allowed}, got {value}; {remedy or 'give a finite number'}"
         )
-    if value <= above or not least <= value <= most:
+    if not above < value < below or not least <= value <= most:
         remedy = remedy or "choose one in this range"
         raise ValueError(f"{name} must be {allowed}, got {value}; {remedy}")
 
@@ -102,7 +103,7 @@ def check_seed(name: str, value: Any) -> None:
 
 def check_generator(name: str, value: Any) -> None:
     """Raise for what is not a generator of numpy."""
-    _check_is(name, value, np.random.Generator, "a generator", "np.random.default_rng(0) makes one")
+    check_is(name, value, np.random.Generator, "a generator", "np.random.default_rng(0) makes one")
 
 
 def check_draw(n: Any, rng: Any) -> None:
@@ -113,7 +114,21 @@ def check_draw(n: Any, rng: Any) -> None:
 
 def check_flag(name: str, value: Any) -> None:
     """Raise for what is not True or False: the text "no" would count as true."""
-    _check_is(name, value, bool | np.bool_, "True or False", "write the word without quotes")
+    check_is(name, value, bool | np.bool_, "True or False", "write the word without quotes")
+
+
+def check_is(name: str, value: Any, kind: Any, allowed: str, remedy: str) -> None:
+    """Raise TypeError for what is not an instance of a type, or of one of several.
+
+    Examples
+    --------
+    >>> check_is("rng", 0, np.random.Generator, "a generator", "np.random.default_rng(0) makes one")
+    Traceback (most recent call last):
+    ...
+    TypeError: rng must be a generator, got 0; np.random.default_rng(0) makes one
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {allowed}, got {reprlib.repr(value)}; {remedy}")
 
 
 def check_callable(name: str, value: Any) -> None:
@@ -206,11 +221,13 @@ def check_tokens(
     value: Any,
     axes: Axes,
     *,
-    vocabulary: int = MOST,
+    vocabulary: int | None = MOST,
     shortest: int = 1,
     empty: bool = False,
 ) -> None:
     """Raise for what is not an array of tokens, whole numbers from 0 to below the vocabulary.
+
+    Without a vocabulary the values are not looked at: tokens are cut, not read.
 
     Examples
     --------
@@ -232,12 +249,37 @@ def check_tokens(
             f"{name} must be sequences of {shortest} tokens or more, got shape {array.shape}; take "
             "longer ones"
         )
+    if vocabulary is None:
+        return
     for token in (array.min(), array.max()) if array.size else ():
         if not 0 <= token < vocabulary:
             raise ValueError(
                 f"{name} must be whole numbers from 0 to {vocabulary - 1}, got {token}; encode "
                 f"them with the grid of these {vocabulary} cells"
             )
+
+
+def check_each(
+    name: str, values: Any, axes: Axes, check: Callable[..., None], **options: Any
+) -> None:
+    """Check an array, or each of a list of arrays whose first axes differ in length.
+
+    Examples
+    --------
+    >>> check_each("tokens", [[0, 1], [1, 0, 1]], ("M", "T"), check_tokens, vocabulary=2)
+    >>> check_each("tokens", [[0, 1], [[1], [0]]], ("M", "T"), check_tokens, vocabulary=2)
+    Traceback (most recent call last):
+    ...
+    ValueError: each of tokens must have shape (T,), got (2, 1); reshape or transpose it to (T,)
+    """
+    try:
+        np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):
+        if isinstance(values, (list, tuple)):
+            for each in values:
+                check(f"each of {name}", each, axes[1:], **options)
+            return
+    check(name, values, axes, **options)
 
 
 def check_times(name: str, value: Any) -> None:
@@ -344,11 +386,6 @@ def _check_type(name: str, value: Any, kind: type, allowed: str) -> None:
     elif isinstance(value, (float, np.floating)):
         remedy = "write int(...) around it if it is meant as one"
     raise TypeError(f"{name} must be {allowed}, got {reprlib.repr(value)}; {remedy}")
-
-
-def _check_is(name: str, value: Any, kind: Any, allowed: str, remedy: str) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} must be {allowed}, got {reprlib.repr(value)}; {remedy}")
 
 
 def _check_shape(name: str, shape: tuple[int, ...], axes: Axes, empty: bool, remedy: str) -> None:

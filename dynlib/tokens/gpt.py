@@ -14,7 +14,16 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
-from dynlib.tokens.windows import check_tokens
+from dynlib.dynamics.checks import (
+    check_array,
+    check_choice,
+    check_count,
+    check_is,
+    check_number,
+    check_room,
+    check_seed,
+    check_tokens,
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,8 @@ class GPTConfig:
 
     Raises
     ------
-    ValueError
-        For an impossible size or another `embedding`.
+    TypeError, ValueError
+        For an impossible value.
     """
 
     vocabulary: int
@@ -52,18 +61,19 @@ class GPTConfig:
 
     def __post_init__(self) -> None:
         for name in ("vocabulary", "layers", "heads", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.context < 2:
-            raise ValueError(f"context must be at least 2 tokens, got {self.context}")
+            check_count(name, getattr(self, name))
+        check_count("context", self.context, least=2)
+        for name in ("vocabulary", "layers", "heads", "width", "context"):
+            object.__setattr__(self, name, int(getattr(self, name)))  # numpy's are not JSON
+        check_number("dropout", self.dropout, least=0, below=1)
+        check_choice("embedding", self.embedding, ("plain", "factorised"))
         if self.width % self.heads:
             raise ValueError(
-                f"width must be a multiple of heads, got width={self.width}, heads={self.heads}"
+                f"width must be a multiple of heads, got width={self.width}, heads={self.heads}; "
+                f"try {self.heads * -(-self.width // self.heads)}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
-        if self.embedding not in ("plain", "factorised"):
-            raise ValueError(f"embedding must be 'plain' or 'factorised', got {self.embedding!r}")
+        rows = self.vocabulary + self.context + 12 * self.layers * self.width
+        check_room("the weights", rows, self.width)
 
 
 class TokenGPT(nn.Module):
@@ -94,6 +104,7 @@ class TokenGPT(nn.Module):
     """
 
     def __init__(self, config: GPTConfig, cells: np.ndarray | None = None) -> None:
+        check_model_inputs(config, cells)
         super().__init__()
         self.config = config
         self.gpt2 = GPT2LMHeadModel(
@@ -114,11 +125,6 @@ class TokenGPT(nn.Module):
         )
         self.axes = nn.ModuleList()
         if config.embedding == "factorised":
-            if cells is None or len(cells) != config.vocabulary:
-                raise ValueError(
-                    f"the factorised embedding needs the cells of all {config.vocabulary} tokens "
-                    f"(Grid.cells), got {None if cells is None else np.shape(cells)}"
-                )
             places = torch.tensor(np.asarray(cells), dtype=torch.long)
             self.register_buffer("cells", places)  # (V, d)
             for axis in range(places.shape[1]):
@@ -137,6 +143,7 @@ class TokenGPT(nn.Module):
         self, tokens: torch.Tensor, cache: DynamicCache | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Last hidden states (B, T, width) and the table (V, width) that turns them to logits."""
+        check_continuation(tokens, cache, self.config)
         table = self.embeddings()
         states = self.gpt2.transformer(
             inputs_embeds=F.embedding(tokens, table),
@@ -163,6 +170,63 @@ class TokenGPT(nn.Module):
         return sum(weight.numel() for weight in self.parameters())
 
 
+def check_model_inputs(config: GPTConfig, cells: np.ndarray | None) -> None:
+    """Raise for what is not a configuration, or cells that are not those of its tokens."""
+    check_is("config", config, GPTConfig, "a GPTConfig", "make one with GPTConfig(vocabulary, ...)")
+    remedy = "give Grid.cells of the grid that made the tokens"
+    if cells is None and config.embedding == "factorised":
+        raise ValueError(f"cells must be given to the factorised embedding, got None; {remedy}")
+    if cells is not None:
+        check_tokens("cells", cells, ("V", "d"))
+        if len(cells) != config.vocabulary:
+            raise ValueError(
+                f"cells must be those of all {config.vocabulary} tokens, got {len(cells)}; {remedy}"
+            )
+
+
+def check_input(
+    name: str, tokens: torch.Tensor, vocabulary: int, shortest: int, longest: int
+) -> None:
+    """Raise for what is not a tensor of tokens (B, T), T in a range."""
+    remedy = "use torch.as_tensor(..., dtype=torch.long)"
+    check_is(name, tokens, torch.Tensor, "a tensor of int64", remedy)
+    if tokens.dtype != torch.int64:
+        raise TypeError(f"{name} must be a tensor of int64, got {tokens.dtype}; {remedy}")
+    if tokens.ndim != 2 or not len(tokens) or not shortest <= tokens.shape[1] <= longest:
+        raise ValueError(
+            f"{name} must have shape (B, T) with T from {shortest} to {longest}, got "
+            f"{tuple(tokens.shape)}; one sequence is {name}[None], a longer one is cut to its end"
+        )
+    if tokens.device.type == "cpu":  # elsewhere it would wait for the device
+        check_tokens(name, tokens.numpy(), ("B", "T"), vocabulary=vocabulary)
+
+
+def check_continuation(tokens: torch.Tensor, cache: DynamicCache | None, config: GPTConfig) -> None:
+    """Raise for tokens that a model cannot read after those in the cache."""
+    check_is("cache", cache, DynamicCache | None, "a DynamicCache or None", "leave it out")
+    left = config.context - (cache.get_seq_length() if cache is not None else 0)
+    check_input("tokens", tokens, config.vocabulary, 1, left)
+
+
+def check_model(name: str, model: TokenGPT) -> None:
+    """Raise TypeError for what is not a token model."""
+    check_is(name, model, TokenGPT, "a TokenGPT", "make one with TokenGPT(GPTConfig(...))")
+
+
+def check_temperature(name: str, temperature: float | np.ndarray, n: int) -> None:
+    """Raise for what is not one temperature, or `n` of them, 0 or from 1e-6 on."""
+    if np.ndim(temperature) == 0:
+        check_number(name, temperature, least=0)
+    else:
+        check_array(name, temperature, (n,), remedy="give one, or one a prompt")
+    coldest = np.asarray(temperature, dtype=np.float64)
+    wrong = coldest[(coldest != 0) & (coldest < 1e-6)]
+    if wrong.size:
+        raise ValueError(
+            f"{name} must be 0 or 1e-6 and more, got {wrong.flat[0]}; 0 takes the likeliest token"
+        )
+
+
 @torch.no_grad()
 def log_probabilities(
     model: TokenGPT, windows: np.ndarray, *, last: int | None = None
@@ -184,24 +248,17 @@ def log_probabilities(
         :math:`\ln p(w_{t+1} | w_{\le t})` in nats, shape (B, S), float64.
     correct : numpy.ndarray
         True where the next token is the model's first choice, shape (B, S).
-
-    Raises
-    ------
-    ValueError
-        If the windows are longer than the context allows, or shorter than `last` asks.
     """
-    if np.ndim(windows) != 2:
-        raise ValueError(
-            f"windows must have shape (B, T + 1), got {np.shape(windows)}; one is window[None]"
-        )
+    check_model("model", model)
+    check_tokens("windows", windows, ("B", "T + 1"), vocabulary=model.config.vocabulary, shortest=2)
+    windows = np.array(windows, dtype=np.int64)
+    positions = windows.shape[1] - 1 if last is None else last
+    check_count("last", positions, most=windows.shape[1] - 1, remedy="take longer windows")
     if windows.shape[1] - 1 > model.config.context:
         raise ValueError(
-            f"windows of {windows.shape[1]} tokens need a context of {windows.shape[1] - 1}, "
-            f"the model's is {model.config.context}"
+            f"windows must be {model.config.context + 1} tokens or shorter, one more than the "
+            f"model's context, got {windows.shape[1]}; cut them to their end"
         )
-    positions = windows.shape[1] - 1 if last is None else last
-    if not 1 <= positions < windows.shape[1]:
-        raise ValueError(f"last must lie in [1, {windows.shape[1] - 1}], got {last}")
     model.eval()
     kept = slice(-positions, None)
     # As many windows at once as make a gigabyte of logits, at most 64.
@@ -220,11 +277,9 @@ def log_probabilities(
 @torch.no_grad()
 def next_probabilities(model: TokenGPT, prompts: np.ndarray) -> np.ndarray:
     """Probability of every token after `prompts` (B, T), the last `context` of each; (B, V)."""
-    if np.ndim(prompts) != 2 or not np.shape(prompts)[1]:
-        raise ValueError(
-            f"prompts must have shape (B, T) with T of 1 or more, got {np.shape(prompts)}; one is "
-            "prompt[None]"
-        )
+    check_model("model", model)
+    check_tokens("prompts", prompts, ("B", "T"), vocabulary=model.config.vocabulary)
+    prompts = np.array(prompts, dtype=np.int64)
     model.eval()
     seen = torch.as_tensor(prompts[:, -model.config.context :], device=model.device)
     states, table = model.hidden(seen)
@@ -264,27 +319,17 @@ def generate(
     -------
     numpy.ndarray
         Generated tokens without the prompts, shape (B, n_steps), int64.
-
-    Raises
-    ------
-    ValueError
-        For an impossible size, a negative temperature, or tokens outside the vocabulary.
     """
-    if n_steps < 1 or prompts.ndim != 2 or prompts.shape[1] < 1:
-        raise ValueError(
-            f"generation needs prompts (B, P) with P >= 1 and n_steps >= 1, got shape "
-            f"{prompts.shape} and n_steps={n_steps}"
-        )
+    check_model("model", model)
+    check_tokens("prompts", prompts, ("B", "P"), vocabulary=model.config.vocabulary)
+    check_count("n_steps", n_steps)
+    check_temperature("temperature", temperature, len(prompts))
+    check_seed("seed", seed)
+    prompts = np.array(prompts, dtype=np.int64)
     warmth = np.asarray(temperature, dtype=np.float64)
-    if warmth.shape not in ((), (len(prompts),)) or not (np.isfinite(warmth) & (warmth >= 0)).all():
-        raise ValueError(
-            f"temperature must be finite and at least 0, one or {len(prompts)} of them, got "
-            f"{temperature}"
-        )
-    check_tokens(prompts, model.config.vocabulary)
     model.eval()
     context, length = model.config.context, prompts.shape[1]
-    generator = torch.Generator(device=model.device).manual_seed(seed)
+    generator = torch.Generator(device=model.device).manual_seed(int(seed))
     tokens = torch.empty(len(prompts), length + n_steps, dtype=torch.long, device=model.device)
     tokens[:, :length] = torch.as_tensor(prompts, device=model.device)
     warmth = torch.as_tensor(warmth, dtype=torch.float32).expand(len(prompts)).to(model.device)

@@ -6,13 +6,23 @@ N equal cells; a state becomes the number of its cell, a token becomes the centr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from dynlib.tokens.windows import check_tokens
+from dynlib.dynamics.checks import (
+    LARGEST,
+    check_alike,
+    check_array,
+    check_choice,
+    check_count,
+    check_each,
+    check_room,
+    check_tokens,
+)
 
 
 @dataclass(frozen=True)
@@ -56,36 +66,59 @@ class Grid:
     occupied: np.ndarray = field(repr=False)
 
     def __post_init__(self) -> None:
+        self._check()
+        object.__setattr__(self, "n_cells", int(self.n_cells))
         for name in ("low", "high", "occupied"):  # copies that stay, since cells are kept
             array = np.array(getattr(self, name))
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-        if self.n_cells < 1:
-            raise ValueError(f"n_cells must be at least 1, got {self.n_cells}")
-        if not (np.isfinite(self.low).all() and np.isfinite(self.high).all()):
-            raise ValueError(f"the box must be finite, got {self.low} to {self.high}")
-        if not (np.asarray(self.low) < np.asarray(self.high)).all():
+
+    def _check(self) -> None:
+        check_count("n_cells", self.n_cells)
+        for name in ("low", "high"):
+            check_array(name, getattr(self, name), ("d",), scale=True)
+        check_alike(("low", "high"), self.low, self.high, remedy="both are corners of one box")
+        low, high = (np.asarray(each, dtype=np.float64) for each in (self.low, self.high))
+        if not (low < high).all():
+            axis = int(np.argmin(low < high))
             raise ValueError(
-                f"each axis of the box needs low < high, got {self.low} to {self.high}; "
-                "an axis on which the data are constant cannot be cut into cells"
+                f"each axis of the box must have low < high, got {low[axis]} to {high[axis]} on "
+                f"axis {axis}; leave out a coordinate that is constant: it cannot be cut into cells"
             )
-        finest = 4 * np.spacing(np.maximum(np.abs(self.low), np.abs(self.high)))
-        if (self.cell_size < finest).any():
-            axis = int(np.argmin(self.cell_size / finest))
+        cell = (high - low) / self.n_cells
+        finest = 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
+        if (cell < finest).any():
+            axis = int(np.argmin(cell / finest))
             raise ValueError(
-                f"the {self.n_cells} cells of axis {axis}, from {self.low[axis]} to "
-                f"{self.high[axis]}, are finer than numbers there ({finest[axis]:.1e} at least); "
-                "subtract the mean first, or take fewer cells"
+                f"the {self.n_cells} cells of axis {axis}, from {low[axis]} to {high[axis]}, must "
+                f"not be finer than numbers there, {finest[axis]:.1e} at least, got "
+                f"{cell[axis]:.1e}; subtract the mean first, or take fewer cells"
+            )
+        total = int(self.n_cells) ** len(low)
+        if total > 2**62:
+            raise ValueError(
+                f"the cells must be at most 2**62, got {self.n_cells}**{len(low)}; take fewer a "
+                "coordinate, or fewer coordinates"
+            )
+        check_tokens("occupied", self.occupied, ("V",), vocabulary=total)
+        if not (np.diff(np.asarray(self.occupied, dtype=np.int64)) > 0).all():
+            raise ValueError(
+                f"occupied must be sorted, each cell once, got {self.occupied!r}; use np.unique"
             )
 
     @classmethod
-    def fit(cls, trajectories: np.ndarray, n_cells: int, vocabulary: str = "occupied") -> Grid:
+    def fit(
+        cls,
+        trajectories: np.ndarray | Sequence[np.ndarray],
+        n_cells: int,
+        vocabulary: str = "occupied",
+    ) -> Grid:
         """Lay the grid over training trajectories.
 
         Parameters
         ----------
-        trajectories : numpy.ndarray
-            Training data, shape (..., d).
+        trajectories : numpy.ndarray or sequence of numpy.ndarray
+            Training data, shape (..., d), or a list of trajectories (T, d) of unequal length.
         n_cells : int
             Cells per axis.
         vocabulary : str
@@ -95,20 +128,15 @@ class Grid:
         Raises
         ------
         ValueError
-            For impossible sizes, constant axes, data that are not finite, or another
-            `vocabulary`.
+            For data that are constant on an axis or not finite, and impossible sizes.
         """
-        if vocabulary not in ("occupied", "grid"):
-            raise ValueError(f"vocabulary must be 'occupied' or 'grid', got {vocabulary!r}")
-        states = np.asarray(trajectories, dtype=np.float64)
-        if states.ndim < 2:
-            raise ValueError(
-                f"trajectories must have shape (..., d), got {states.shape}; one coordinate "
-                "measured T times is series[:, None]"
-            )
-        states = states.reshape(-1, states.shape[-1])
-        grid = cls(states.min(axis=0), states.max(axis=0), int(n_cells), np.empty(0, np.int64))
+        check_choice("vocabulary", vocabulary, ("occupied", "grid"))
+        _check_trajectories(trajectories)
+        states = np.concatenate(trajectories, dtype=np.float64)
+        states = states.reshape(-1, np.shape(trajectories[0])[-1])
+        grid = cls(states.min(axis=0), states.max(axis=0), n_cells, np.zeros(1, np.int64))
         if vocabulary == "grid":
+            check_room("the cells of the grid", grid.n_cells**grid.dim, grid.dim)
             occupied = np.arange(grid.n_cells**grid.dim)
         else:
             occupied = np.unique(grid._flat(grid.indices(states)))
@@ -153,9 +181,10 @@ class Grid:
         return KDTree(self.centres)
 
     def indices(self, states: np.ndarray) -> np.ndarray:
-        """Integer coordinates of the cells of states inside the box, shape (..., d)."""
-        scaled = (states - self.low) / (self.high - self.low) * self.n_cells
-        return np.minimum(np.floor(scaled).astype(np.int64), self.n_cells - 1)
+        """Integer coordinates of the cells of states, (..., d); outside the box the nearest."""
+        _check_states(states, self.dim)
+        scaled = (np.clip(states, self.low, self.high) - self.low) / (self.high - self.low)
+        return np.minimum(np.floor(scaled * self.n_cells).astype(np.int64), self.n_cells - 1)
 
     def _flat(self, indices: np.ndarray) -> np.ndarray:
         return np.ravel_multi_index(tuple(np.moveaxis(indices, -1, 0)), (self.n_cells,) * self.dim)
@@ -182,38 +211,48 @@ class Grid:
         ValueError
             For states that are not finite, of another dimension, or refused.
         """
-        if unseen not in ("refuse", "nearest"):
-            raise ValueError(f"unseen must be 'refuse' or 'nearest', got {unseen!r}")
+        check_choice("unseen", unseen, ("refuse", "nearest"))
+        flat = self._flat(self.indices(states))
         states = np.asarray(states, dtype=np.float64)
-        if states.shape[-1:] != (self.dim,):
-            raise ValueError(f"states must have shape (..., {self.dim}), got {states.shape}")
-        if not np.isfinite(states).all():
-            raise ValueError("states must be finite; drop orbits that diverge before encoding")
         inside = ((states >= self.low) & (states <= self.high)).all(axis=-1)
-        clipped = np.clip(states, self.low, self.high)
-        flat = self._flat(self.indices(clipped))
         tokens = np.minimum(np.searchsorted(self.occupied, flat), self.vocabulary - 1)
         missing = ~inside | (self.occupied[tokens] != flat)
         if missing.any():
             if unseen == "refuse":
-                first = states[missing][0]
                 raise ValueError(
-                    f"{int(missing.sum())} of {missing.size} states lie outside the box or in "
-                    f"cells never seen in training, the first {first.tolist()} (box "
-                    f"{self.low.tolist()} to {self.high.tolist()}); pass unseen='nearest' to map "
-                    "them to the nearest seen cell"
+                    "states must lie in the box and in cells seen in training, got "
+                    f"{states[missing][0].tolist()} ({int(missing.sum())} of {missing.size} do "
+                    f"not; the box is {self.low.tolist()} to {self.high.tolist()}); pass "
+                    "unseen='nearest' to map them to the nearest seen cell"
                 )
             tokens[missing] = self._tree.query(states[missing])[1]
         return tokens
 
     def decode(self, tokens: np.ndarray) -> np.ndarray:
-        """Cell centres, shape (..., d), of tokens of shape (...,).
+        """Cell centres, shape (..., d), of tokens of shape (...,)."""
+        check_tokens("tokens", tokens, (...,), vocabulary=self.vocabulary, empty=True)
+        return self.centres[np.asarray(tokens)]
 
-        Raises
-        ------
-        ValueError
-            If a token is not in [0, V).
-        """
-        tokens = np.asarray(tokens)
-        check_tokens(tokens, self.vocabulary)
-        return self.centres[tokens]
+
+def _check_trajectories(trajectories: np.ndarray | Sequence[np.ndarray]) -> None:
+    remedy = "one coordinate measured T times is series[:, None]"
+    axes = (..., "T", "d")
+    check_each("trajectories", trajectories, axes, check_array, scale=True, remedy=remedy)
+    if isinstance(trajectories, (list, tuple)):
+        dims = {np.shape(each)[-1:] for each in trajectories}
+        if len(dims) > 1:
+            raise ValueError(
+                f"trajectories must have the same coordinates, got {dims} of them; leave out "
+                "those that not all have"
+            )
+
+
+def _check_states(states: np.ndarray, dim: int) -> None:
+    remedy = f"the last axis holds the {dim} coordinates"
+    check_array("states", states, (..., dim), empty=True, remedy=remedy)
+    largest = np.abs(np.asarray(states, dtype=np.float64)).max(initial=0.0)
+    if largest > LARGEST:
+        raise ValueError(
+            f"states must be at most {LARGEST} in size, got {largest}; drop orbits that diverge "
+            "before encoding"
+        )

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dynlib.tokens.gpt import TokenGPT
+from dynlib.tokens.gpt import TokenGPT, check_input, check_model
 
 
 class NextTokenLoss(nn.Module):
@@ -19,11 +19,14 @@ class NextTokenLoss(nn.Module):
     """
 
     def __init__(self, model: TokenGPT) -> None:
+        check_model("model", model)
         super().__init__()
         self.model = model
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """Loss in nats per token on windows (B, T + 1)."""
+        config = self.model.config
+        check_input("windows", windows, config.vocabulary, 2, config.context + 1)
         states, table = self.model.hidden(windows[:, :-1])
         states, targets = states.flatten(0, 1), windows[:, 1:].flatten()
         if torch.is_autocast_enabled(states.device.type):

@@ -11,7 +11,8 @@ import copy
 
 import numpy as np
 
-from dynlib.tokens.windows import check_tokens
+from dynlib.dynamics.checks import check_count, check_number, check_seed, check_tokens
+from dynlib.tokens.windows import Trajectories, check_trajectories, joined
 
 
 def _lookup(table: np.ndarray, keys: np.ndarray) -> np.ndarray:
@@ -37,8 +38,9 @@ class NGram:
 
     Parameters
     ----------
-    trajectories : numpy.ndarray
-        Training tokens, shape (M, T); contexts never cross from one row to the next.
+    trajectories : numpy.ndarray or sequence of numpy.ndarray
+        Training tokens, shape (M, T), or a list of M rows of unequal length; contexts never cross
+        from one row to the next.
     order : int
         K, tokens of context, at least 0.
     vocabulary : int
@@ -61,18 +63,11 @@ class NGram:
     Inf. Theory 37, 1085-1094, method C.
     """
 
-    def __init__(self, trajectories: np.ndarray, order: int, vocabulary: int) -> None:
-        trajectories = np.asarray(trajectories, dtype=np.int64)
-        if (
-            trajectories.ndim != 2
-            or not trajectories.size
-            or not 0 <= order < trajectories.shape[1]
-        ):
-            raise ValueError(
-                "trajectories must have shape (M, T), M at least 1, and order lie in [0, T - 1], "
-                f"got {trajectories.shape} and {order}; one trajectory is trajectory[None]"
-            )
-        check_tokens(trajectories, vocabulary)
+    def __init__(self, trajectories: Trajectories, order: int, vocabulary: int) -> None:
+        check_count("vocabulary", vocabulary)
+        check_trajectories("trajectories", trajectories, vocabulary=vocabulary)
+        longest = max(map(len, trajectories))
+        check_count("order", order, least=0, most=longest - 1, remedy="take longer trajectories")
         self.order, self.vocabulary = order, vocabulary
         # Level k names a context of k tokens by its rank among those seen: the shorter
         # context's rank and the one older token make its key, the rank and the successor
@@ -84,18 +79,19 @@ class NGram:
         self._distinct: list[np.ndarray] = []
         self._cumulative: list[np.ndarray] = []
         self._ends: list[np.ndarray] = []
-        before = np.zeros(trajectories.shape, dtype=np.int64)  # rank of the k tokens before t >= k
+        tokens, place, _ = joined(trajectories)
+        at = np.arange(len(tokens))  # where a token has k others before it in its row
+        before = np.zeros(len(tokens), dtype=np.int64)  # the rank of these
         for k in range(order + 1):
             if k:
-                key = before[:, 1:] * vocabulary + trajectories[:, :-k]
-                table, rank = np.unique(key, return_inverse=True)
-                before = rank.reshape(key.shape)
+                kept = place[at] >= k
+                at, before = at[kept], before[kept]
+                table, before = np.unique(before * vocabulary + tokens[at - k], return_inverse=True)
                 self._contexts.append(table)
-            following = before * vocabulary + trajectories[:, k:]
-            transitions, counts = np.unique(following, return_counts=True)
+            transitions, counts = np.unique(before * vocabulary + tokens[at], return_counts=True)
             n_contexts = len(self._contexts[-1]) if k else 1
             origin = transitions // vocabulary
-            totals = np.bincount(before.ravel(), minlength=n_contexts)
+            totals = np.bincount(before, minlength=n_contexts)
             self._transitions.append(transitions)
             # Counts stay below the data's size; half the memory is worth a line.
             self._counts.append(counts.astype(np.int32))
@@ -106,26 +102,16 @@ class NGram:
 
     def shorter(self, order: int) -> NGram:
         """The chain of a lower order, 0 to K, on the same counts."""
-        if not 0 <= order <= self.order:
-            raise ValueError(f"order must lie in [0, {self.order}], got {order}")
+        check_count("order", order, least=0, most=self.order, remedy="count longer contexts")
         chain = copy.copy(self)
         chain.order = order
         return chain
 
-    def _check(self, contexts: np.ndarray, chosen: np.ndarray | int = 0) -> None:
-        contexts, chosen = np.asarray(contexts), np.asarray(chosen)
-        if contexts.ndim != 2 or contexts.shape[1] < max(self.order, 1):
-            raise ValueError(
-                f"contexts must be (B, K) with K of {max(self.order, 1)} or more for an "
-                f"order-{self.order} chain, got shape {contexts.shape}"
-            )
-        if chosen.shape not in ((), contexts.shape[:1]):
-            raise ValueError(
-                f"chosen must have shape (B,), one token for each of the {len(contexts)} contexts, "
-                f"got {chosen.shape}"
-            )
-        for tokens in (contexts, chosen):
-            check_tokens(tokens, self.vocabulary)
+    def _check(self, contexts: np.ndarray) -> None:
+        shortest = max(self.order, 1)
+        check_tokens(
+            "contexts", contexts, ("B", "K"), vocabulary=self.vocabulary, shortest=shortest
+        )
 
     def _levels(self, contexts: np.ndarray):
         """Yield k and the ranks at level k of contexts (B, K or more), newest token last."""
@@ -138,7 +124,9 @@ class NGram:
 
     def likelihood(self, contexts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Probability of `chosen` (B,) after `contexts` (B, K or more), shape (B,)."""
-        self._check(contexts, chosen)
+        self._check(contexts)
+        check_tokens("chosen", chosen, (len(contexts),), vocabulary=self.vocabulary)
+        contexts, chosen = np.asarray(contexts), np.asarray(chosen)
         probability = np.full(len(contexts), 1 / self.vocabulary)
         for k, rank in self._levels(contexts):
             key = np.where(rank < 0, -1, rank * self.vocabulary + chosen)
@@ -152,6 +140,7 @@ class NGram:
     def probabilities(self, contexts: np.ndarray) -> np.ndarray:
         """All next-token probabilities (B, V) after `contexts` (B, K or more)."""
         self._check(contexts)
+        contexts = np.asarray(contexts)
         probability = np.full((len(contexts), self.vocabulary), 1 / self.vocabulary)
         for k, rank in self._levels(contexts):
             for row in np.flatnonzero(rank >= 0):
@@ -214,11 +203,8 @@ class NGram:
         the likeliest.
         """
         k = max(self.order, 1)
-        if np.ndim(windows) != 2 or np.shape(windows)[1] <= k:
-            raise ValueError(
-                f"windows must have shape (B, T + 1) with T of {k} or more, got "
-                f"{np.shape(windows)}; one window is window[None]"
-            )
+        check_tokens("windows", windows, ("B", "T + 1"), vocabulary=self.vocabulary, shortest=k + 1)
+        windows = np.asarray(windows)
         contexts = np.lib.stride_tricks.sliding_window_view(windows[:, :-1], k, axis=1)
         shape, flat = contexts.shape[:2], contexts.reshape(-1, k)
         chosen = windows[:, k:].reshape(-1)
@@ -235,10 +221,15 @@ class NGram:
         the generated tokens without the prompts, shape (B, n_steps).
         """
         self._check(prompts)
+        check_count("n_steps", n_steps)
+        check_number("temperature", temperature, least=0, most=1)
         if temperature not in (0, 1):
-            raise ValueError(f"temperature must be 0 or 1 for a chain, got {temperature}")
+            raise ValueError(
+                f"temperature must be 0 or 1 for a chain, got {temperature}; take one of these"
+            )
+        check_seed("seed", seed)
         rng = np.random.default_rng(seed)
-        length = prompts.shape[1]
+        length = np.shape(prompts)[1]
         tokens = np.concatenate([prompts, np.empty((len(prompts), n_steps), np.int64)], axis=1)
         for end in range(length, length + n_steps):
             contexts = tokens[:, end - max(self.order, 1) : end]

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynlib.dynamics.checks import MOST, check_array, check_count, check_tokens
+from dynlib.tokens.windows import Trajectories, check_trajectories, joined
+
 
 def parrot(prompts: np.ndarray, n_steps: int, centres: np.ndarray) -> np.ndarray:
     """Context parroting: copy what followed the longest earlier match of the recent past.
@@ -39,13 +42,12 @@ def parrot(prompts: np.ndarray, n_steps: int, centres: np.ndarray) -> np.ndarray
     ----------
     Zhang & Gilpin (2025), arXiv:2505.11349.
     """
-    _check(prompts, n_steps, shortest=2)
-    if np.ndim(centres) != 2:
-        raise ValueError(
-            f"centres must have shape (V, d), got {np.shape(centres)}; those of one coordinate are "
-            "centres[:, None]"
-        )
-    batch, length = prompts.shape
+    check_count("n_steps", n_steps)
+    remedy = "those of one coordinate are centres[:, None]"
+    check_array("centres", centres, ("V", "d"), scale=True, remedy=remedy)
+    check_tokens("prompts", prompts, ("B", "P"), vocabulary=len(centres), shortest=2)
+    centres = np.asarray(centres, dtype=np.float64)
+    batch, length = np.shape(prompts)
     tokens = np.concatenate([prompts, np.empty((batch, n_steps), np.int64)], axis=1)
     rows = np.arange(batch)
     # match[:, p]: length of the common suffix of tokens[:, :p] and the whole sequence so far.
@@ -65,7 +67,7 @@ def parrot(prompts: np.ndarray, n_steps: int, centres: np.ndarray) -> np.ndarray
     return tokens[:, length:]
 
 
-def recall(training: np.ndarray, prompts: np.ndarray, n_steps: int) -> np.ndarray:
+def recall(training: Trajectories, prompts: np.ndarray, n_steps: int) -> np.ndarray:
     """Replay the training data from the place that matches the prompt longest.
 
     The longest suffix of the prompt that occurs in a training trajectory (the first
@@ -76,8 +78,8 @@ def recall(training: np.ndarray, prompts: np.ndarray, n_steps: int) -> np.ndarra
 
     Parameters
     ----------
-    training : numpy.ndarray
-        Training tokens, shape (M, T).
+    training : numpy.ndarray or sequence of numpy.ndarray
+        Training tokens, shape (M, T), or a list of M rows of unequal length.
     prompts : numpy.ndarray
         Tokens, shape (B, P), P at least 1.
     n_steps : int
@@ -93,47 +95,35 @@ def recall(training: np.ndarray, prompts: np.ndarray, n_steps: int) -> np.ndarra
     >>> recall(np.array([[5, 1, 2, 3, 4], [9, 1, 2, 8, 8]]), np.array([[9, 1, 2]]), 2)
     array([[8, 8]])
     """
-    _check(prompts, n_steps)
-    if np.ndim(training) != 2:
-        raise ValueError(
-            f"training tokens must have shape (M, T), got {np.shape(training)}; one trajectory is "
-            "trajectory[None]"
-        )
-    flat, width = np.ascontiguousarray(training).reshape(-1), training.shape[1]
-    places = np.arange(flat.size)
-    usable = places[places % width < width - 1]  # positions with a successor
+    check_count("n_steps", n_steps)
+    check_trajectories("training", training, vocabulary=MOST, shortest=2)
+    check_tokens("prompts", prompts, ("B", "P"))
+    flat, before, after = joined(training)
+    usable = np.flatnonzero(after)  # positions with a successor
     order = usable[np.argsort(flat[usable], kind="stable")]
-    starts = np.searchsorted(flat[order], np.arange(flat.max() + 2))
+    ranked = flat[order]
     out = np.empty((len(prompts), n_steps), dtype=np.int64)
     for row, prompt in enumerate(prompts):
         history, done = list(prompt), 0
         while done < n_steps:
-            place = _longest(flat, width, order, starts, history)
-            stretch = flat[place + 1 : (place // width + 1) * width][: n_steps - done]
+            place = _longest(flat, before, order, ranked, history)
+            stretch = flat[place + 1 : place + 1 + min(after[place], n_steps - done)]
             out[row, done : done + len(stretch)] = stretch
             history.extend(stretch)
             done += len(stretch)
     return out
 
 
-def _longest(flat, width, order, starts, history) -> int:
+def _longest(flat, before, order, ranked, history) -> int:
     """Position in `flat` of the last token of the longest match of the end of `history`."""
-    last = history[-1]
-    candidates = order[starts[last] : starts[last + 1]] if last < len(starts) - 1 else order[:0]
+    first, end = np.searchsorted(ranked, [history[-1], history[-1] + 1])
+    candidates = order[first:end]
     if not len(candidates):
         return int(order[0])
     for back in range(1, len(history)):
-        inside = candidates[candidates % width >= back]
+        inside = candidates[before[candidates] >= back]
         longer = inside[flat[inside - back] == history[-1 - back]]
         if not len(longer):
             break
         candidates = longer
     return int(candidates[0])
-
-
-def _check(prompts: np.ndarray, n_steps: int, shortest: int = 1) -> None:
-    if np.ndim(prompts) != 2 or prompts.shape[1] < shortest or n_steps < 1:
-        raise ValueError(
-            f"copying needs prompts (B, P) with P >= {shortest} and n_steps >= 1, got shape "
-            f"{prompts.shape} and n_steps={n_steps}; one prompt is prompt[None]"
-        )

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from dynlib.tokens.gpt import GPTConfig, TokenGPT
+from dynlib.dynamics.checks import (
+    check_choice,
+    check_count,
+    check_is,
+    check_number,
+    check_seed,
+)
+from dynlib.tokens.gpt import GPTConfig, TokenGPT, check_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +50,7 @@ class TrainingConfig:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         For an impossible value.
 
     References
@@ -71,22 +78,21 @@ class TrainingConfig:
             "precision": ("auto", "fp32", "bf16"),
         }
         for name, options in allowed.items():
-            if getattr(self, name) not in options:
-                raise ValueError(f"{name} must be one of {options}, got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), options)
+        check_seed("seed", self.seed)
         for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            check_count(name, getattr(self, name))
+        for name in ("steps", "batch_size", "seed"):  # numpy's cannot be stored as JSON
+            object.__setattr__(self, name, int(getattr(self, name)))
         for name in ("learning_rate", "epsilon"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not (0 < self.beta2 < 1 and self.weight_decay >= 0 and self.clip >= 0):
-            raise ValueError(
-                "beta2 must lie in (0, 1), weight_decay and clip be at least 0, got "
-                f"beta2={self.beta2}, weight_decay={self.weight_decay}, clip={self.clip}"
-            )
+            check_number(name, getattr(self, name), above=0)
+        for name in ("weight_decay", "clip"):
+            check_number(name, getattr(self, name), least=0)
+        check_number("beta2", self.beta2, above=0, below=1)
 
     def rate(self, step: int) -> float:
         """Learning rate at a step, as a share of the peak."""
+        check_count("step", step, least=0)
         if self.schedule == "constant":
             return 1.0
         warm_up = max(1, round(0.03 * self.steps))
@@ -97,6 +103,8 @@ class TrainingConfig:
 
     def autocast(self, model: GPTConfig, device: str) -> bool:
         """Whether a model is trained in bf16 on a device."""
+        check_is("model", model, GPTConfig, "a GPTConfig", "give the model's config")
+        check_choice("device", device, ("cpu", "cuda"))
         large = model.width >= 128 and model.vocabulary >= 400
         return self.precision == "bf16" or (
             self.precision == "auto" and (device == "cuda" or large)
@@ -118,8 +126,16 @@ class Trained:
     validation_loss: float | None
 
 
+def check_config(config: TrainingConfig) -> None:
+    """Raise TypeError for what is not a configuration of a training."""
+    remedy = "make one with TrainingConfig(steps, batch_size)"
+    check_is("config", config, TrainingConfig, "a TrainingConfig", remedy)
+
+
 def make_optimizers(model: TokenGPT, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """The optimisers of a model, each for a part of its weights."""
+    check_model("model", model)
+    check_config(config)
     adamw: dict[str, Any] = {
         "lr": config.learning_rate,
         "betas": (0.9, config.beta2),

@@ -8,22 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.checks import SEEDS, check_counts, check_is
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.recipes import Trained, TrainingConfig
-from dynlib.tokens.training import train
+from dynlib.tokens.training import check_training, train
+from dynlib.tokens.windows import Trajectories
 from dynlib.training import artefacts
 from dynlib.training.device import resolve_device
 
 
 def train_seeds(
-    trajectories: np.ndarray,
+    trajectories: Trajectories,
     cells: np.ndarray,
     model_config: GPTConfig,
     config: TrainingConfig,
     seeds: Sequence[int],
     *,
     name: str,
-    validation: np.ndarray | None = None,
+    validation: Trajectories | None = None,
     device: str = "auto",
 ) -> list[Trained]:
     """Train the same model from several seeds, in worker processes, each kept as an artefact.
@@ -46,12 +48,15 @@ def train_seeds(
     list of Trained
         In the order of the seeds.
     """
+    check_training(trajectories, cells, model_config, config, validation, device)
+    check_counts("seeds", seeds, least=0, most=SEEDS)
+    check_is("name", name, str, "a text", "write it in quotes")
     device = resolve_device(device)
-    held_out = np.empty(0) if validation is None else validation
-    data = artefacts.digest(trajectories, cells, held_out)
+    held_out = () if validation is None else validation
+    data = artefacts.digest(*map(np.asarray, [*trajectories, cells, *held_out]))
     jobs: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
     for seed in seeds:
-        seeded = dataclasses.replace(config, seed=seed)
+        seeded = dataclasses.replace(config, seed=int(seed))
         key = {
             "data": data,
             "model": dataclasses.asdict(model_config),

@@ -15,22 +15,23 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from dynlib.tokens.gpt import GPTConfig, TokenGPT, log_probabilities
+from dynlib.dynamics.checks import check_choice
+from dynlib.tokens.gpt import GPTConfig, TokenGPT, check_model_inputs, log_probabilities
 from dynlib.tokens.loss import NextTokenLoss
-from dynlib.tokens.recipes import Trained, TrainingConfig, make_optimizers
-from dynlib.tokens.windows import check_tokens, random_windows, windows
+from dynlib.tokens.recipes import Trained, TrainingConfig, check_config, make_optimizers
+from dynlib.tokens.windows import Trajectories, check_trajectories, random_windows, windows
 from dynlib.training import checkpoint, loop
 from dynlib.training.device import resolve_device
 
 
 def train(
-    trajectories: np.ndarray,
+    trajectories: Trajectories,
     cells: np.ndarray | None,
     model_config: GPTConfig,
     config: TrainingConfig,
     folder: Path | None = None,
     *,
-    validation: np.ndarray | None = None,
+    validation: Trajectories | None = None,
     device: str = "auto",
     checkpoint_seconds: float = 15.0,
     label: str = "training",
@@ -41,8 +42,8 @@ def train(
 
     Parameters
     ----------
-    trajectories : numpy.ndarray
-        Training tokens, shape (M, T), T above the context.
+    trajectories : numpy.ndarray or sequence of numpy.ndarray
+        Training tokens, shape (M, T), T above the context, or a list of M rows of unequal length.
     cells : numpy.ndarray, optional
         :attr:`dynlib.tokens.grid.Grid.cells`, for the factorised embedding.
     model_config : GPTConfig
@@ -52,8 +53,8 @@ def train(
     folder : pathlib.Path, optional
         Where checkpoints and the finished model live. A finished model is loaded instead
         of trained; an unfinished training goes on from its newest whole checkpoint.
-    validation : numpy.ndarray, optional
-        Held-out *training* trajectories of tokens, (M', T'); their loss is followed.
+    validation : numpy.ndarray or sequence of numpy.ndarray, optional
+        Held-out *training* trajectories of tokens, as `trajectories`; their loss is followed.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     checkpoint_seconds, label
@@ -64,30 +65,19 @@ def train(
     Trained
         The model, on the device, and the record of its training.
 
-    Raises
-    ------
-    ValueError
-        If the trajectories are too short for the context, hold tokens outside the
-        vocabulary, or the device is not there.
-
     Notes
     -----
     On several processes (``accelerate launch``) each takes its share of every batch, and
     the gradients are averaged: the same training as one process with the whole batch.
     """
+    check_training(trajectories, cells, model_config, config, validation, device)
     context = model_config.context
-    if trajectories.ndim != 2 or not len(trajectories) or trajectories.shape[1] <= context:
-        raise ValueError(
-            f"training trajectories must be (M, T), M at least 1 and T above the context "
-            f"{context}, got {trajectories.shape}"
-        )
-    check_tokens(trajectories, model_config.vocabulary)
     device = resolve_device(device)
     accelerator = Accelerator(cpu=device == "cpu")
     if config.batch_size % accelerator.num_processes:
         raise ValueError(
-            f"batch_size={config.batch_size} cannot be shared by {accelerator.num_processes} "
-            "processes; choose a multiple"
+            f"batch_size must be a multiple of the {accelerator.num_processes} processes, got "
+            f"{config.batch_size}; change it, or the number of processes"
         )
     torch.manual_seed(config.seed)
     model = TokenGPT(model_config, cells).to(device)
@@ -116,6 +106,31 @@ def train(
     return _finished(model, weights, state)
 
 
+def check_training(
+    trajectories: Trajectories,
+    cells: np.ndarray | None,
+    model_config: GPTConfig,
+    config: TrainingConfig,
+    validation: Trajectories | None,
+    device: str,
+) -> None:
+    """Raise for what :func:`train` cannot train on."""
+    check_choice("device", device, ("auto", "cpu", "cuda"))
+    check_model_inputs(model_config, cells)
+    check_config(config)
+    given = {"trajectories": (trajectories, 0), "validation": (validation, 100)}
+    for name, (tokens, first) in given.items():
+        if tokens is None and name == "validation":
+            continue
+        check_trajectories(name, tokens, vocabulary=model_config.vocabulary)
+        shortest, needed = min(map(len, tokens)), first + model_config.context + 1
+        if shortest < needed:
+            raise ValueError(
+                f"{name} must be {needed} tokens or longer for a context of "
+                f"{model_config.context}, got {shortest}; take longer ones, or a shorter context"
+            )
+
+
 def _validate(model: TokenGPT, held_out: np.ndarray | None) -> float | None:
     if held_out is None:
         return None
@@ -141,7 +156,7 @@ class _Training:
         self,
         accelerator: Accelerator,
         model: TokenGPT,
-        trajectories: np.ndarray,
+        trajectories: Trajectories,
         held_out: np.ndarray | None,
         config: TrainingConfig,
     ) -> None:

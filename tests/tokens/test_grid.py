@@ -76,7 +76,7 @@ def test_the_box_holds_its_own_edges(henon_grid):
         (lambda: Grid.fit(np.eye(2), 3).encode(np.ones((2, 3))), r"\(\.\.\., 2\)"),
         (lambda: Grid.fit(np.eye(2), 3).encode(np.full((1, 2), np.inf)), "finite"),
         (lambda: Grid.fit(np.eye(2), 3).encode(np.eye(2), unseen="ignore"), "'ignore'"),
-        (lambda: Grid.fit(np.eye(2), 3).decode(np.array([2])), r"\[0, 2\)"),
+        (lambda: Grid.fit(np.eye(2), 3).decode(np.array([2])), "from 0 to 1, got 2"),
     ],
 )
 def test_bad_input_is_named(call, words):
@@ -85,7 +85,9 @@ def test_bad_input_is_named(call, words):
 
 
 def test_a_series_without_an_axis_for_coordinates_is_refused():
-    with pytest.raises(ValueError, match=r"shape \(\.\.\., d\), got \(50,\); .*series\[:, None\]"):
+    with pytest.raises(
+        ValueError, match=r"shape \(\.\.\., T, d\), got \(50,\); .*series\[:, None\]"
+    ):
         Grid.fit(np.linspace(0, 1, 50), 5)
 
 
@@ -121,3 +123,30 @@ def test_what_a_grid_keeps_cannot_be_changed():
     for kept in (grid.cells, grid.centres):
         with pytest.raises(ValueError, match="read-only"):
             kept[0] = 7
+
+
+def test_trajectories_of_unequal_length_are_one_cloud():
+    states = np.random.default_rng(0).normal(size=(50, 2))
+    for parts in ([states[:7], states[7:20], states[20:]], [states.tolist()[:49], states[49:]]):
+        for vocabulary in ("occupied", "grid"):
+            found, expected = (Grid.fit(each, 6, vocabulary) for each in (parts, states))
+            np.testing.assert_array_equal(found.occupied, expected.occupied)
+            np.testing.assert_array_equal(found.centres, expected.centres)
+    with pytest.raises(ValueError, match=r"each of trajectories must have shape \(T, d\)"):
+        Grid.fit([states, states[0]], 6)
+    with pytest.raises(ValueError, match="same coordinates"):
+        Grid.fit([states[:3], states[:, :1]], 6)
+
+
+@pytest.mark.parametrize("n_cells", [2.7, 2.0, "2", True, 10**30])
+def test_a_number_of_cells_is_a_whole_number(n_cells):
+    with pytest.raises((TypeError, ValueError), match=r"n_cells must be a whole number .* got .*;"):
+        Grid.fit(np.eye(2), n_cells)
+
+
+def test_more_cells_than_can_be_counted_are_refused():
+    states = np.random.default_rng(0).normal(size=(9, 7))
+    with pytest.raises(ValueError, match=r"at most 2\*\*62, got 1000\*\*7; take fewer"):
+        Grid.fit(states, 1000)
+    with pytest.raises(ValueError, match="at most 64 GiB"):
+        Grid.fit(states[:, :4], 1000, "grid")

@@ -81,6 +81,31 @@ def test_a_shorter_chain_is_the_chain_of_that_order(henon_tokens, henon_grid):
 
 
 @pytest.mark.parametrize("order", [0, 1, 2, 4])
+def test_rows_of_unequal_length_are_counted_one_by_one(order):
+    rng = np.random.default_rng(order)
+    rows = [rng.integers(0, 4, n) for n in (30, 1, 7, 3)]
+    chain = NGram(rows, order, vocabulary=4)
+    contexts = rng.integers(0, 4, (40, max(order, 1)))
+    lists = [row.tolist() for row in rows]
+    expected = [
+        [brute_force(lists, tuple(c[len(c) - order :]), t, 4) for t in range(4)]
+        for c in contexts.tolist()
+    ]
+    np.testing.assert_allclose(chain.probabilities(contexts), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="order must be a whole number from 0 to 29, got 30"):
+        NGram(rows, 30, 4)
+    with pytest.raises(ValueError, match=r"each of trajectories .* from 0 to 2, got 3"):
+        NGram(rows, 1, 3)
+
+
+def test_the_replay_ends_with_each_row_of_unequal_length():
+    rows = [np.array([5, 1, 2, 3]), np.array([9, 1, 2, 8, 8, 7]), np.array([7, 5])]
+    out = recall(rows, np.array([[9, 1, 2], [0, 5, 1]]), 4)
+    np.testing.assert_array_equal(out[:, :2], [[8, 8], [2, 3]])
+    assert out[0].tolist() == [8, 8, 7, 5]
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 4])
 def test_the_likeliest_is_the_argmax_of_all(order):
     rng = np.random.default_rng(order)
     data = rng.choice(12, size=(4, 60), p=np.r_[0.5, np.full(11, 0.5 / 11)])
@@ -148,13 +173,13 @@ def test_recall_goes_on_after_the_end_of_a_trajectory(henon_tokens):
     ("call", "words"),
     [
         (lambda: NGram(np.zeros((1, 5), int), 5, 2), "order"),
-        (lambda: NGram(np.zeros((0, 5), int), 1, 2), r"M at least 1.*\(0, 5\)"),
-        (lambda: NGram(np.full((1, 5), 9), 1, 2), r"\[0, 2\)"),
-        (lambda: NGram(np.eye(4, dtype=int), 2, 2).generate(np.zeros((1, 1), int), 3), "order-2"),
-        (lambda: NGram(np.eye(4, dtype=int), 1, 2).generate(np.full((1, 2), -1), 3), r"\[0, 2\)"),
+        (lambda: NGram(np.zeros((0, 5), int), 1, 2), r"none of it 0, got \(0, 5\)"),
+        (lambda: NGram(np.full((1, 5), 9), 1, 2), "from 0 to 1, got 9"),
+        (lambda: NGram(np.eye(4, dtype=int), 2, 2).generate(np.zeros((1, 1), int), 3), "2 tokens"),
+        (lambda: NGram(np.eye(4, dtype=int), 1, 2).generate(np.full((1, 2), -1), 3), "got -1"),
         (
             lambda: NGram(np.eye(4, dtype=int), 1, 2).likelihood(np.eye(2, dtype=int), [1, 2]),
-            r"\[0, 2\)",
+            "got 2",
         ),
         (
             lambda: NGram(np.eye(4, dtype=int), 1, 2).generate(
@@ -162,7 +187,7 @@ def test_recall_goes_on_after_the_end_of_a_trajectory(henon_tokens):
             ),
             "0.5",
         ),
-        (lambda: parrot(np.zeros((2, 1), int), 2, np.eye(2)), "P >= 2"),
+        (lambda: parrot(np.zeros((2, 1), int), 2, np.eye(2)), "2 tokens or more"),
         (lambda: recall(np.eye(2, dtype=int), np.zeros((1, 0), int), 2), "prompts"),
     ],
 )
