@@ -75,7 +75,7 @@ class _Own:
             check_callable("sampler", self.sampler)
         plain, period = _bound(getattr(self.function, "py_func", self.function)), self._period
         names, start, scale = tuple(self.names), _floats(self.start), _floats(self.scale)
-        scatter = _floats(self.scatter) if np.ndim(self.scatter) else float(self.scatter)
+        scatter: Any = _floats(self.scatter) if np.ndim(self.scatter) else float(self.scatter)  # type: ignore[arg-type]
         called, dim = getattr(plain, "__name__", "the function"), len(names)
         if not dim or len(start) != dim or len(scale) not in (0, dim):
             raise ValueError(

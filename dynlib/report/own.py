@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.flows import TimeMap
 from dynlib.measure.distribution import Reference, rollout_measures
 from dynlib.measure.rollout import accumulated_mse, failures, step_errors
 from dynlib.report import record, style
@@ -28,6 +30,32 @@ def rests(late: np.ndarray, first: np.ndarray) -> bool:
     """
     ranges, at_first = np.ptp(late, axis=1), np.ptp(first, axis=(0, 1))
     return bool((ranges < 1e-3 * at_first).all())
+
+
+#: What is said of a system that keeps volumes.
+CONSERVATIVE = (
+    "The system is conservative: it keeps volumes. It has no attractor, and what is found holds "
+    "for the energies and regions about its start."
+)
+
+
+def conservative(step: Any, trajectories: np.ndarray) -> bool:
+    """Whether a map or a flow keeps volumes at all states of trajectories (n, T, d).
+
+    Examples
+    --------
+    >>> from dynlib.dynamics.own import OwnMap
+    >>> turn = OwnMap(lambda x, y: (y, -x), ("x", "y"), (1.0, 0.0))
+    >>> conservative(turn, np.ones((1, 5, 2)))
+    True
+    """
+    states = trajectories[:, :: max(1, trajectories.shape[1] // 20)]
+    if isinstance(step, TimeMap):
+        slopes = step.flow.jacobian(states)
+        change = np.trace(slopes, axis1=-2, axis2=-1)
+        return bool((np.abs(change) <= 1e-7 * np.abs(slopes).max()).all())
+    change = np.abs(np.linalg.det(step.jacobian(states)))
+    return bool((np.abs(change - 1) <= 1e-6).all())
 
 
 def record_system(dim: int, tau: float, spread: float, at_rest: bool, settling: str) -> None:
@@ -154,6 +182,26 @@ def exponents(groups: np.ndarray) -> list[str]:
     return shown
 
 
+def record_chaos(groups: np.ndarray, chaotic: bool, tau: float) -> tuple[float | None, float]:
+    """Record ``chaotic``, ``lyapunov_time`` and ``entropy_rate`` of groups of orbits (n, d).
+
+    Returns
+    -------
+    exponent : float or None
+        The largest one, None where it is not positive.
+    entropy : float
+        Nats a token.
+    """
+    record.metric("chaotic", int(chaotic), tolerance=0.0)
+    inverse = 1 / groups[:, 0] if chaotic else None
+    record.metric("lyapunov_time", inverse, over="trajectories", unit="time", tolerance=0.05)
+    if not chaotic:
+        record.metric("lyapunov_time_failures", len(groups), tolerance=0.0)
+    entropy = float(tau * np.median(groups, axis=0).clip(min=0).sum() if chaotic else 0)
+    record.metric("entropy_rate", entropy, unit="nats/token")
+    return (record.metrics()["lyapunov_1"]["value"] if chaotic else None), entropy
+
+
 def exponent_table(words: Sequence[str]) -> record.Table:
     """The exponents, as :func:`exponents` shows them, and the Lyapunov time."""
     rows = [[f"exponent {i}", each] for i, each in enumerate(words, start=1)]
@@ -171,8 +219,9 @@ def prediction_table(order: int) -> record.Table:
         ]
         for method, label in _token_methods(order).items()
     ]
-    floor = ["entropy rate of the system", record.show("entropy_rate"), ""]
-    return record.Table(["", "nats a token", "likeliest token right"], [*rows, floor])
+    if "entropy_rate" in record.metrics():
+        rows.append(["entropy rate of the system", record.show("entropy_rate"), ""])
+    return record.Table(["", "nats a token", "likeliest token right"], rows)
 
 
 def _token_methods(order: int) -> dict[str, str]:
@@ -252,6 +301,15 @@ def record_forecast(
     record.metric(f"{name}_failures", lost, tolerance=1.0)
 
 
+def equations(field: Any, names: Sequence[str]) -> str:
+    """Equations that SINDy found, and which coordinates their letters are."""
+    lines = field.equations()
+    letters = ", ".join(
+        f"{line.partition(chr(39))[0]} for {n}" for n, line in zip(names, lines, strict=True)
+    )
+    return "\n".join(["SINDy finds, with " + letters + ":", *lines])
+
+
 def labels(methods: Iterable[str], branches: int) -> dict[str, str]:
     """What the methods that forecast are called."""
     return {name: (LABELS | {"stnn": f"StNN, p = {branches}"})[name] for name in methods}
@@ -270,19 +328,19 @@ def forecast_table(labels: Mapping[str, str], horizon: int) -> record.Table:
 
 
 def summary(
-    order: int,
+    order: int | None,
     labels: Mapping[str, str],
     horizon: int,
     tau: float,
     exponent: float | None,
     settling: str,
 ) -> list[str]:
-    """What was found, in sentences.
+    """What was found, in sentences; what was not measured is not mentioned.
 
     Parameters
     ----------
-    order : int
-        Of the best n-gram.
+    order : int or None
+        Of the best n-gram, if there is one.
     labels : mapping of str to str
         Methods that forecast, and what they are called.
     horizon, tau : int, float
@@ -292,18 +350,25 @@ def summary(
     settling : str
         Which coordinate still decays or grows.
     """
-    methods = _token_methods(order)
+    methods, known = _token_methods(order or 0), record.metrics()
     rivals = {name: label for name, label in labels.items() if name != "persistence"}
     entropies = {record.named(m, "cross_entropy"): label for m, label in methods.items()}
     ratios = {record.named(m, "w1_ratio"): label for m, label in methods.items()}
     errors = {f"{name}_accumulated_mse_horizon": label for name, label in rivals.items()}
     times = {f"{name}_valid_time": label for name, label in rivals.items()}
+    said = {
+        "Predicts the next token best: {}.": (best, entropies),
+        "Write states no further from true ones than these are from each other: {}.": (
+            level, ratios
+        ),
+        f"Has the smallest error over {horizon} steps: {{}}.": (best, errors),
+    }  # fmt: skip
     found = [
-        f"Predicts the next token best: {best(entropies)}.",
-        f"Write states no further from true ones than these are from each other: {level(ratios)}.",
-        f"Has the smallest error over {horizon} steps: {best(errors)}.",
+        sentence.format(in_words(names))
+        for sentence, (in_words, names) in said.items()
+        if names and names.keys() <= known.keys()
     ]
-    if exponent is not None:
+    if exponent is not None and times:
         reach = f"{horizon * tau * exponent:.1f} Lyapunov times"
         found.append(f"Forecasts longest, of {reach}: {best(times, largest=True)}.")
     if settling:

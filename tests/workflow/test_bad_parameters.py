@@ -40,7 +40,11 @@ def bad_value(draw, parameter):
     if parameter.type == "bool":
         kinds = [st.integers(), st.floats(), words.filter(lambda t: t not in ("true", "false"))]
     elif parameter.type == "str":
-        kinds = [words.filter(lambda t: t not in parameter.choices), st.integers(), st.booleans()]
+        kinds = [st.integers(), st.booleans()]
+        if parameter.choices:
+            kinds.append(words.filter(lambda t: t not in parameter.choices))
+        if parameter.file:
+            kinds.append(words.filter(lambda t: t and not os.path.isfile(t)))
     else:
         kinds = [
             words.filter(lambda t: not re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", t, re.A)),

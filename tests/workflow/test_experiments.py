@@ -134,6 +134,19 @@ def test_true_and_false_are_not_numbers_nor_words():
             parameter.check(value)
 
 
+def test_text_may_be_free_or_name_a_file(tmp_path):
+    found = parse_parameters(
+        'a: str = "x"  # {any text} help\nb: str = ""  # {a file} measurements', "somewhere.py"
+    )
+    assert found["a"].check("whatever") == "whatever"
+    assert found["b"].check("") == ""
+    assert found["b"].check(str(Path(__file__))) == str(Path(__file__))
+    assert found["b"].check("experiments.yml") == "experiments.yml"  # from the project's folder
+    for wrong in (str(tmp_path / "none.csv"), str(tmp_path), "~nobody/x", "a\0b", "x" * 5000):
+        with pytest.raises(Refused, match="must be the path of a file that is there"):
+            found["b"].check(wrong)
+
+
 @pytest.mark.parametrize(
     "line",
     [

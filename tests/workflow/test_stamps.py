@@ -60,6 +60,16 @@ def test_a_stamp_is_a_function_of_its_inputs():
     assert inputs(run)["modules"] == inputs(other)["modules"]
 
 
+def test_the_stamp_covers_what_a_file_holds(tmp_path):
+    file = tmp_path / "data.csv"
+    found = set()
+    for text in ("x\n1\n", "x\n2\n"):
+        file.write_text(text, encoding="utf-8")
+        (run,) = load("smoke", ["your_system"], {"data": str(file)})
+        found.add(stamp(run))
+    assert len(found) == 2
+
+
 def test_import_names_map_to_the_distributions_that_provide_them():
     provided = importlib.metadata.packages_distributions()
     for name, distribution in DISTRIBUTIONS.items():

@@ -4,8 +4,9 @@ A notebook declares its parameters in the cell tagged ``parameters``, one a line
 
     n_cells: int = 50  # [2..1000] cells per axis
 
-name, type, default, what is allowed (an interval, or ``{a, b}`` for text) and help. What
-parameters must satisfy together stands in the same cell::
+name, type, default, what is allowed (an interval, or ``{a, b}`` for text) and help. ``{any text}``
+allows every text, ``{a file}`` the path of one, or none. What parameters must satisfy together
+stands in the same cell::
 
     # require: width % heads == 0
 
@@ -18,6 +19,7 @@ import ast
 import functools
 import json
 import math
+import os
 import re
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -25,10 +27,12 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from workflow.errors import Refused
+from workflow.files import ROOT
 
 #: What is allowed, an interval or choices, and help.
 ALLOWED = re.compile(r"(?:\[([^\].]*(?:\.\d+)?)\.\.([^\]]*)\]|\{([^}]*)\})?\s*(.*)")
 TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
+FREE = ("any text", "a file")  #: choices that name none
 LARGEST = 2**63 - 1  #: what numpy and torch can hold as a whole number
 
 
@@ -51,6 +55,7 @@ class Parameter:
     high: float | None
     choices: tuple[str, ...]
     help: str
+    file: bool = False
 
     @property
     def allowed(self) -> str:
@@ -59,6 +64,8 @@ class Parameter:
             return "true or false"
         if self.choices:
             return "one of " + ", ".join(self.choices)
+        if self.file:
+            return "the path of a file that is there, from this project's folder or from /"
         kind = {"int": "a whole number", "float": "a number", "str": "text"}[self.type]
         if self.low is not None and self.high is not None:
             return f"{kind} from {self.low:g} to {self.high:g}"
@@ -81,7 +88,14 @@ class Parameter:
             raise problem from None
         if self.choices and value not in self.choices:
             raise problem
+        if self.file and value and not os.path.isfile(self.path(value)):
+            raise problem
         return value
+
+    @staticmethod
+    def path(value: str) -> str:
+        """The file that a value names."""
+        return os.path.join(ROOT, os.path.expanduser(value))
 
 
 @functools.cache
@@ -131,9 +145,10 @@ def _declared(node: ast.stmt, comment: str) -> Parameter:
     if not words:
         raise ValueError("no help in its comment")
     listed = tuple(item.strip() for item in choices.split(",")) if kind == "str" else ()
+    file, listed = listed == ("a file",), () if ", ".join(listed) in FREE else listed
     least, most = (float(limit) if limit else None for limit in (low, high))
     default = ast.literal_eval(node.value)
-    parameter = Parameter(node.target.id, kind, default, least, most, listed, words)
+    parameter = Parameter(node.target.id, kind, default, least, most, listed, words, file)
     return replace(parameter, default=parameter.check(default))
 
 

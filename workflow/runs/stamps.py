@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -181,11 +182,21 @@ def inputs(run: Run) -> dict[str, Any]:
     used = _closure(run, modules, sources.VIEW | sources.NEUTRAL)
     return {
         "notebook": code,
-        "parameters": run.parameters,
+        "parameters": _with_contents(run),
         "modules": used,
         "versions": versions(set(others) | sources.distributions(used)),
         "needs": {each.name: stamp(each) for each in run.needed},
     }
+
+
+def _with_contents(run: Run) -> dict[str, Any]:
+    """The parameters of a run, that of a file with the checksum of what it holds."""
+    values = dict(run.parameters)
+    for name, parameter in run.declared.items():
+        if parameter.file and values[name]:
+            content = Path(parameter.path(values[name])).read_bytes()
+            values[name] = [values[name], hashlib.sha256(content).hexdigest()]
+    return values
 
 
 def _closure(run: Run, modules: set[str], without: Iterable[str] = ()) -> dict[str, str]:

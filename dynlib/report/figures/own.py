@@ -11,11 +11,15 @@ from dynlib.report.figures.tokens import context_curves
 from dynlib.report.scene import Scene
 from dynlib.report.style import COLOURS
 
+_OVER = (
+    ", over the entropy rate of the system (the sum of its positive exponents, in nats a token)."
+)
+
 
 def context(
-    lengths: Sequence[int], networks: np.ndarray, counts: np.ndarray, entropy: float
+    lengths: Sequence[int], networks: np.ndarray, counts: np.ndarray, entropy: float | None
 ) -> style.Shown:
-    """Cross-entropy against tokens of context, over the entropy rate."""
+    """Cross-entropy against tokens of context, over the entropy rate where it is known."""
     figure, axes = style.figure(3.2)
     context_curves(axes, lengths, networks, counts, entropy)
     axes.set_ylim(bottom=0)
@@ -23,10 +27,9 @@ def context(
         figure,
         "context",
         caption="Cross-entropy of the next token against the number of tokens seen, all on the "
-        "same test targets, for GPT-2 and for n-grams, over the entropy rate of the system (the "
-        "sum of its positive exponents, in nats a token).",
+        "same test targets, for GPT-2 and for n-grams" + (_OVER if entropy is not None else "."),
         alt="Curves of cross-entropy against context length on a logarithmic axis for n-grams and "
-        "GPT-2, above a horizontal line, the entropy rate.",
+        "GPT-2" + (", above a horizontal line, the entropy rate." if entropy is not None else "."),
     )
 
 
@@ -102,7 +105,9 @@ def series(
     shown = [name for name in predictions if name != "persistence"]
     low, high = states[..., 0].min(), states[..., 0].max()
     margin, horizon = 0.15 * (high - low), len(truth)
-    figure, panels = style.figure(5.2, len(shown), 1, sharex=True, sharey=True)
+    n = len(shown)
+    figure, panels = style.figure(1.3 * n, n, 1, sharex=True, sharey=True, squeeze=False)
+    panels = panels[:, 0]
     clock = tau * np.arange(1, horizon + 1) * (exponent or 1)
     for axes, name in zip(panels, shown, strict=True):
         path = predictions[name][0, 0, :, 0]
@@ -122,6 +127,6 @@ def series(
         "series",
         caption="One start: the first coordinate of the truth (without colour) and of each "
         "forecast, until it leaves the region of the truth.",
-        alt="Four small panels with the true series in black and a forecast in colour that departs "
-        "from it sooner or later.",
+        alt=f"{'Four' if n == 4 else n} small panels with the true series in black and a forecast "
+        "in colour that departs from it sooner or later.",
     )

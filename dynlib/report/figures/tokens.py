@@ -46,18 +46,23 @@ def _axis(grid: Grid, i: int) -> tuple[float, float]:
 
 
 def context_curves(
-    axes: Axes, lengths: Sequence[int], networks: np.ndarray, counts: np.ndarray, floor: float
+    axes: Axes,
+    lengths: Sequence[int],
+    networks: np.ndarray,
+    counts: np.ndarray,
+    floor: float | None,
 ) -> None:
-    """Cross-entropy against tokens of context, over the entropy rate of the system.
+    """Cross-entropy against tokens of context, over the entropy rate of the system if it is known.
 
     `networks` is (models, len(lengths)), `counts` holds n-grams of 1, 2, … tokens, `floor` is
     in nats a token.
     """
-    axes.axhline(floor, color=style.MUTED, linewidth=1)
-    axes.annotate(
-        "entropy rate of the system", (1, floor), xytext=(0, 5), textcoords="offset points",
-        fontsize=10, color=style.MUTED,
-    )  # fmt: skip
+    if floor is not None:
+        axes.axhline(floor, color=style.MUTED, linewidth=1)
+        axes.annotate(
+            "entropy rate of the system", (1, floor), xytext=(0, 5), textcoords="offset points",
+            fontsize=10, color=style.MUTED,
+        )  # fmt: skip
     for curve in networks:
         axes.plot(lengths, curve, "o-", markersize=3.5, color=style.COLOURS["model"])
     orders = range(1, len(counts) + 1)
