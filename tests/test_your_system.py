@@ -211,7 +211,7 @@ def test_a_file_takes_the_place_of_equations(metrics_of, measurements):
     for words in (
         "The file has 2 trajectories of a, b, c in 3 stretches without a gap",
         "Trajectories were split at one gap.",
-        "interpolated, by cubic splines, at steps of 0.02",
+        "interpolated, by cubic splines, at steps of 0.01",
         "They do not overlap.",
         "Exponents need the equations, and here are none.",
         "Distances from truth need fresh true trajectories",
@@ -224,12 +224,12 @@ def test_a_file_takes_the_place_of_equations(metrics_of, measurements):
 
 
 def test_uneven_times_are_refused_with_the_remedy(metrics_of, measurements):
-    with pytest.raises(ValueError, match="times must be even, got a step of .*resample=True"):
+    with pytest.raises(ValueError, match=r"times must be even, got a step of .*resample=True"):
         metrics_of("own", more=f"data = {measurements(100)!r}")
 
 
 def test_a_file_and_another_system_are_refused(metrics_of, measurements):
-    with pytest.raises(ValueError, match="system must be 'own' where a file .*system='lorenz'"):
+    with pytest.raises(ValueError, match=r"system must be 'own' where a file .*system='lorenz'"):
         metrics_of("lorenz", more=f"data = {measurements(100)!r}")
 
 
