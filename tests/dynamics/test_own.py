@@ -6,13 +6,14 @@ import math
 import sys
 from types import ModuleType
 
+import dysts_table
 import numpy as np
 import pytest
 
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.own import OwnFlow, OwnMap, prepared
 from dynlib.dynamics.simulate import simulate
-from dynlib.dynamics.systems.catalogue import from_dysts
+from dynlib.dynamics.systems.catalogue import from_dysts, refused
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
@@ -302,7 +303,7 @@ def fake_dysts(monkeypatch):
     module = ModuleType("dysts.flows")
 
     class Lorenz:
-        dimension, period, nonautonomous, unbounded_indices = 3, 1.5, False, ()
+        period, unbounded_indices = 1.5, ()
         ic = np.array([1.0, 2.0, 20.0])
         param_list = (np.array(2.67), 28, 10)
 
@@ -311,8 +312,11 @@ def fake_dysts(monkeypatch):
             return sigma * (y - x), x * (rho - z) - y, x * y - beta * z
 
     class Driven(Lorenz):
-        nonautonomous = True
-        _rhs = Lorenz.__dict__["_rhs"]
+        ic, param_list, unbounded_indices = np.array([1.0, 0.0, 0.5]), (1.2,), (2,)
+
+        @staticmethod
+        def _rhs(x, y, z, t, omega):
+            return y, -x - 0.5 * y + np.cos(z), omega
 
     class Arrays(Lorenz):
         param_list = (np.ones(3), 28, 10)
@@ -327,17 +331,26 @@ def fake_dysts(monkeypatch):
         def _rhs(x, y, z, t, beta, rho, sigma):
             return sigma * (y - x) + t, x * (rho - z) - y, x * y - beta * z
 
+    class Child(Lorenz):
+        """Inherits its right-hand side."""
+
     class Bare(Lorenz):
-        """Inherits its right-hand side, as those do that write another one on arrays."""
+        def rhs(self, X, t):
+            return -X
+
+    class Uncompiled(Lorenz):
+        @staticmethod
+        def _rhs(x, y, z, t, beta, rho, sigma):
+            return np.heaviside(x, 0), y, z
 
     class Delayed:
-        param_list = ()
+        param_list, delay = (), True
 
         @staticmethod
         def _rhs(x, xt, t):
             return x
 
-    for each in (Lorenz, Driven, Arrays, Angle, Timed, Bare, Delayed):
+    for each in (Lorenz, Driven, Arrays, Angle, Timed, Child, Bare, Uncompiled, Delayed):
         each.__module__ = "dysts.flows"
         setattr(module, each.__name__, each)
     monkeypatch.setitem(sys.modules, "dysts", ModuleType("dysts"))
@@ -361,11 +374,11 @@ def test_a_flow_of_dysts_is_adapted(fake_dysts):
     ("name", "words"),
     [
         ("Lorentz", "did you mean Lorenz"),
-        ("Driven", "depends on time or on an unbounded angle"),
-        ("Angle", "depends on time or on an unbounded angle"),
-        ("Timed", "depends on time or on an unbounded angle"),
+        ("Angle", "an angle that grows without bound"),
+        ("Timed", "depends on the time otherwise than through one phase"),
+        ("Uncompiled", "numba cannot compile it"),
         ("Arrays", "parameters are arrays"),
-        ("Bare", "no plain right-hand side"),
+        ("Bare", "right-hand side is written for arrays"),
         ("Delayed", "delay"),
     ],
 )
@@ -374,10 +387,25 @@ def test_what_cannot_be_adapted_is_said(fake_dysts, name, words):
         from_dysts(name)
 
 
+def test_a_driven_flow_of_dysts_keeps_its_phase(fake_dysts):
+    flow, tau = from_dysts("Driven")
+    assert flow.names == ("x", "y", "cos phase", "sin phase")
+    assert flow.period == pytest.approx(2 * np.pi / 1.2)
+    states = np.array([[0.3, 0.7, np.cos(5.0), np.sin(5.0)]])
+    expected = [0.7, -0.3 - 0.35 + np.cos(5.0)]
+    np.testing.assert_allclose(flow.velocity(states)[0, :2], expected)
+    assert prepared(flow, tau).orbits(states, 3).shape == (1, 3, 4)
+
+
+def test_a_flow_of_dysts_may_inherit_its_equations(fake_dysts):
+    assert from_dysts("Child")[0].dim == 3
+    assert sum(map(len, refused().values())) == 6
+
+
 def test_without_dysts_the_remedy_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "dysts", None)
     monkeypatch.setitem(sys.modules, "dysts.flows", None)
-    with pytest.raises(ImportError, match="pip install dysts"):
+    with pytest.raises(ImportError, match="make setup EXTRA=dysts"):
         from_dysts("Thomas")
 
 
@@ -392,6 +420,9 @@ if importlib.util.find_spec("dysts"):  # optional by design: it is no part of th
             flow.jacobian(states), [system.jac(x, 0.0) for x in states], atol=1e-8
         )
         assert prepared(flow, tau).tau == pytest.approx(system.period / 40)
+
+    def test_the_chapter_lists_what_is_refused():
+        assert dysts_table.table() in dysts_table.CHAPTER.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("method", ["step", "jacobian"])
