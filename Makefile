@@ -4,6 +4,7 @@
 #   make sweep RUN=henon_tokens ARGS="-p n_cells 20,35 -p seed 0,1"
 #   make pairs NOTEBOOK=your_system FROM=ipynb|py   STRIP=1
 #   PYTHON=python3.11   VENV=.venv   TORCH=cpu|index (remembered)   PYTHONS="python3.11 python3.13"
+#   make setup EXTRA=dysts   (flows by name, for your_system)
 #   make carry RENAME="old_name=new_name *_old=*_new"
 PYTHON ?= python3
 VENV ?= .venv
@@ -85,6 +86,7 @@ lock:
 setup:
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11.2 or newer, or add PYTHON=/path/to/python to the make command." >&2; exit 2; }
 	@$(PYTHON) workflow/bootstrap.py $(if $(TORCH),--torch $(TORCH)) $(VENV)
+	$(if $(EXTRA),@$(PYTHON) workflow/bootstrap.py --extra $(EXTRA) $(VENV))
 
 setup-cluster: setup
 	@$(PYTHON) workflow/bootstrap.py --cluster $(VENV)-cluster

@@ -3,6 +3,7 @@
 Standard library only, and old syntax, so that an unsuitable Python still prints what to do.
 ``--torch cpu FOLDER`` takes PyTorch's CPU build, and the folder remembers it;
 ``--lock FOLDER`` resolves pyproject.toml anew in FOLDER and writes requirements.lock;
+``--extra NAME FOLDER`` adds an optional package from requirements-NAME.lock;
 ``--cluster FOLDER`` creates the environment of the cluster's scheduler from its own lock;
 ``--check`` only checks this Python; ``--who`` and ``--too-new`` are for an environment's Python.
 """
@@ -230,6 +231,23 @@ def lock(folder):
     write(os.path.join(ROOT, "requirements.lock"), "\n".join(first + lines) + "\n")
 
 
+def extra(name, folder):
+    """Add an optional package to an environment, within the versions of the lock."""
+    file = "requirements-%s.lock" % name
+    if not os.path.exists(os.path.join(ROOT, file)):
+        found = [re.match(r"requirements-(\w+)\.lock$", each) for each in os.listdir(ROOT)]
+        known = sorted(each.group(1) for each in found if each)
+        stop("EXTRA must be %s, not %r." % (" or ".join(known), name))
+    stamp = os.path.join(folder, ".extra-" + name)
+    current = key([file], recorded(folder))
+    if read(stamp) != current:
+        print("adding %s to %s ..." % (name, folder))
+        log = os.path.join(folder, "extra.log")
+        pip(folder, ["-c", "requirements.lock", "-r", file], log)
+        os.remove(log)
+        write(stamp, current)
+
+
 def main(arguments):
     if arguments == ["--who"]:
         print(interpreter())
@@ -244,6 +262,9 @@ def main(arguments):
     folder = arguments[-1]
     if arguments[0] == "--lock":
         lock(folder)
+        return
+    if arguments[0] == "--extra":
+        extra(arguments[1], folder)
         return
     cluster = arguments[0] == "--cluster"
     torch = recorded(folder)

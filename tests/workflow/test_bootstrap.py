@@ -326,6 +326,34 @@ def test_the_clusters_environment_has_a_lock_of_its_own(root, created):
     assert len(created) == 2
 
 
+def test_an_extra_is_added_once_from_its_own_lock_within_the_lock(root, monkeypatch, capsys):
+    calls = []
+
+    def pip(folder, arguments, log):
+        calls.append(arguments)
+        Path(log).touch()
+
+    monkeypatch.setattr(bootstrap, "pip", pip)
+    (root / "venv").mkdir()
+    lock = root / "requirements-dysts.lock"
+    lock.write_text("dysts==0.95\n", encoding="utf-8")
+    for _ in range(2):
+        bootstrap.main(["--extra", "dysts", str(root / "venv")])
+    assert calls == [["-c", "requirements.lock", "-r", "requirements-dysts.lock"]]
+    lock.write_text("dysts==0.97\n", encoding="utf-8")
+    bootstrap.main(["--extra", "dysts", str(root / "venv")])
+    assert len(calls) == 2
+    with pytest.raises(SystemExit):
+        bootstrap.main(["--extra", "dists", str(root / "venv")])
+    assert "EXTRA must be dysts, not 'dists'." in capsys.readouterr().err
+
+
+def test_make_adds_an_extra_after_the_set_up(tmp_path):
+    steps = [line for line in makes("setup", f"VENV={tmp_path}", "EXTRA=dysts").splitlines()
+             if "bootstrap.py" in line]  # fmt: skip
+    assert [f"--extra dysts {tmp_path}" in line for line in steps] == [False, True]
+
+
 OLD_PIP = """ERROR: Cannot install beautifulsoup4==4.15.0 because these package versions conflict.
 
 The conflict is caused by:
