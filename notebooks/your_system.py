@@ -256,8 +256,8 @@ if cells and equations:
 elif cells:
     prompts = windows(test, prompt, 10)[:10]
     written = {"model": generate(model, prompts, rollout_steps, seed=seed)}
-    print("Distances from truth need fresh true trajectories: equations.")
-    print("Without them GPT-2 only continues prompts from the test data.")
+    print("Distances from truth need fresh true trajectories, which only")
+    print("equations give. GPT-2 continues prompts from the test data.")
 
 # %% tags=["hide-input", "view"]
 if cells:
@@ -322,6 +322,8 @@ else:
 labels = own_report.labels(predictions, branches)
 
 # %% tags=["hide-input", "view"]
+if data and predictions:
+    print(f"{len(heard)} starts in the test data, {horizon} steps from each")
 own_report.forecast_table(labels, horizon) if predictions else None
 
 # %% tags=["hide-input", "view"]

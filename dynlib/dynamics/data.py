@@ -388,6 +388,11 @@ def hold_out(
     array([8., 9.])
     """
     check_number("share", share, above=0, most=1)
+    for name, value in (("parts", parts), ("origin", origin)):
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise TypeError(
+                f"{name} must be a list, got {reprlib.repr(value)}; read_trajectories gives it"
+            )
     if not parts or len(parts) != len(origin):
         raise ValueError(
             f"parts must be one or more, with an origin each, got {len(parts)} and {len(origin)}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from kinds import (
     row,
 )
 
-from dynlib.dynamics import lyapunov, own, pairs, simulate
+from dynlib.dynamics import data, lyapunov, own, pairs, simulate
 from dynlib.dynamics.flows import TimeMap, stepper
 from dynlib.dynamics.systems import catalogue, facts, lotka_volterra
 from dynlib.dynamics.systems.henon import Henon
@@ -37,7 +38,12 @@ from dynlib.dynamics.systems.rossler import Rossler
 
 #: What has no input to refuse, and why.
 EXEMPT = {
+    "dynamics.data.Trajectories": "made by read_trajectories",
     "dynamics.flows.Flow": "a base class without fields",
+    "dynamics.own.Driven": "a TimeMap, made by prepared",
+    "dynamics.own.Driven.orbits": "as of TimeMap",
+    "dynamics.own.Driven.push": "as of TimeMap",
+    "dynamics.own.Driven.step": "as of TimeMap",
     "dynamics.simulate.Map": "a protocol",
     "dynamics.simulate.Map.step": "a protocol",
     "dynamics.systems.facts.Fact": "written in the source of a system alone",
@@ -86,11 +92,13 @@ class Draw(Thing):
 
 ONE_FLOW = own.OwnFlow(pendulum, ("angle", "speed"), (1.0, 0.0))
 ONE_MAP = own.OwnMap(swap, ("x", "y"), (0.3, 0.2))
+NONE = Thing(None, {"None": "there need not be one"})
+SAMPLE = str(Path(__file__).with_name("sample.csv"))
 OWN = {
     "function": Thing(
         pendulum,
         others={
-            "a list returned": lambda angle, speed: [speed, angle],
+            "a set returned": lambda angle, speed: {speed, angle},
             "one number": lambda angle, speed: speed,
             "three numbers": lambda angle, speed: (speed, speed, angle),
             "texts returned": lambda angle, speed: ("1", "２"),
@@ -106,6 +114,7 @@ OWN = {
     ),
     "scatter": Number(0.5, low=0),
     "scale": Array(np.array([1.0, 2.0]), {"empty": "is measured", **SCALED}),
+    "sampler": NONE,
 }  # fmt: skip
 
 ROWS = [
@@ -147,7 +156,18 @@ ROWS = [
         "dynamics.lyapunov.fit_exponent", lyapunov.fit_exponent,
         growth=Array(A[:6], {**SIZE, **FREE, **SCALED}, degree=1), first=Count(2),
     ),
-    row("dynamics.own.OwnFlow", own.OwnFlow, **OWN),
+    row(
+        "dynamics.data.read_trajectories", data.read_trajectories, path=Thing(SAMPLE),
+        resample=Flag(True),
+    ),
+    row(
+        "dynamics.data.hold_out", data.hold_out,
+        parts=Thing(
+            [A[:, None]], others={"none": [], "one axis": [A], "nan": [A[:, None] * np.nan]}
+        ),
+        origin=Thing([0], others={"none": [], "two": [0, 1]}), share=Number(0.25, low=0),
+    ),
+    row("dynamics.own.OwnFlow", own.OwnFlow, **OWN, period=NONE),
     row("dynamics.own.OwnMap", own.OwnMap, **OWN),
     states_of("dynamics.own.OwnFlow.velocity", ONE_FLOW.velocity, FLAT),
     states_of("dynamics.own.OwnFlow.jacobian", ONE_FLOW.jacobian, FLAT),
