@@ -277,7 +277,7 @@ figures.scene(longest, text[0], names) if solid else None
 # on the same pairs of states. A reservoir with its standard settings is fitted on one trajectory.
 # The structured network needs a power of two: states are padded with zeros, to four coordinates or
 # more. Measurements that vary smoothly are also given to SINDy, which looks for equations of degree
-# two with coefficients of 0.1 or more, and to HAVOK, a linear model of delays.
+# two without small coefficients, and to HAVOK, a linear model of delays.
 
 # %%
 learnt = found.learnt_pairs(pairs_learnt, pairs_batch, data_seed)

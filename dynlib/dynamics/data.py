@@ -388,7 +388,8 @@ def hold_out(
     array([8., 9.])
     """
     check_number("share", share, above=0, most=1)
-    for name, value in (("parts", parts), ("origin", origin)):
+    given: dict[str, Any] = {"parts": parts, "origin": origin}
+    for name, value in given.items():
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise TypeError(
                 f"{name} must be a list, got {reprlib.repr(value)}; read_trajectories gives it"

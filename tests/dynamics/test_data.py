@@ -20,9 +20,9 @@ def lines(times, states, label=None):
 
 @pytest.fixture
 def csv(tmp_path):
-    def write(*rows, name="data.csv", **options):
-        file = tmp_path / name
-        file.write_text("\n".join(rows) + "\n", **({"encoding": "utf-8"} | options))
+    def write(*rows, encoding="utf-8"):
+        file = tmp_path / "data.csv"
+        file.write_text("\n".join(rows) + "\n", encoding=encoding)
         return file
 
     return write

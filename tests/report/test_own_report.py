@@ -229,6 +229,31 @@ def test_a_system_rests_where_every_range_is_tiny(ranges, expected):
     assert own.rests(late, np.concatenate([wave, wave])) is expected
 
 
+def henon_heiles(x, y, u, v):
+    return u, v, -x - 2 * x * y, -y - x * x + y * y
+
+
+def swing(x, v, t):
+    return v, -np.sin(x) + 0.1 * np.cos(t)
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        (OwnFlow(henon_heiles, ("x", "y", "u", "v"), (0.1, 0.1, 0.1, 0.1)), True),
+        (OwnFlow(swing, ("x", "v"), (0.5, 0.0), period=2 * np.pi), True),
+        (OwnMap(lambda x, y: (y, -x + 0.3 * np.sin(y)), ("x", "y"), (0.1, 0.1)), True),
+        (OwnMap(lambda x, y: (1 - 1.4 * x * x + y, 0.3 * x), ("x", "y"), (0.1, 0.1)), False),
+        (oscillator(1e-4), False),
+        (Lorenz(), False),
+    ],
+)
+def test_a_system_that_keeps_volumes_is_called_conservative(system, expected):
+    step = prepared(system, 0.05)
+    initial = system.initial_states(4, np.random.default_rng(0))
+    assert own.conservative(step, simulate(step, initial, 100)) is expected
+
+
 def test_a_system_is_recorded_with_what_is_said_of_it():
     own.record_system(3, 0.1, 2.0, False, "the range of x still decays")
     found = {name: entry["value"] for name, entry in record.metrics().items()}
