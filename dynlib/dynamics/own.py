@@ -433,21 +433,16 @@ def _form(
     others = tuple(each.name for each in parameters if not is_time(each))
     array = len(others) == 1 and (len(names) > 1 or others != names)
     for each in parameters:
-        if is_time(each) and period is None and (not array or _reads(function, each.name)):
+        if is_time(each):
+            wrong = period is None and (not array or _reads(function, each.name))
+        else:
+            wrong = not array and each.name not in names and each.default is not each.empty
+        if wrong:
+            constant = "write a constant into the function or above it"
             raise ValueError(
                 f"{called} has the parameter {each}, which is not among the coordinates "
-                f"{', '.join(names)}: it would keep its value for ever; {remedy}"
-            )
-        if (
-            not is_time(each)
-            and not array
-            and each.name not in names
-            and (period is not None or each.default is not inspect.Parameter.empty)
-        ):
-            raise ValueError(
-                f"{called} has the parameter {each}, which is not among the coordinates "
-                f"{', '.join(names)}: it would keep its value for ever; write a constant into the "
-                "function or above it"
+                f"{', '.join(names)}: it would keep its value for ever; "
+                f"{remedy if is_time(each) else constant}"
             )
     if period is not None and not any(map(is_time, parameters)):
         raise ValueError(
