@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from dynlib.dynamics.checks import check_choice
+from dynlib.dynamics.checks import check_choice, check_is, check_number
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, check_model_inputs, log_probabilities
 from dynlib.tokens.loss import NextTokenLoss
 from dynlib.tokens.recipes import Trained, TrainingConfig, check_config, make_optimizers
@@ -71,6 +71,9 @@ def train(
     the gradients are averaged: the same training as one process with the whole batch.
     """
     check_training(trajectories, cells, model_config, config, validation, device)
+    check_is("folder", folder, Path | None, "a path or None", "write Path(...) around it")
+    check_number("checkpoint_seconds", checkpoint_seconds, least=0)
+    check_is("label", label, str, "a text", "write it in quotes")
     context = model_config.context
     device = resolve_device(device)
     accelerator = Accelerator(cpu=device == "cpu")
