@@ -6,7 +6,7 @@ The names of the methods are those of the results: ``model`` (GPT-2 at T = 1), `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +74,11 @@ class Generators:
         check_count("workers", self.workers)
 
     def _check(
-        self, prompts: np.ndarray, n_steps: int, temperatures: Iterable[float], batches: int = 1
+        self,
+        prompts: np.ndarray,
+        n_steps: int,
+        temperatures: Sequence[float] | dict[str, float],
+        batches: int = 1,
     ) -> None:
         shortest = max([2, *(chain.order for chain in self.chains.values())])
         vocabulary = self.models[0].config.vocabulary

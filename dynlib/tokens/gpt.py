@@ -266,13 +266,13 @@ def log_probabilities(
     check_model("model", model)
     check_tokens("windows", windows, ("B", "T + 1"), vocabulary=model.config.vocabulary, shortest=2)
     windows = np.array(windows, dtype=np.int64)
-    positions = windows.shape[1] - 1 if last is None else last
-    check_count("last", positions, most=windows.shape[1] - 1, remedy="take longer windows")
     if windows.shape[1] - 1 > model.config.context:
         raise ValueError(
             f"windows must be {model.config.context + 1} tokens or shorter, one more than the "
             f"model's context, got {windows.shape[1]}; cut them to their end"
         )
+    positions = windows.shape[1] - 1 if last is None else last
+    check_count("last", positions, most=windows.shape[1] - 1, remedy="take longer windows")
     model.eval()
     kept = slice(-positions, None)
     # As many windows at once as make a gigabyte of logits, at most 64.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numba
 import numpy as np
@@ -199,7 +200,7 @@ def check_orbits(name: str, orbits: np.ndarray) -> None:
         raise ValueError(f"{name} must be one or more, got none; leave out a prompt without any")
 
 
-def check_sets(name: str, orbits: Sequence[np.ndarray]) -> None:
+def check_sets(name: str, orbits: Any) -> None:
     """Raise for what is not a list of tokens (n, T), one array a prompt."""
     if isinstance(orbits, (str, bytes)) or not isinstance(orbits, (Sequence, np.ndarray)):
         raise TypeError(

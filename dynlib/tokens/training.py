@@ -121,17 +121,19 @@ def check_training(
     check_choice("device", device, ("auto", "cpu", "cuda"))
     check_model_inputs(model_config, cells)
     check_config(config)
-    given = {"trajectories": (trajectories, 0), "validation": (validation, 100)}
-    for name, (tokens, first) in given.items():
-        if tokens is None and name == "validation":
-            continue
-        check_trajectories(name, tokens, vocabulary=model_config.vocabulary)
-        shortest, needed = min(map(len, tokens)), first + model_config.context + 1
-        if shortest < needed:
-            raise ValueError(
-                f"{name} must be {needed} tokens or longer for a context of "
-                f"{model_config.context}, got {shortest}; take longer ones, or a shorter context"
-            )
+    _check_rows("trajectories", trajectories, model_config)
+    if validation is not None:
+        _check_rows("validation", validation, model_config, first=100)
+
+
+def _check_rows(name: str, rows: Trajectories, model: GPTConfig, first: int = 0) -> None:
+    check_trajectories(name, rows, vocabulary=model.vocabulary)
+    shortest, needed = min(map(len, rows)), first + model.context + 1
+    if shortest < needed:
+        raise ValueError(
+            f"{name} must be {needed} tokens or longer for a context of {model.context}, got "
+            f"{shortest}; take longer ones, or a shorter context"
+        )
 
 
 def _validate(model: TokenGPT, held_out: np.ndarray | None) -> float | None:

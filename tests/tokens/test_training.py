@@ -136,7 +136,7 @@ def test_a_run_stopped_at_any_step_ends_in_the_same_weights(cycle, tmp_path, mon
 
     monkeypatch.setattr(checkpoint, "save_step", save_and_stop)
     with pytest.raises(Stopped):
-        train(cycle, None, MODEL, CONFIG, tmp_path, validation=cycle, checkpoint_seconds=-1)
+        train(cycle, None, MODEL, CONFIG, tmp_path, validation=cycle, checkpoint_seconds=0)
     monkeypatch.setattr(checkpoint, "save_step", original)
     resumed = train(cycle, None, MODEL, CONFIG, tmp_path, validation=cycle, device="cpu")
     assert_same(weights(whole), weights(resumed))
@@ -157,7 +157,7 @@ def test_the_older_checkpoint_serves_when_the_newest_is_torn(cycle, tmp_path, mo
 
     monkeypatch.setattr(checkpoint, "save_step", save_and_tear)
     with pytest.raises(Stopped):
-        train(cycle, None, MODEL, CONFIG, tmp_path, device="cpu", checkpoint_seconds=-1)
+        train(cycle, None, MODEL, CONFIG, tmp_path, device="cpu", checkpoint_seconds=0)
     monkeypatch.setattr(checkpoint, "save_step", original)
     assert checkpoint.latest_step(tmp_path / "checkpoints")[1]["step"] == 39
     assert_same(weights(whole), weights(train(cycle, None, MODEL, CONFIG, tmp_path, device="cpu")))
@@ -203,7 +203,7 @@ def test_kill_9_in_the_middle_of_training(cycle, tmp_path):
     original, checkpoint.save_step = checkpoint.save_step, capture
     try:
         with pytest.raises(Stopped):
-            train(cycle, None, MODEL, config, tmp_path / "twin", checkpoint_seconds=-1)
+            train(cycle, None, MODEL, config, tmp_path / "twin", checkpoint_seconds=0)
     finally:
         checkpoint.save_step = original
     for name, value in found[0].items():
