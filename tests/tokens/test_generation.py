@@ -365,6 +365,36 @@ def test_sampling_measures_in_every_reading():
         np.testing.assert_allclose(found[f"sampling_2x3_{reading}"]["value"], value)
 
 
+class Stopped(Exception):
+    pass
+
+
+def stop(*_, **__):
+    raise Stopped
+
+
+def test_long_distances_are_announced_before_they_are_computed(monkeypatch, capsys):
+    """A thousand cells an axis: most states have a cell of their own."""
+    monkeypatch.setattr(report, "rollout_measures", stop)
+    grid = Grid(np.zeros(2), np.ones(2), 100, np.arange(10_000))
+    tokens = np.arange(10_000).reshape(20, 500)
+    near = np.where(tokens % 500 == 0, (tokens + 1) % 10_000, tokens)
+    batches = np.stack([tokens, near, tokens, near])
+    known = tuple(Reference(batches, grid.centres[:, :1] * 0 + c, "euclidean") for c in (0, 1))
+    for pair in known:
+        pair.__dict__["true_true"] = np.ones(2)
+    with pytest.raises(Stopped):
+        report.rollouts({"model": [tokens, near]}, *known, tokens, tokens)
+    said = capsys.readouterr().out
+    # 10 000 cells or one in 500 fewer: 1e-7 s x 1e8 x 2 samples x (2 + 1 + 3 x 2) distances.
+    assert said == "distances of rollouts: about 3 min on one core\n"
+    with pytest.raises(Stopped):
+        report.sampling(stop, grid, [(20, 500), (1, 10**6)], 5, [(20, 500)], known)
+    # Five pairs of 1e8 pairs of cells: in one reading for the long, in four for the short.
+    said = capsys.readouterr().out
+    assert said == "distances between true samples: about 8 min on one core\n"
+
+
 def test_batches_of_prompts_are_compared_each_with_its_own_pair(henon_tokens, henon_grid):
     batches = henon_tokens[:8, :600].reshape(4, 2, 600)
     euclidean = Reference(batches, henon_grid.centres)
