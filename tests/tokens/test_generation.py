@@ -389,7 +389,7 @@ def test_long_distances_are_announced_before_they_are_computed(monkeypatch, caps
     # 10 000 cells or one in 500 fewer: 1e-7 s x 1e8 x 2 samples x (2 + 1 + 3 x 2) distances.
     assert said == "distances of rollouts: about 3 min on one core\n"
     with pytest.raises(Stopped):
-        report.sampling(stop, grid, [(20, 500), (1, 10**6)], 5, [(20, 500)], known)
+        report.sampling(stop, grid, [(10, 1000), (1, 10**6)], 5, [(10, 1000)], known)
     # Five pairs of 1e8 pairs of cells: in one reading for the long, in four for the short.
     said = capsys.readouterr().out
     assert said == "distances between true samples: about 8 min on one core\n"
