@@ -301,6 +301,16 @@ def test_the_printed_setting_trains_for_real_on_a_cpu():
     assert result.history[0, 1] == pytest.approx(np.log(2500), rel=0.05)
 
 
+def test_rows_of_unequal_length_are_trained_on(cycle):
+    config = dataclasses.replace(CONFIG, steps=3)
+    whole = train(cycle, None, MODEL, config, device="cpu")
+    assert_same(weights(train(list(cycle), None, MODEL, config, device="cpu")), weights(whole))
+    rows = [cycle[0], cycle[0, :20]]
+    assert np.isfinite(train(rows, None, MODEL, config, device="cpu").history[:, 1]).all()
+    with pytest.raises(ValueError, match="9 tokens or longer for a context of 8, got 5; take"):
+        train([cycle[0], cycle[0, :5]], None, MODEL, config, device="cpu")
+
+
 def test_windows_cover_the_trajectory():
     rows = windows(np.arange(40).reshape(2, 20), 5, 6, first=3)
     assert rows.shape == (6, 5)
