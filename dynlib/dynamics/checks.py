@@ -224,6 +224,7 @@ def check_tokens(
     vocabulary: int | None = MOST,
     shortest: int = 1,
     empty: bool = False,
+    remedy: str = "",
 ) -> None:
     """Raise for what is not an array of tokens, whole numbers from 0 to below the vocabulary.
 
@@ -243,7 +244,7 @@ def check_tokens(
             f"{name} must be whole numbers, got {array.dtype}; encode states with a grid, or use "
             "np.asarray(..., dtype=int) if they are tokens already"
         )
-    _check_shape(name, array.shape, axes, empty, "")
+    _check_shape(name, array.shape, axes, empty, remedy)
     if array.ndim and array.shape[-1] < shortest and not empty:
         raise ValueError(
             f"{name} must be sequences of {shortest} tokens or more, got shape {array.shape}; take "

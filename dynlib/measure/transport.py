@@ -6,7 +6,7 @@ import numpy as np
 import ot
 from scipy.spatial.distance import cdist
 
-from dynlib.dynamics.checks import check_array, check_choice, check_tokens
+from dynlib.dynamics.checks import check_array, check_choice, check_room, check_tokens
 
 #: Costs of moving a point onto another, by name.
 COSTS = ("euclidean", "squared")
@@ -95,6 +95,7 @@ def wasserstein(
         kept = weights > 0
         sides.append((points[kept], weights[kept] / weights.sum()))
     (points_a, weights_a), (points_b, weights_b) = sides
+    check_room("the costs of moving", len(points_a), len(points_b))
     # From differences: |x|² + |y|² − 2xy, as ot.dist has it, cancels far from the origin.
     costs = cdist(points_a, points_b, metrics[cost])
     value, log = ot.emd2(weights_a, weights_b, costs, numItermax=100_000_000, log=True)

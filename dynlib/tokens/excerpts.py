@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_array, check_count, check_draw, check_tokens
 from dynlib.dynamics.flows import TimeMap
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.shadowing import Shadows, find_shadows
@@ -61,19 +62,17 @@ class Excerpts:
         ValueError
             If the trajectories are too short, or `tokens` are not those of `states`.
         """
-        if np.ndim(states) != 3 or np.shape(states)[:2] != np.shape(tokens):
-            raise ValueError(
-                "states must have shape (M, T, d) and tokens (M, T), got "
-                f"{np.shape(states)} and {np.shape(tokens)}; tokens are grid.encode(states)"
-            )
-        last = states.shape[1] - length
-        if last < first:
-            raise ValueError(
-                f"pieces of {length} steps from step {first} do not fit trajectories of "
-                f"{states.shape[1]}; use longer trajectories or shorter pieces"
-            )
+        check_array("states", states, ("M", "T", "d"), allow="any")
+        states, remedy = np.asarray(states), "tokens are grid.encode(states)"
+        check_tokens("tokens", tokens, states.shape[:2], vocabulary=None, remedy=remedy)
+        check_draw(n, rng)
+        check_count("first", first, least=0, most=states.shape[1] - 1)
+        longest = states.shape[1] - first
+        remedy = "use longer trajectories or shorter pieces"
+        check_count("length", length, most=longest, remedy=remedy)
+        tokens = np.asarray(tokens)
         origin = np.arange(n) % len(states)
-        times = rng.integers(first, last + 1, n)[:, None] + np.arange(length)
+        times = rng.integers(first, first + longest - length + 1, n)[:, None] + np.arange(length)
         place = origin[:, None], times
         return cls(states[place], tokens[place], origin, len(states))
 
@@ -117,9 +116,10 @@ class Excerpts:
         Examples
         --------
         >>> rng = np.random.default_rng(0)
-        >>> cut = Excerpts.cut(np.zeros((4, 9, 3)), np.zeros((4, 9)), 6, 5, first=0, rng=rng)
+        >>> cut = Excerpts.cut(np.zeros((4, 9, 3)), np.zeros((4, 9), int), 6, 5, first=0, rng=rng)
         >>> [part.tolist() for part in cut.parts(2)]
         [[0, 1, 4, 5], [2, 3]]
         """
+        check_count("n", n)
         groups = np.array_split(np.arange(self.trajectories), n)
         return [np.flatnonzero(np.isin(self.origin, group)) for group in groups]

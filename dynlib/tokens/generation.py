@@ -11,9 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynlib.tokens.gpt import TokenGPT, generate
-from dynlib.tokens.markov import NGram
+from dynlib.dynamics.checks import (
+    MOST,
+    SEEDS,
+    check_array,
+    check_count,
+    check_counts,
+    check_is,
+    check_number,
+    check_tokens,
+)
+from dynlib.tokens.gpt import TokenGPT, check_models, check_temperature, generate
+from dynlib.tokens.markov import NGram, check_chain, check_chain_temperature
 from dynlib.tokens.parroting import parrot, recall
+from dynlib.tokens.windows import Trajectories, check_trajectories
 from dynlib.training import parallel
 
 
@@ -27,8 +38,8 @@ class Generators:
         The same model from several training seeds.
     chains : dict of str to dynlib.tokens.markov.NGram
         n-grams by name.
-    training : numpy.ndarray
-        Training tokens, shape (M, T), for the training replay.
+    training : numpy.ndarray or sequence of numpy.ndarray
+        Training tokens, shape (M, T), or a list of rows, for the training replay.
     centres : numpy.ndarray
         Cell centres, shape (V, d), for the context parrot.
     seeds : sequence of int
@@ -36,25 +47,57 @@ class Generators:
     workers : int
         Processes that share the models' work.
 
-    Raises
-    ------
-    ValueError
-        If there are not as many seeds as models.
     """
 
     models: Sequence[TokenGPT]
     chains: dict[str, NGram]
-    training: np.ndarray
+    training: Trajectories
     centres: np.ndarray
     seeds: Sequence[int]
     workers: int = 1
 
     def __post_init__(self) -> None:
+        check_models("models", self.models)
+        vocabulary = self.models[0].config.vocabulary
+        check_is("chains", self.chains, dict, "n-grams by name", "one is {'markov': chain}")
+        for name, chain in self.chains.items():
+            check_chain(f"chain {name!r}", chain, vocabulary=vocabulary)
+        check_trajectories("training", self.training, vocabulary=vocabulary, shortest=2)
+        remedy = "give Grid.centres of the grid that made the tokens"
+        check_array("centres", self.centres, (vocabulary, "d"), scale=True, remedy=remedy)
+        check_counts("seeds", self.seeds, least=0, most=SEEDS - MOST)
         if len(self.models) != len(self.seeds):
             raise ValueError(
-                f"every model needs a seed of its own, got {len(self.models)} models and "
-                f"{len(self.seeds)} seeds"
+                f"seeds must be {len(self.models)}, one a model, got {len(self.seeds)}; give as "
+                "many as there are models"
             )
+        check_count("workers", self.workers)
+
+    def _check(
+        self,
+        prompts: np.ndarray,
+        n_steps: int,
+        temperatures: Sequence[float] | dict[str, float],
+        batches: int = 1,
+    ) -> None:
+        shortest = max([2, *(chain.order for chain in self.chains.values())])
+        vocabulary = self.models[0].config.vocabulary
+        check_tokens("prompts", prompts, ("B", "P"), vocabulary=vocabulary, shortest=shortest)
+        check_count("n_steps", n_steps)
+        check_count("batches", batches)
+        if len(prompts) % batches:
+            raise ValueError(
+                f"prompts must be a multiple of the {batches} batches, got {len(prompts)}; leave "
+                "some out"
+            )
+        if isinstance(temperatures, dict):
+            temperatures = list(temperatures.values())
+        check_is("temperatures", temperatures, (list, tuple), "a list", "one is [1.0]")
+        if not len(temperatures):
+            raise ValueError("temperatures must be one or more, got none; [1.0] is the usual one")
+        for temperature in temperatures:
+            check_number("each of temperatures", temperature)
+            check_temperature("each of temperatures", temperature, 1)
 
     def networks(
         self, prompts: np.ndarray, n_steps: int, temperatures: Sequence[float]
@@ -64,6 +107,7 @@ class Generators:
         A model continues the prompts at all temperatures at once, which costs little more
         than at one where there are few prompts.
         """
+        self._check(prompts, n_steps, temperatures)
         jobs = [
             {
                 "model": model,
@@ -82,6 +126,8 @@ class Generators:
         self, prompts: np.ndarray, n_steps: int, temperature: float = 1.0
     ) -> dict[str, list[np.ndarray]]:
         """Continuations by each n-gram, as many as seeds; at temperature 0 one, for all alike."""
+        self._check(prompts, n_steps, [temperature])
+        check_chain_temperature("temperature", temperature)
         copies = len(self.seeds) if temperature else 1
         many = np.tile(prompts, (copies, 1))
         return {
@@ -93,6 +139,7 @@ class Generators:
 
     def copying(self, prompts: np.ndarray, n_steps: int) -> dict[str, list[np.ndarray]]:
         """Continuations by the context parrot and the training replay, one each."""
+        self._check(prompts, n_steps, [1.0])
         return {
             "parrot": [parrot(prompts, n_steps, self.centres)],
             "recall": [recall(self.training, prompts, n_steps)],
@@ -102,6 +149,7 @@ class Generators:
         self, prompts: np.ndarray, n_steps: int, temperatures: dict[str, float]
     ) -> dict[str, list[np.ndarray]]:
         """Continuations by every method, GPT-2 at the named temperatures."""
+        self._check(prompts, n_steps, temperatures)
         written = self.networks(prompts, n_steps, list(temperatures.values()))
         return {
             **dict(zip(temperatures, written, strict=True)),
@@ -134,15 +182,9 @@ class Generators:
         dict of str to list of numpy.ndarray
             By method, as :meth:`all`.
 
-        Raises
-        ------
-        ValueError
-            If the prompts cannot be split evenly.
         """
-        if batches < 1 or len(prompts) % batches:
-            raise ValueError(
-                f"cannot split {len(prompts)} prompts into {batches} equal batches; take a multiple"
-            )
+        self._check(prompts, n_steps, temperatures, batches)
+        prompts = np.asarray(prompts)
         parts, seed = np.split(prompts, batches), self.seeds[0]
         (name, first), *others = temperatures.items()
         found = {

@@ -6,6 +6,7 @@ embedding and a batched generator that keeps the cache of keys and values bounde
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -213,18 +214,31 @@ def check_model(name: str, model: TokenGPT) -> None:
     check_is(name, model, TokenGPT, "a TokenGPT", "make one with TokenGPT(GPTConfig(...))")
 
 
-def check_temperature(name: str, temperature: float | np.ndarray, n: int) -> None:
-    """Raise for what is not one temperature, or `n` of them, 0 or from 1e-6 on."""
-    if np.ndim(temperature) == 0:
-        check_number(name, temperature, least=0)
-    else:
-        check_array(name, temperature, (n,), remedy="give one, or one a prompt")
-    coldest = np.asarray(temperature, dtype=np.float64)
-    wrong = coldest[(coldest != 0) & (coldest < 1e-6)]
-    if wrong.size:
+def check_models(name: str, models: Sequence[TokenGPT]) -> None:
+    """Raise for what is not a list of one or more token models of one vocabulary and context."""
+    remedy = f"one model alone is [{name}]"
+    check_is(name, models, (list, tuple), "a list of models", remedy)
+    for model in models:
+        check_model(f"each of {name}", model)
+    sizes = {(model.config.vocabulary, model.config.context) for model in models}
+    if len(sizes) != 1:
         raise ValueError(
-            f"{name} must be 0 or 1e-6 and more, got {wrong.flat[0]}; 0 takes the likeliest token"
+            f"{name} must be one or more with one vocabulary and one context, got "
+            f"{sorted(sizes)}; train them with one configuration"
         )
+
+
+def check_temperature(name: str, temperature: float | np.ndarray, n: int) -> None:
+    """Raise for what is not one temperature, or `n` of them, 0 or from 1e-6 to 1e6."""
+    if isinstance(temperature, (list, tuple, np.ndarray)):
+        check_array(name, temperature, (n,), remedy="give one, or one a prompt")
+    else:
+        check_number(name, temperature, least=0)
+    for each in np.ravel(temperature):
+        if each and not 1e-6 <= each <= 1e6:
+            raise ValueError(
+                f"{name} must be 0 or from 1e-6 to 1e6, got {each}; 0 takes the likeliest token"
+            )
 
 
 @torch.no_grad()
@@ -252,13 +266,13 @@ def log_probabilities(
     check_model("model", model)
     check_tokens("windows", windows, ("B", "T + 1"), vocabulary=model.config.vocabulary, shortest=2)
     windows = np.array(windows, dtype=np.int64)
-    positions = windows.shape[1] - 1 if last is None else last
-    check_count("last", positions, most=windows.shape[1] - 1, remedy="take longer windows")
     if windows.shape[1] - 1 > model.config.context:
         raise ValueError(
             f"windows must be {model.config.context + 1} tokens or shorter, one more than the "
             f"model's context, got {windows.shape[1]}; cut them to their end"
         )
+    positions = windows.shape[1] - 1 if last is None else last
+    check_count("last", positions, most=windows.shape[1] - 1, remedy="take longer windows")
     model.eval()
     kept = slice(-positions, None)
     # As many windows at once as make a gigabyte of logits, at most 64.
@@ -326,7 +340,7 @@ def generate(
     check_temperature("temperature", temperature, len(prompts))
     check_seed("seed", seed)
     prompts = np.array(prompts, dtype=np.int64)
-    warmth = np.asarray(temperature, dtype=np.float64)
+    warmth = np.array(temperature, dtype=np.float64)
     model.eval()
     context, length = model.config.context, prompts.shape[1]
     generator = torch.Generator(device=model.device).manual_seed(int(seed))

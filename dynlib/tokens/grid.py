@@ -231,7 +231,7 @@ class Grid:
     def decode(self, tokens: np.ndarray) -> np.ndarray:
         """Cell centres, shape (..., d), of tokens of shape (...,)."""
         check_tokens("tokens", tokens, (...,), vocabulary=self.vocabulary, empty=True)
-        return self.centres[np.asarray(tokens)]
+        return self.centres[np.asarray(tokens, dtype=np.int64)]
 
 
 def _check_trajectories(trajectories: np.ndarray | Sequence[np.ndarray]) -> None:

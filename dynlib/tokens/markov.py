@@ -11,7 +11,7 @@ import copy
 
 import numpy as np
 
-from dynlib.dynamics.checks import check_count, check_number, check_seed, check_tokens
+from dynlib.dynamics.checks import check_count, check_is, check_number, check_seed, check_tokens
 from dynlib.tokens.windows import Trajectories, check_trajectories, joined
 
 
@@ -222,11 +222,7 @@ class NGram:
         """
         self._check(prompts)
         check_count("n_steps", n_steps)
-        check_number("temperature", temperature, least=0, most=1)
-        if temperature not in (0, 1):
-            raise ValueError(
-                f"temperature must be 0 or 1 for a chain, got {temperature}; take one of these"
-            )
+        check_chain_temperature("temperature", temperature)
         check_seed("seed", seed)
         rng = np.random.default_rng(seed)
         length = np.shape(prompts)[1]
@@ -235,3 +231,23 @@ class NGram:
             contexts = tokens[:, end - max(self.order, 1) : end]
             tokens[:, end] = self._draw(contexts, rng) if temperature else self.likeliest(contexts)
         return tokens[:, length:]
+
+
+def check_chain(name: str, chain: NGram, *, least: int = 0, vocabulary: int | None = None) -> None:
+    """Raise for what is not an n-gram of an order, or more, on a vocabulary."""
+    remedy = "make one with NGram(trajectories, order, vocabulary)"
+    check_is(name, chain, NGram, "an NGram", remedy)
+    if chain.order < least:
+        raise ValueError(f"{name} must be of order {least} or more, got {chain.order}; {remedy}")
+    if vocabulary not in (None, chain.vocabulary):
+        raise ValueError(
+            f"{name} must have the vocabulary {vocabulary} of the models, got {chain.vocabulary}; "
+            f"{remedy}"
+        )
+
+
+def check_chain_temperature(name: str, temperature: float) -> None:
+    """Raise for a temperature that is not 0 or 1."""
+    check_number(name, temperature, least=0, most=1)
+    if temperature not in (0, 1):
+        raise ValueError(f"{name} must be 0 or 1 for a chain, got {temperature}; take one of these")

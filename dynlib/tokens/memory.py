@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_count, check_counts, check_tokens
 from dynlib.measure.context import context_curve
-from dynlib.tokens.gpt import TokenGPT, log_probabilities
-from dynlib.tokens.markov import NGram
-from dynlib.tokens.windows import windows
+from dynlib.tokens.gpt import TokenGPT, check_models, log_probabilities
+from dynlib.tokens.markov import NGram, check_chain
+from dynlib.tokens.windows import Trajectories, check_trajectories, windows
 
 
 def chain_scores(
@@ -34,12 +35,12 @@ def chain_scores(
     >>> chain_scores(chain, [1, 2], np.array([[0, 1, 0, 1, 0, 1]]), targets=2)[2][1]
     1.0
     """
-    if np.ndim(sentences) != 2 or np.shape(sentences)[1] < max(orders) + targets or targets < 1:
-        raise ValueError(
-            f"sentences must have shape (B, T) with T of {max(orders) + targets} or more, the "
-            f"longest order and at least one target, got {np.shape(sentences)} and "
-            f"targets={targets}; take longer sentences or fewer targets"
-        )
+    check_chain("chain", chain)
+    check_counts("orders", orders, least=1, most=chain.order, remedy="count longer contexts")
+    check_count("targets", targets)
+    shortest = max(orders) + targets
+    check_tokens("sentences", sentences, ("B", "T"), vocabulary=chain.vocabulary, shortest=shortest)
+    sentences = np.asarray(sentences)
     scores = {}
     for order in orders:
         score, correct = chain.shorter(order).log_probabilities(sentences[:, -targets - order :])
@@ -47,8 +48,11 @@ def chain_scores(
     return scores
 
 
-def best_order(chain: NGram, held_out: np.ndarray, targets: int, n: int, first: int = 0) -> int:
+def best_order(chain: NGram, held_out: Trajectories, targets: int, n: int, first: int = 0) -> int:
     """Memory, from 1 token to the chain's own, that predicts held-out trajectories best."""
+    check_chain("chain", chain, least=1)
+    check_count("targets", targets)
+    check_trajectories("held_out", held_out, vocabulary=chain.vocabulary)
     sentences = windows(held_out, chain.order + targets, n, first=first)
     losses = {}
     for order in range(1, chain.order + 1):
@@ -59,7 +63,7 @@ def best_order(chain: NGram, held_out: np.ndarray, targets: int, n: int, first: 
 
 
 def context_curves(
-    models: Sequence[TokenGPT], chain: NGram, test: np.ndarray, n: int, first: int = 0
+    models: Sequence[TokenGPT], chain: NGram, test: Trajectories, n: int, first: int = 0
 ) -> tuple[list[int], np.ndarray, np.ndarray]:
     """Cross-entropy against tokens of context, networks and n-grams on the same targets.
 
@@ -72,6 +76,9 @@ def context_curves(
     counts : numpy.ndarray
         Of n-grams with 1, 2, … tokens of memory.
     """
+    check_models("models", models)
+    check_chain("chain", chain, vocabulary=models[0].config.vocabulary)
+    check_trajectories("test", test, vocabulary=chain.vocabulary)
     context = models[0].config.context
     powers = [2**k for k in range(11)]
     lengths = sorted({*powers, *(3 * p for p in powers)} & set(range(1, context + 1)))

@@ -101,12 +101,12 @@ def recall(training: Trajectories, prompts: np.ndarray, n_steps: int) -> np.ndar
     flat, before, after = joined(training)
     usable = np.flatnonzero(after)  # positions with a successor
     order = usable[np.argsort(flat[usable], kind="stable")]
-    ranked = flat[order]
+    starts = np.searchsorted(flat[order], np.arange(flat.max() + 2))
     out = np.empty((len(prompts), n_steps), dtype=np.int64)
     for row, prompt in enumerate(prompts):
         history, done = list(prompt), 0
         while done < n_steps:
-            place = _longest(flat, before, order, ranked, history)
+            place = _longest(flat, before, order, starts, history)
             stretch = flat[place + 1 : place + 1 + min(after[place], n_steps - done)]
             out[row, done : done + len(stretch)] = stretch
             history.extend(stretch)
@@ -114,10 +114,10 @@ def recall(training: Trajectories, prompts: np.ndarray, n_steps: int) -> np.ndar
     return out
 
 
-def _longest(flat, before, order, ranked, history) -> int:
+def _longest(flat, before, order, starts, history) -> int:
     """Position in `flat` of the last token of the longest match of the end of `history`."""
-    first, end = np.searchsorted(ranked, [history[-1], history[-1] + 1])
-    candidates = order[first:end]
+    last = history[-1]
+    candidates = order[starts[last] : starts[last + 1]] if last < len(starts) - 1 else order[:0]
     if not len(candidates):
         return int(order[0])
     for back in range(1, len(history)):

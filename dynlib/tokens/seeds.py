@@ -52,8 +52,9 @@ def train_seeds(
     check_counts("seeds", seeds, least=0, most=SEEDS)
     check_is("name", name, str, "a text", "write it in quotes")
     device = resolve_device(device)
-    held_out = () if validation is None else validation
-    data = artefacts.digest(*map(np.asarray, [*trajectories, cells, *held_out]))
+    held_out = np.empty(0) if validation is None else validation
+    places = np.asarray(cells, dtype=np.float64)  # of no cells, NaN
+    data = artefacts.digest(*map(np.asarray, [*trajectories, places, *held_out]))
     jobs: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
     for seed in seeds:
         seeded = dataclasses.replace(config, seed=int(seed))

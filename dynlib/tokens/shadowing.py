@@ -10,11 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numba
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from dynlib.dynamics.checks import (
+    check_array,
+    check_count,
+    check_is,
+    check_number,
+    check_room,
+    check_seed,
+    check_tokens,
+)
 from dynlib.dynamics.flows import Flow, TimeMap, stepper
 from dynlib.tokens.grid import Grid
 
@@ -39,6 +49,9 @@ class Shadows:
 
     def continuations(self, system: TimeMap, grid: Grid, k: int, horizon: int) -> np.ndarray:
         """Tokens (n, horizon) that follow the first k of each orbit."""
+        check_map(system, grid)
+        check_count("k", k)
+        check_count("horizon", horizon)
         states = system.orbits(self.initial, k + horizon)[:, k:]
         return grid.encode(states, unseen="nearest")
 
@@ -87,23 +100,17 @@ def find_shadows(
     Shadows
         The orbits' initial states and how hard they were to find.
 
-    Raises
-    ------
-    ValueError
-        If `k`, `samples` or `wanted` is smaller than 1.
-
     References
     ----------
     Shalova & Oseledets (2020), the algorithm before "We conduct experiments".
     """
-    if min(k, samples, wanted) < 1:
-        raise ValueError(
-            f"k, samples and wanted must be at least 1, got {k}, {samples} and {wanted}"
-        )
-    if np.shape(start) != (grid.dim,):
-        raise ValueError(
-            f"start must be one state, shape ({grid.dim},), got {np.shape(start)}; take one of them"
-        )
+    check_map(system, grid)
+    check_array("start", start, (grid.dim,), scale=True, remedy="give one state")
+    for name, count in (("k", k), ("samples", samples), ("wanted", wanted)):
+        check_count(name, count)
+    check_growth(exponent, k, system.tau)
+    check_seed("seed", seed)
+    check_room("a cloud", samples, grid.dim)
     rng = np.random.default_rng(seed)
     start = np.asarray(start, dtype=np.float64)
     own = system.orbits(start[None], k)[0]
@@ -137,11 +144,9 @@ def longest_match(orbits: np.ndarray, generated: np.ndarray) -> int:
     >>> longest_match(np.array([[1, 2, 3], [1, 2, 4]]), np.array([1, 2, 4]))
     3
     """
-    if np.ndim(orbits) != 2 or np.shape(generated) != np.shape(orbits)[1:] or not len(orbits):
-        raise ValueError(
-            "orbits must have shape (n, T), n of 1 or more, and generated (T,), got "
-            f"{np.shape(orbits)} and {np.shape(generated)}; one orbit is orbit[None]"
-        )
+    check_orbits("orbits", orbits)
+    check_tokens("generated", generated, np.shape(orbits)[1:], vocabulary=None, empty=True)
+    orbits, generated = np.asarray(orbits), np.asarray(generated)
     differs = np.concatenate([orbits != generated, np.ones((len(orbits), 1), bool)], axis=1)
     return int(differs.argmax(axis=1).max())
 
@@ -151,6 +156,8 @@ def divergence_steps(orbits: Sequence[np.ndarray], generated: np.ndarray) -> np.
 
     `orbits` holds, for each of the C prompts, the tokens (n, T) of the true trajectories found.
     """
+    check_sets("orbits", orbits)
+    check_tokens("generated", generated, (len(orbits), "T"), vocabulary=None, empty=True)
     return np.array([longest_match(o, g) for o, g in zip(orbits, generated, strict=True)])
 
 
@@ -159,9 +166,51 @@ def true_divergence_steps(orbits: Sequence[np.ndarray]) -> np.ndarray:
 
     It is what a generator would reach that wrote a true trajectory, and nothing but that.
     """
+    check_sets("orbits", orbits)
     return np.array(
         [longest_match(np.delete(o, 1, axis=0), o[1]) if len(o) > 1 else np.nan for o in orbits]
     )
+
+
+def check_map(system: TimeMap, grid: Grid) -> None:
+    """Raise for what is not the map of a flow, or a grid in other coordinates than it."""
+    check_is("system", system, TimeMap, "the map of a flow", "use TimeMap(flow, tau)")
+    check_is("grid", grid, Grid, "a Grid", "use Grid.fit(trajectories, n_cells)")
+    if system.dim != grid.dim:
+        raise ValueError(
+            f"grid must have the {system.dim} coordinates of the system, got {grid.dim}; fit it to "
+            "trajectories of this system"
+        )
+
+
+def check_growth(exponent: float, k: int, tau: float) -> None:
+    """Raise for an exponent by which distances grow, or shrink, beyond what numbers hold."""
+    check_number("exponent", exponent)
+    if abs(exponent) * k * tau > 700:
+        raise ValueError(
+            f"exponent must be at most {700 / (k * tau):.3g} in size for {k} tokens, got "
+            f"{exponent}; give it per unit of time, or take fewer tokens"
+        )
+
+
+def check_orbits(name: str, orbits: np.ndarray) -> None:
+    """Raise for what is not tokens (n, T) of one orbit or more."""
+    check_tokens(name, orbits, ("n", "T"), vocabulary=None, empty=True)
+    if not len(orbits):
+        raise ValueError(f"{name} must be one or more, got none; leave out a prompt without any")
+
+
+def check_sets(name: str, orbits: Any) -> None:
+    """Raise for what is not a list of tokens (n, T), one array a prompt."""
+    if isinstance(orbits, (str, bytes)) or not isinstance(orbits, (Sequence, np.ndarray)):
+        raise TypeError(
+            f"{name} must be a list of arrays, one a prompt, got {type(orbits).__name__}; one "
+            f"prompt alone is [{name}]"
+        )
+    if not len(orbits):
+        raise ValueError(f"{name} must be of one prompt or more, got none; leave this out")
+    for each in orbits:
+        check_orbits(f"each of {name}", each)
 
 
 @lru_cache

@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from dynlib.dynamics.checks import check_choice
+from dynlib.dynamics.checks import check_choice, check_is, check_number
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, check_model_inputs, log_probabilities
 from dynlib.tokens.loss import NextTokenLoss
 from dynlib.tokens.recipes import Trained, TrainingConfig, check_config, make_optimizers
@@ -71,6 +71,9 @@ def train(
     the gradients are averaged: the same training as one process with the whole batch.
     """
     check_training(trajectories, cells, model_config, config, validation, device)
+    check_is("folder", folder, Path | None, "a path or None", "write Path(...) around it")
+    check_number("checkpoint_seconds", checkpoint_seconds, least=0)
+    check_is("label", label, str, "a text", "write it in quotes")
     context = model_config.context
     device = resolve_device(device)
     accelerator = Accelerator(cpu=device == "cpu")
@@ -118,17 +121,19 @@ def check_training(
     check_choice("device", device, ("auto", "cpu", "cuda"))
     check_model_inputs(model_config, cells)
     check_config(config)
-    given = {"trajectories": (trajectories, 0), "validation": (validation, 100)}
-    for name, (tokens, first) in given.items():
-        if tokens is None and name == "validation":
-            continue
-        check_trajectories(name, tokens, vocabulary=model_config.vocabulary)
-        shortest, needed = min(map(len, tokens)), first + model_config.context + 1
-        if shortest < needed:
-            raise ValueError(
-                f"{name} must be {needed} tokens or longer for a context of "
-                f"{model_config.context}, got {shortest}; take longer ones, or a shorter context"
-            )
+    _check_rows("trajectories", trajectories, model_config)
+    if validation is not None:
+        _check_rows("validation", validation, model_config, first=100)
+
+
+def _check_rows(name: str, rows: Trajectories, model: GPTConfig, first: int = 0) -> None:
+    check_trajectories(name, rows, vocabulary=model.vocabulary)
+    shortest, needed = min(map(len, rows)), first + model.context + 1
+    if shortest < needed:
+        raise ValueError(
+            f"{name} must be {needed} tokens or longer for a context of {model.context}, got "
+            f"{shortest}; take longer ones, or a shorter context"
+        )
 
 
 def _validate(model: TokenGPT, held_out: np.ndarray | None) -> float | None:

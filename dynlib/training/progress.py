@@ -20,6 +20,12 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
+def announce(what: str, seconds: float, *, least: float = 30.0) -> None:
+    """Say what a computation will cost, before it begins, where that is `least` seconds or more."""
+    if seconds >= least:
+        say(f"{what}: about {max(1, round(seconds / 60))} min on one core")
+
+
 class Meter:
     """Reports how far a loop has come, at most every `interval` seconds.
 

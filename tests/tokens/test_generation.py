@@ -132,7 +132,7 @@ def test_batches_of_prompts_are_continued_by_the_models_in_turn(
 
 
 def test_prompts_that_do_not_split_evenly_are_refused(generators, prompts):
-    with pytest.raises(ValueError, match="cannot split 4 prompts into 3 equal batches"):
+    with pytest.raises(ValueError, match="a multiple of the 3 batches, got 4"):
         generators.in_batches(prompts, 5, 3, {"model": 1.0})
 
 
@@ -165,7 +165,7 @@ def test_processes_change_nothing(models, generators, prompts):
 
 def test_every_model_needs_its_seed(models, generators):
     for seeds in ([0], [0, 1, 2]):
-        with pytest.raises(ValueError, match=f"2 models and {len(seeds)} seeds"):
+        with pytest.raises(ValueError, match=f"seeds must be 2, one a model, got {len(seeds)}"):
             Generators(models, {}, generators.training, generators.centres, seeds)
 
 
@@ -202,7 +202,7 @@ def noisy_sums(rng, rows, length, order):
 @pytest.mark.parametrize("cut", [np.s_[:, -14:], np.s_[0]])
 def test_sentences_too_short_for_all_targets_are_refused(counts, henon_tokens, cut):
     """They were scored on fewer targets with every order, and so not on the same ones."""
-    with pytest.raises(ValueError, match=r"T of 15 or more.*longer sentences or fewer targets"):
+    with pytest.raises(ValueError, match=r"(of 15 tokens or more, |shape \(B, T\), )got .*; "):
         chain_scores(counts, [1, 4], henon_tokens[:, -15:][cut], targets=11)
 
 
@@ -363,6 +363,36 @@ def test_sampling_measures_in_every_reading():
     for reading, value in expected.items():
         np.testing.assert_allclose(found[f"sampling_7x9_{reading}"]["samples"], [value, value])
         np.testing.assert_allclose(found[f"sampling_2x3_{reading}"]["value"], value)
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop(*_, **__):
+    raise Stopped
+
+
+def test_long_distances_are_announced_before_they_are_computed(monkeypatch, capsys):
+    """A thousand cells an axis: most states have a cell of their own."""
+    monkeypatch.setattr(report, "rollout_measures", stop)
+    grid = Grid(np.zeros(2), np.ones(2), 100, np.arange(10_000))
+    tokens = np.arange(10_000).reshape(20, 500)
+    near = np.where(tokens % 500 == 0, (tokens + 1) % 10_000, tokens)
+    batches = np.stack([tokens, near, tokens, near])
+    known = tuple(Reference(batches, grid.centres[:, :1] * 0 + c, "euclidean") for c in (0, 1))
+    for pair in known:
+        pair.__dict__["true_true"] = np.ones(2)
+    with pytest.raises(Stopped):
+        report.rollouts({"model": [tokens, near]}, *known, tokens, tokens)
+    said = capsys.readouterr().out
+    # 10 000 cells or one in 500 fewer: 1e-7 s x 1e8 x 2 samples x (2 + 1 + 3 x 2) distances.
+    assert said == "distances of rollouts: about 3 min on one core\n"
+    with pytest.raises(Stopped):
+        report.sampling(stop, grid, [(10, 1000), (1, 10**6)], 5, [(10, 1000)], known)
+    # Five pairs of 1e8 pairs of cells: in one reading for the long, in four for the short.
+    said = capsys.readouterr().out
+    assert said == "distances between true samples: about 8 min on one core\n"
 
 
 def test_batches_of_prompts_are_compared_each_with_its_own_pair(henon_tokens, henon_grid):

@@ -306,7 +306,7 @@ def test_hidden_states_and_their_table_make_the_logits():
         ),
         (
             lambda: generate(small(), np.zeros((2, 3), int), 3, temperature=[1.0, -1.0]),
-            "1e-6 and more, got -1.0",
+            "got -1",
         ),
         (lambda: log_probabilities(small(), np.zeros((2, 10), int)), "context"),
     ],

@@ -228,9 +228,9 @@ def test_an_orbit_of_the_prompt_matches_to_the_horizon(lorenz):
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
-        ({"k": 0}, "got 0, 10 and 1"),
-        ({"samples": 0}, "got 3, 0 and 1"),
-        ({"wanted": 0}, "got 3, 10 and 0"),
+        ({"k": 0}, "k must be .* got 0"),
+        ({"samples": 0}, "samples must be .* got 0"),
+        ({"wanted": 0}, "wanted must be .* got 0"),
     ],
 )
 def test_bad_input_is_named(lorenz, sizes, words):
@@ -241,7 +241,7 @@ def test_bad_input_is_named(lorenz, sizes, words):
 
 
 def test_as_many_prompts_as_continuations():
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match=r"generated must have shape \(2, T\), got \(1, 3\)"):
         divergence_steps([np.zeros((2, 3), int)] * 2, np.zeros((1, 3), int))
 
 
@@ -276,8 +276,8 @@ def test_shadows_do_not_depend_on_where_the_states_lie(offset):
 
 def test_wrong_axes_are_refused(lorenz):
     grid, states = lorenz
-    with pytest.raises(ValueError, match=r"one state, shape \(3,\), got \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"shape \(3,\), got \(1, 3\); .*one state"):
         find_shadows(SYSTEM, grid, states[:1], 5, 0.9)
     for orbits, generated in (((4,), (4,)), ((2, 4), (2, 4)), ((2, 4), (1,)), ((0, 4), (4,))):
-        with pytest.raises(ValueError, match=r"orbits must have shape \(n, T\).*orbit\[None\]"):
-            longest_match(np.zeros(orbits), np.zeros(generated))
+        with pytest.raises(ValueError, match=r"(orbits|generated) must .*got .*;"):
+            longest_match(np.zeros(orbits, int), np.zeros(generated, int))

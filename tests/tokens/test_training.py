@@ -136,7 +136,7 @@ def test_a_run_stopped_at_any_step_ends_in_the_same_weights(cycle, tmp_path, mon
 
     monkeypatch.setattr(checkpoint, "save_step", save_and_stop)
     with pytest.raises(Stopped):
-        train(cycle, None, MODEL, CONFIG, tmp_path, validation=cycle, checkpoint_seconds=-1)
+        train(cycle, None, MODEL, CONFIG, tmp_path, validation=cycle, checkpoint_seconds=0)
     monkeypatch.setattr(checkpoint, "save_step", original)
     resumed = train(cycle, None, MODEL, CONFIG, tmp_path, validation=cycle, device="cpu")
     assert_same(weights(whole), weights(resumed))
@@ -157,7 +157,7 @@ def test_the_older_checkpoint_serves_when_the_newest_is_torn(cycle, tmp_path, mo
 
     monkeypatch.setattr(checkpoint, "save_step", save_and_tear)
     with pytest.raises(Stopped):
-        train(cycle, None, MODEL, CONFIG, tmp_path, device="cpu", checkpoint_seconds=-1)
+        train(cycle, None, MODEL, CONFIG, tmp_path, device="cpu", checkpoint_seconds=0)
     monkeypatch.setattr(checkpoint, "save_step", original)
     assert checkpoint.latest_step(tmp_path / "checkpoints")[1]["step"] == 39
     assert_same(weights(whole), weights(train(cycle, None, MODEL, CONFIG, tmp_path, device="cpu")))
@@ -203,7 +203,7 @@ def test_kill_9_in_the_middle_of_training(cycle, tmp_path):
     original, checkpoint.save_step = checkpoint.save_step, capture
     try:
         with pytest.raises(Stopped):
-            train(cycle, None, MODEL, config, tmp_path / "twin", checkpoint_seconds=-1)
+            train(cycle, None, MODEL, config, tmp_path / "twin", checkpoint_seconds=0)
     finally:
         checkpoint.save_step = original
     for name, value in found[0].items():
@@ -299,6 +299,16 @@ def test_the_printed_setting_trains_for_real_on_a_cpu():
     config = TrainingConfig(steps=2, batch_size=1, learning_rate=5e-5)
     result = train(tokens, None, GPTConfig(2500, dropout=0.1), config, device="cpu")
     assert result.history[0, 1] == pytest.approx(np.log(2500), rel=0.05)
+
+
+def test_rows_of_unequal_length_are_trained_on(cycle):
+    config = dataclasses.replace(CONFIG, steps=3)
+    whole = train(cycle, None, MODEL, config, device="cpu")
+    assert_same(weights(train(list(cycle), None, MODEL, config, device="cpu")), weights(whole))
+    rows = [cycle[0], cycle[0, :20]]
+    assert np.isfinite(train(rows, None, MODEL, config, device="cpu").history[:, 1]).all()
+    with pytest.raises(ValueError, match="9 tokens or longer for a context of 8, got 5; take"):
+        train([cycle[0], cycle[0, :5]], None, MODEL, config, device="cpu")
 
 
 def test_windows_cover_the_trajectory():

@@ -53,3 +53,9 @@ def test_the_rest_is_reckoned_from_what_was_done_since_the_resumption(clock, cap
         "training: 80 of 100",
         "training: 90 of 100, about 20 s left",
     ]
+
+
+def test_a_long_computation_is_announced_and_a_short_one_is_not(capsys):
+    progress.announce("short", 29.0)
+    progress.announce("long", 600.0)
+    assert capsys.readouterr().out == "long: about 10 min on one core\n"
