@@ -100,9 +100,15 @@ def check_seed(name: str, value: Any) -> None:
     check_count(name, value, least=0, most=SEEDS)
 
 
+def check_is(name: str, value: Any, kind: Any, allowed: str, remedy: str) -> None:
+    """Raise TypeError for what is not an instance of a class, or of one of several."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {allowed}, got {reprlib.repr(value)}; {remedy}")
+
+
 def check_generator(name: str, value: Any) -> None:
     """Raise for what is not a generator of numpy."""
-    _check_is(name, value, np.random.Generator, "a generator", "np.random.default_rng(0) makes one")
+    check_is(name, value, np.random.Generator, "a generator", "np.random.default_rng(0) makes one")
 
 
 def check_draw(n: Any, rng: Any) -> None:
@@ -113,7 +119,7 @@ def check_draw(n: Any, rng: Any) -> None:
 
 def check_flag(name: str, value: Any) -> None:
     """Raise for what is not True or False: the text "no" would count as true."""
-    _check_is(name, value, bool | np.bool_, "True or False", "write the word without quotes")
+    check_is(name, value, bool | np.bool_, "True or False", "write the word without quotes")
 
 
 def check_callable(name: str, value: Any) -> None:
@@ -240,6 +246,31 @@ def check_tokens(
             )
 
 
+def check_tensor(
+    name: str,
+    value: Any,
+    axes: Axes = (...,),
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    empty: bool = True,
+) -> None:
+    """Raise for what is not a tensor with these axes, of float32 or float64 or of one type.
+
+    Its values are not looked at. A `device` is where it has to be.
+    """
+    allowed = ("torch.float32", "torch.float64") if dtype is None else (str(dtype),)
+    kind = str(getattr(value, "dtype", ""))
+    if kind not in allowed or (device is not None and value.device != device):
+        wanted = " or ".join(allowed).replace("torch.", "") + f" on {device}" * (device is not None)
+        got = f"{kind} on {value.device}" if kind.startswith("torch.") else type(value).__name__
+        raise TypeError(
+            f"{name} must be a tensor of {wanted}, got {got}; use torch.as_tensor(..., "
+            f"dtype={allowed[-1]})"
+        )
+    _check_shape(name, tuple(value.shape), axes, empty, "")
+
+
 def check_times(name: str, value: Any) -> None:
     """Raise for times that do not increase from each to the next.
 
@@ -346,11 +377,6 @@ def _check_type(name: str, value: Any, kind: type, allowed: str) -> None:
     raise TypeError(f"{name} must be {allowed}, got {reprlib.repr(value)}; {remedy}")
 
 
-def _check_is(name: str, value: Any, kind: Any, allowed: str, remedy: str) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} must be {allowed}, got {reprlib.repr(value)}; {remedy}")
-
-
 def _check_shape(name: str, shape: tuple[int, ...], axes: Axes, empty: bool, remedy: str) -> None:
     leading = bool(axes) and axes[0] is Ellipsis
     fixed = axes[1:] if leading else axes
@@ -359,16 +385,17 @@ def _check_shape(name: str, shape: tuple[int, ...], axes: Axes, empty: bool, rem
     fits = fits and all(
         size == axis for size, axis in zip(ends, fixed, strict=True) if isinstance(axis, int)
     )
+    if fits and (empty or 0 not in shape):
+        return
     wanted = f"({', '.join('...' if axis is ... else str(axis) for axis in axes)}"
     wanted += ",)" if len(axes) == 1 else ")"
     if not fits:
         lacks = len(shape) == len(fixed) - 1
         usual = f"one alone is {name}[None]" if lacks else f"reshape or transpose it to {wanted}"
         raise ValueError(f"{name} must have shape {wanted}, got {shape}; {remedy or usual}")
-    if 0 in shape and not empty:
-        raise ValueError(
-            f"{name} must have shape {wanted}, none of it 0, got {shape}; give one at least"
-        )
+    raise ValueError(
+        f"{name} must have shape {wanted}, none of it 0, got {shape}; give one at least"
+    )
 
 
 def _check_scale(name: str, array: np.ndarray) -> None:
