@@ -254,6 +254,7 @@ def check_tensor(
     dtype: Any = None,
     device: Any = None,
     empty: bool = True,
+    remedy: str = "",
 ) -> None:
     """Raise for what is not a tensor with these axes, of float32 or float64 or of one type.
 
@@ -268,7 +269,7 @@ def check_tensor(
             f"{name} must be a tensor of {wanted}, got {got}; use torch.as_tensor(..., "
             f"dtype={allowed[-1]})"
         )
-    _check_shape(name, tuple(value.shape), axes, empty, "")
+    _check_shape(name, tuple(value.shape), axes, empty, remedy)
 
 
 def check_times(name: str, value: Any) -> None:
@@ -380,17 +381,16 @@ def _check_type(name: str, value: Any, kind: type, allowed: str) -> None:
 def _check_shape(name: str, shape: tuple[int, ...], axes: Axes, empty: bool, remedy: str) -> None:
     leading = bool(axes) and axes[0] is Ellipsis
     fixed = axes[1:] if leading else axes
-    fits = len(shape) >= len(fixed) if leading else len(shape) == len(fixed)
-    ends = shape[len(shape) - len(fixed) :]
-    fits = fits and all(
-        size == axis for size, axis in zip(ends, fixed, strict=True) if isinstance(axis, int)
-    )
+    before = len(shape) - len(fixed)
+    fits = before == 0 or (leading and before > 0)
+    for size, axis in zip(shape[before:] if fits else (), fixed, strict=False):  # inner loops
+        fits = fits and (size == axis or not isinstance(axis, int))
     if fits and (empty or 0 not in shape):
         return
     wanted = f"({', '.join('...' if axis is ... else str(axis) for axis in axes)}"
     wanted += ",)" if len(axes) == 1 else ")"
     if not fits:
-        lacks = len(shape) == len(fixed) - 1
+        lacks = before == -1
         usual = f"one alone is {name}[None]" if lacks else f"reshape or transpose it to {wanted}"
         raise ValueError(f"{name} must have shape {wanted}, got {shape}; {remedy or usual}")
     raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,26 @@ from typing import Any
 import numpy as np
 import torch
 
+from dynlib.dynamics.checks import check_is
 from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained
-from dynlib.networks.training import train
+from dynlib.networks.training import check_wanted, train
 from dynlib.training import artefacts
 from dynlib.training.device import resolve_device
+
+
+def check_all(wanted: Any, pairs: Pairs, validation: Pairs) -> None:
+    """Raise for trainings that cannot be, with the name of the first of them."""
+    check_is("wanted", wanted, Mapping, "trainings by name", "write {'name': (what, how, seeds)}")
+    for name, each in wanted.items():
+        if not isinstance(each, tuple) or len(each) != 3:
+            raise TypeError(
+                f"{name} of wanted must be an architecture, a recipe and seeds, got "
+                f"{reprlib.repr(each)}; write (what, how, seeds)"
+            )
+        try:
+            check_wanted(*each, pairs, validation)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from None
 
 
 def train_all(
@@ -48,11 +65,10 @@ def train_all(
         If a recipe cannot be followed with these pairs; nothing is trained then.
     """
     device = resolve_device(device)
-    for name, (_, recipe, _) in wanted.items():
-        try:
-            recipe.check(pairs)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+    check_all(wanted, pairs, validation)
+    pairs, validation = (
+        tuple(np.asarray(part, dtype=np.float64) for part in both) for both in (pairs, validation)
+    )
     data = artefacts.digest(*pairs, *validation)
     jobs = []
     for name, (architecture, recipe, seeds) in wanted.items():
@@ -60,7 +76,7 @@ def train_all(
             "data": data,
             "architecture": dataclasses.asdict(architecture),
             "recipe": dataclasses.asdict(recipe),
-            "seeds": list(seeds),
+            "seeds": list(map(int, seeds)),
         }
         arguments = {
             "architecture": architecture,

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from dynlib.dynamics.checks import check_count, check_is
 from dynlib.measure.forecaster import last_states
 from dynlib.networks.count import total
 from dynlib.networks.ffnn import FFNN
-from dynlib.networks.recipes import Trained
-from dynlib.networks.scores import rollout
+from dynlib.networks.recipes import Trained, check_network
+from dynlib.networks.scores import check_model, rollout
 from dynlib.networks.stnn import StNN
 
 
@@ -35,6 +36,9 @@ class NetworkForecaster:
 
     model: StNN | FFNN
 
+    def __post_init__(self) -> None:
+        check_network("model", self.model)
+
     @property
     def parameters(self) -> int:
         """Weights and biases."""
@@ -53,6 +57,7 @@ class NetworkForecaster:
 
 def forecasters(trained: Mapping[str, Sequence[Trained]]) -> dict[str, list[NetworkForecaster]]:
     """Trained networks by name, one a seed, as forecasters."""
+    check_is("trained", trained, Mapping, "networks by name", "one alone is {'name': [trained]}")
     return {
         name: [NetworkForecaster(each.model) for each in found] for name, found in trained.items()
     }
@@ -63,6 +68,9 @@ def feed_back(model: nn.Module, batch: int, n_steps: int) -> torch.Tensor:
 
     :func:`dynlib.networks.scores.rollout` also pads, cuts and keeps the states.
     """
+    check_model(model)
+    check_count("batch", batch)
+    check_count("n_steps", n_steps)
     states = torch.zeros(batch, model.n, dtype=torch.float64)
     with torch.no_grad():
         for _ in range(n_steps):

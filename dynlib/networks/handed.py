@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_array, check_choice, check_is
 from dynlib.dynamics.flows import Flow
 from dynlib.dynamics.pairs import integrate, pairs
 from dynlib.networks.ensembles import Networks, train_all
@@ -53,6 +54,11 @@ def trained_again(
     device : str
         As for :func:`dynlib.networks.ensembles.train_all`.
     """
+    check_is("networks", networks, Networks, "Networks", "Networks.handed has those of a run")
+    check_is("names", names, Mapping, "names by names", "write {'stnn': 'stnn_p6'}")
+    for each in names.values():
+        check_choice("each of names", each, list(networks.trained))
+    check_array("trajectories", trajectories, ("N", "T", "d"))
     first, n_learn = networks.seeds[:1], networks.n_learn
     wanted = {
         name: (networks.trained[each][0].architecture, networks.recipes[each], first)

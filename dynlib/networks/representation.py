@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from dynlib.dynamics.checks import check_array, check_count, check_seed, check_tensor
 from dynlib.networks.levenberg import LevenbergMarquardt
 from dynlib.networks.stnn import StNN
 
@@ -23,18 +24,15 @@ def representation_error(
         Initial weights that are tried, and Levenberg–Marquardt steps from each.
     seed : int
         Draws the initial weights.
-
-    Raises
-    ------
-    ValueError
-        If `target` is not a square matrix of float64.
     """
+    check_tensor("target", target, ("n", "n"), dtype=torch.float64, empty=False)
     n = target.shape[-1]
-    if target.shape != (n, n) or target.dtype != torch.float64:
-        raise ValueError(
-            f"target must be a square matrix of float64, got {tuple(target.shape)} of "
-            f"{target.dtype}; use target.double()"
-        )
+    check_array("target", target, (n, n), scale=True)
+    if not target.any():
+        raise ValueError("target must have an entry other than 0, got none; its norm divides")
+    check_count("starts", starts)
+    check_count("steps", steps)
+    check_seed("seed", seed)
     model = StNN(n, branches, linear=True, dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)
     initial = []

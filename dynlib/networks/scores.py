@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import reprlib
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
 
+from dynlib.dynamics.checks import (
+    check_alike,
+    check_array,
+    check_count,
+    check_number,
+    check_room,
+)
 from dynlib.networks.ffnn import FFNN
-from dynlib.networks.recipes import Pairs
+from dynlib.networks.recipes import Pairs, check_network, check_pairs
 from dynlib.networks.stnn import StNN
 
 
-def padded(states: np.ndarray, n: int) -> torch.Tensor:
+def _padded(states: np.ndarray, n: int) -> torch.Tensor:
     """States (..., d) with zeros up to n coordinates, float64."""
-    return nn.functional.pad(torch.as_tensor(states), (0, n - states.shape[-1]))
+    states = torch.from_numpy(np.array(states, dtype=np.float64, order="C"))
+    return nn.functional.pad(states, (0, n - states.shape[-1]))
+
+
+def check_model(model: Any) -> None:
+    """Raise TypeError for what does not map states of a known length."""
+    if not isinstance(model, nn.Module) or not hasattr(model, "n"):
+        raise TypeError(
+            f"model must be a network of states, got {reprlib.repr(model)}; a Trained has one, as "
+            "its model"
+        )
+
+
+def check_states(name: str, states: Any, n: int, **options: Any) -> None:
+    """Raise for what is not finite states (S, d) with d of n at most."""
+    check_array(name, states, ("S", "d"), **options)
+    if np.shape(states)[1] > n:
+        raise ValueError(
+            f"{name} must have shape (S, d) with d of {n} at most, got {np.shape(states)}; "
+            "the network has no more inputs"
+        )
 
 
 def one_step_errors(model: StNN | FFNN, pairs: Pairs) -> np.ndarray:
@@ -33,14 +63,13 @@ def one_step_errors(model: StNN | FFNN, pairs: Pairs) -> np.ndarray:
     numpy.ndarray
         Shape (d,).
     """
-    inputs, targets = pairs
-    if np.ndim(inputs) != 2 or np.ndim(targets) != 2 or len(inputs) != len(targets):
-        raise ValueError(
-            f"pairs must be arrays (M, c) and (M, d), got {np.shape(inputs)} and "
-            f"{np.shape(targets)}; pairs(trajectories) makes them"
-        )
+    check_model(model)
+    check_pairs(pairs)
+    check_states("inputs of pairs", pairs[0], model.n)
+    inputs, targets = pairs[0], np.asarray(pairs[1], dtype=np.float64)
     with torch.no_grad():
-        outputs = model(padded(inputs, model.n)).numpy()[:, : targets.shape[1]]
+        outputs = model(_padded(inputs, model.n)).numpy()[:, : targets.shape[1]]
+    check_alike(("outputs", "targets"), outputs, targets, remedy="the network has fewer outputs")
     return np.square(outputs - targets).mean(0)
 
 
@@ -52,6 +81,9 @@ def failed(errors: np.ndarray, variance: np.ndarray) -> bool:
     >>> failed(np.array([1e-3, 2.0]), np.array([60.0, 80.0]))
     True
     """
+    check_array("errors", errors, ("d",), allow="any")
+    check_array("variance", variance, (len(errors),))
+    errors, variance = np.asarray(errors), np.asarray(variance)
     return not (np.isfinite(errors).all() and (errors <= 0.01 * variance).all())
 
 
@@ -71,14 +103,13 @@ def active_directions(model: StNN | FFNN, states: np.ndarray, tolerance: float =
         Singular values below this share of the largest count as zero, after every weight's
         derivative has been scaled to one.
     """
-    if np.ndim(states) != 2:
-        raise ValueError(
-            f"states must have shape (M, d), got {np.shape(states)}; those of trajectories are "
-            "states.reshape(-1, d)"
-        )
+    check_network("model", model)
+    remedy = "those of trajectories are states.reshape(-1, d)"
+    check_states("states", states, model.n, scale=True, remedy=remedy)
+    check_number("tolerance", tolerance, least=0)
     theta = torch.cat([weight.detach().flatten() for weight in model.parameters()])
-    columns = padded(states, model.n).mT.contiguous()
-    m = min(states.shape[1], model.n_out)
+    columns = _padded(states, model.n).mT.contiguous()
+    m = min(np.shape(states)[1], model.n_out)
     out = torch.empty(1, len(theta), m, columns.shape[1], dtype=theta.dtype)
     with torch.no_grad():
         _, jacobian = model.jacobian(theta.unsqueeze(0), columns.unsqueeze(0), out)
@@ -114,21 +145,19 @@ def rollout(
     >>> rollout(FFNN(dtype=torch.float64), np.zeros((2, 3)), 5).shape
     (2, 5, 3)
     """
-    if np.ndim(starts) != 2 or np.shape(starts)[1] > model.n:
-        raise ValueError(
-            f"starts must have shape (S, d) with d of {model.n} at most, got {np.shape(starts)}; "
-            "one start is start[None]"
-        )
-    if constants is not None and (np.ndim(constants) != 2 or np.shape(constants)[0] != len(starts)):
-        raise ValueError(
-            f"constants must have shape ({len(starts)}, c), got {np.shape(constants)}; the same "
-            "ones for every start are np.tile(constants, (len(starts), 1))"
-        )
-    d, path = starts.shape[-1], []
+    check_model(model)
+    check_states("starts", starts, model.n)
+    check_count("n_steps", n_steps)
+    check_room("the rollouts", *np.shape(starts), n_steps)
+    d, path = np.shape(starts)[1], []
+    if constants is not None:
+        remedy = "the same ones for every start are np.tile(constants, (len(starts), 1))"
+        check_array("constants", constants, (len(starts), "c"), empty=True, remedy=remedy)
+        check_count("the width of constants", np.shape(constants)[1], least=0, most=model.n - d)
+    given = [part for part in (constants,) if part is not None]
+    tail = np.concatenate([np.empty((len(starts), 0)), *given], axis=1)
     with torch.no_grad():
-        states = torch.as_tensor(starts)
-        tail = states[..., :0] if constants is None else torch.as_tensor(constants)
-        tail = nn.functional.pad(tail, (0, model.n - d - tail.shape[-1]))
+        states, tail = _padded(starts, d), _padded(tail, model.n - d)
         for _ in range(n_steps):
             states = model(torch.cat([states, tail], dim=-1))[..., :d]
             path.append(states)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from dynlib.dynamics.checks import check_is
 from dynlib.training import checkpoint, parallel
 
 Computed = checkpoint.Whole
@@ -25,6 +26,10 @@ def digest(*arrays: np.ndarray) -> str:
     >>> digest(np.zeros(2)) == digest(np.zeros((1, 2)))
     False
     """
+    for array in arrays:
+        check_is("each array", array, np.ndarray, "a numpy array", "use np.asarray(...)")
+        if array.dtype.hasobject:
+            raise TypeError("each array must hold numbers, got objects; use array.astype(float)")
     found = hashlib.sha256()
     for array in arrays:
         found.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())

@@ -225,6 +225,7 @@ def artefact_folder(kind: str, parameters: dict[str, Any], code: list[str]) -> P
     root = Path(os.environ.get("DYNLIB_ARTEFACTS", default))
     torch_version = torch.__version__.split("+")[0]
     key = json.dumps(
-        [parameters, sources.fingerprint(code), torch_version], sort_keys=True
-    ).encode()
+        [parameters, sources.fingerprint(code), torch_version], sort_keys=True,
+        default=lambda number: number.item(),  # one of numpy's is the same number
+    ).encode()  # fmt: skip
     return root / f"{kind}-{hashlib.sha256(key).hexdigest()[:20]}"

@@ -23,6 +23,9 @@ def set_threads(n: int = 1) -> None:
     """Give torch `n` threads in this process (torch is imported only here)."""
     import torch
 
+    from dynlib.dynamics.checks import check_count
+
+    check_count("n", n, most=2**15)
     torch.set_num_threads(n)
 
 
@@ -89,8 +92,11 @@ def default_workers(device: str = "cpu") -> int:
         If ``$DYNLIB_WORKERS`` is not a positive whole number.
     """
     given = os.environ.get("DYNLIB_WORKERS", str(usable_cores()))
-    if not given.isdigit() or int(given) < 1:
-        raise ValueError(f"DYNLIB_WORKERS must be a positive whole number, got {given!r}")
+    if not (given.isascii() and given.isdigit() and 0 < int(given) <= 2**15):
+        raise ValueError(
+            f"DYNLIB_WORKERS must be a whole number from 1 to {2**15}, got {given!r}; unset it for "
+            "one process a core"
+        )
     return 1 if device == "cuda" else int(given)
 
 
@@ -113,18 +119,15 @@ def map_processes(
         Number of processes, at least 1; with 1 the jobs run in this process, whose torch is
         set to one thread.
 
-    Raises
-    ------
-    ValueError
-        If `workers` is smaller than 1.
-
     Examples
     --------
     >>> map_processes(complex, [{"real": 1.0}, {"imag": 2.0}])
     [(1+0j), 2j]
     """
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+    from dynlib.dynamics.checks import check_callable, check_count
+
+    check_callable("function", function)
+    check_count("workers", workers)
     if workers == 1 or len(jobs) < 2:
         set_threads(1)
         return [function(**job) for job in jobs]
