@@ -66,10 +66,8 @@ def train_all(
     """
     device = resolve_device(device)
     check_all(wanted, pairs, validation)
-    pairs, validation = (
-        tuple(np.asarray(part, dtype=np.float64) for part in both) for both in (pairs, validation)
-    )
-    data = artefacts.digest(*pairs, *validation)
+    given = (*pairs, *validation)
+    data = artefacts.digest(*(np.asarray(part, dtype=np.float64) for part in given))
     jobs = []
     for name, (architecture, recipe, seeds) in wanted.items():
         key = {

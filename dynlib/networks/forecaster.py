@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dynlib.dynamics.checks import check_count, check_is
+from dynlib.dynamics.checks import check_array, check_count, check_is
 from dynlib.measure.forecaster import last_states
 from dynlib.networks.count import total
 from dynlib.networks.ffnn import FFNN
@@ -51,6 +51,7 @@ class NetworkForecaster:
 
     def rollout(self, windows: np.ndarray, n_steps: int) -> np.ndarray:
         """States (S, n_steps, dim) after windows (S, T, dim); only their last states count."""
+        check_array("windows", windows, ("S", "T", "d"), allow="any", empty=True)
         starts = last_states(windows, n_steps, np.shape(windows)[-1])[:, -1]
         return rollout(self.model, starts, n_steps)
 

@@ -186,7 +186,7 @@ def train_leads(
         The model on its way and at its end.
     """
     check_training(recipe, trajectories, dt, seed, shared)
-    trajectories = np.asarray(trajectories, dtype=np.float64)
+    trajectories, seed = np.array(trajectories, dtype=np.float64, order="C"), int(seed)
     device = resolve_device(device)
     frozen = (
         []

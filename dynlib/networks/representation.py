@@ -34,7 +34,7 @@ def representation_error(
     check_count("steps", steps)
     check_seed("seed", seed)
     model = StNN(n, branches, linear=True, dtype=torch.float64)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     initial = []
     for _ in range(starts):
         model.draw_alive(generator)

@@ -83,7 +83,7 @@ def failed(errors: np.ndarray, variance: np.ndarray) -> bool:
     """
     check_array("errors", errors, ("d",), allow="any")
     check_array("variance", variance, (len(errors),))
-    errors, variance = np.asarray(errors), np.asarray(variance)
+    errors, variance = (np.asarray(each, dtype=np.float64) for each in (errors, variance))
     return not (np.isfinite(errors).all() and (errors <= 0.01 * variance).all())
 
 
@@ -156,7 +156,7 @@ def rollout(
         check_count("the width of constants", np.shape(constants)[1], least=0, most=model.n - d)
     given = [part for part in (constants,) if part is not None]
     tail = np.concatenate([np.empty((len(starts), 0)), *given], axis=1)
-    with torch.no_grad():
+    with torch.no_grad(), np.errstate(invalid="ignore"):  # a rollout may go to infinity
         states, tail = _padded(starts, d), _padded(tail, model.n - d)
         for _ in range(n_steps):
             states = model(torch.cat([states, tail], dim=-1))[..., :d]

@@ -22,6 +22,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from dynlib.dynamics.checks import check_is
 from dynlib.training import sources
 
 #: Tensors by name, and a state that JSON can hold.
@@ -136,6 +137,7 @@ def finished(
     writes : bool
         Whether this process writes: of several that compute together, one does.
     """
+    check_is("folder", folder, Path | None, "a pathlib.Path or None", "use Path(...)")
     found, checkpoints = None, None
     if folder is not None:
         checkpoints = folder / "checkpoints"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import reprlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -91,6 +92,9 @@ def default_workers(device: str = "cpu") -> int:
     ValueError
         If ``$DYNLIB_WORKERS`` is not a positive whole number.
     """
+    from dynlib.dynamics.checks import check_choice
+
+    check_choice("device", device, ("auto", "cpu", "cuda"))
     given = os.environ.get("DYNLIB_WORKERS", str(usable_cores()))
     if not (given.isascii() and given.isdigit() and 0 < int(given) <= 2**15):
         raise ValueError(
@@ -128,6 +132,11 @@ def map_processes(
 
     check_callable("function", function)
     check_count("workers", workers)
+    if not isinstance(jobs, Sequence) or not all(isinstance(job, dict) for job in jobs):
+        raise TypeError(
+            f"jobs must be a list of keyword arguments, got {reprlib.repr(jobs)}; one call is "
+            "[{'name': value}]"
+        )
     if workers == 1 or len(jobs) < 2:
         set_threads(1)
         return [function(**job) for job in jobs]

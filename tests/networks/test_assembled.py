@@ -83,7 +83,7 @@ def test_one_state_may_stand_in_a_transform_and_has_the_type_of_the_weights():
     torch.testing.assert_close(one, all_[0], rtol=0, atol=1e-14)
     assert fast(x[:1].requires_grad_()).requires_grad
     for states in (x.float(), x[:1].float()):
-        with pytest.raises(TypeError, match="must be a tensor of float64 .*, got torch.float32"):
+        with pytest.raises(TypeError, match=r"must be a tensor of float64 .*, got torch.float32"):
             fast(states)
 
 

@@ -407,7 +407,7 @@ def test_bad_input_is_named(options, words):
 def test_a_batch_size_that_would_leave_pairs_out_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path))
     recipe = dataclasses.replace(RECIPE, batch_size=60)
-    with pytest.raises(ValueError, match="one: batch_size must be a divisor of the 200 .*, got 60"):
+    with pytest.raises(ValueError, match=r"one: batch_size must be a divisor of the 200 .*, got 60"):
         train_all({"one": (STRUCTURED, recipe, [0])}, PAIRS, VALIDATION)
     assert not list(tmp_path.iterdir())
 
@@ -428,7 +428,7 @@ def test_a_recipe_with_an_impossible_number_is_refused(name):
 
 def test_an_architecture_is_structured_or_plain():
     for options in ({}, {"branches": 2, "widths": (3, 4, 4, 4, 3)}):
-        with pytest.raises(ValueError, match="got branches=.*; give one of them"):
+        with pytest.raises(ValueError, match=r"got branches=.*; give one of them"):
             Architecture(**options)
     with pytest.raises(ValueError, match="power of two"):
         Architecture(branches=2, n=3)

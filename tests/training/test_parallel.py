@@ -115,7 +115,7 @@ def test_a_number_of_workers_that_is_none_is_refused(monkeypatch, given):
 
 
 def test_no_workers_are_refused():
-    with pytest.raises(ValueError, match="workers must be a whole number from 1 .*, got 0"):
+    with pytest.raises(ValueError, match=r"workers must be a whole number from 1 .*, got 0"):
         parallel.map_processes(complex, [{"real": 1.0}], 0)
 
 
