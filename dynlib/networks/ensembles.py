@@ -19,21 +19,6 @@ from dynlib.training import artefacts
 from dynlib.training.device import resolve_device
 
 
-def check_all(wanted: Any, pairs: Pairs, validation: Pairs) -> None:
-    """Raise for trainings that cannot be, with the name of the first of them."""
-    check_is("wanted", wanted, Mapping, "trainings by name", "write {'name': (what, how, seeds)}")
-    for name, each in wanted.items():
-        if not isinstance(each, tuple) or len(each) != 3:
-            raise TypeError(
-                f"{name} of wanted must be an architecture, a recipe and seeds, got "
-                f"{reprlib.repr(each)}; write (what, how, seeds)"
-            )
-        try:
-            check_wanted(*each, pairs, validation)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{name}: {error}") from None
-
-
 def train_all(
     wanted: Mapping[str, tuple[Architecture, Recipe, Sequence[int]]],
     pairs: Pairs,
@@ -65,7 +50,18 @@ def train_all(
         If a recipe cannot be followed with these pairs; nothing is trained then.
     """
     device = resolve_device(device)
-    check_all(wanted, pairs, validation)
+    check_is("wanted", wanted, Mapping, "trainings by name", "write {'name': (what, how, seeds)}")
+    for each in wanted.values():
+        if not isinstance(each, tuple) or len(each) != 3:
+            raise TypeError(
+                "each of wanted must be an architecture, a recipe and seeds, got "
+                f"{reprlib.repr(each)}; write {{'name': (what, how, seeds)}}"
+            )
+    for name, (architecture, recipe, seeds) in wanted.items():
+        try:
+            check_wanted(architecture, recipe, seeds, pairs, validation)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
     given = (*pairs, *validation)
     data = artefacts.digest(*(np.asarray(part, dtype=np.float64) for part in given))
     jobs = []

@@ -407,7 +407,9 @@ def test_bad_input_is_named(options, words):
 def test_a_batch_size_that_would_leave_pairs_out_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path))
     recipe = dataclasses.replace(RECIPE, batch_size=60)
-    with pytest.raises(ValueError, match=r"one: batch_size must be a divisor of the 200 .*, got 60"):
+    with pytest.raises(
+        ValueError, match=r"one: batch_size must be a divisor of the 200 .*, got 60"
+    ):
         train_all({"one": (STRUCTURED, recipe, [0])}, PAIRS, VALIDATION)
     assert not list(tmp_path.iterdir())
 
