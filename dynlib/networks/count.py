@@ -49,21 +49,11 @@ COUNTS = tuple(each.name for each in fields(Layer) if each.name != "name")
 
 
 def layers(model: StNN | FFNN) -> list[Layer]:
-    r"""Count a network layer by layer.
+    r"""Count a network layer by layer; its weights do not matter.
 
     A butterfly transform of length M costs :math:`\tfrac32 M \log_2 M + \tfrac32 M`
     operations: three for every two values at each of :math:`\log_2 M - 1` levels, and six for
     each block of two.
-
-    Parameters
-    ----------
-    model : StNN or FFNN
-        The network; its weights do not matter.
-
-    Returns
-    -------
-    list of Layer
-        Four layers.
 
     Examples
     --------
@@ -95,14 +85,7 @@ def layers(model: StNN | FFNN) -> list[Layer]:
 
 
 def total(model: StNN | FFNN, what: str = "parameters") -> int:
-    """Sum a count over the layers of a network.
-
-    Parameters
-    ----------
-    model : StNN or FFNN
-        The network.
-    what : str
-        ``"parameters"`` (weights and biases) or a field of :class:`Layer`.
+    """Sum a count over the layers: ``"parameters"``, or a field of :class:`Layer`.
 
     Examples
     --------

@@ -43,11 +43,6 @@ def train_all(
     -------
     dict of str to list of dynlib.networks.recipes.Trained
         By the same names, a network a seed.
-
-    Raises
-    ------
-    ValueError
-        If a recipe cannot be followed with these pairs; nothing is trained then.
     """
     device = resolve_device(device)
     check_is("wanted", wanted, Mapping, "trainings by name", "write {'name': (what, how, seeds)}")
@@ -136,17 +131,7 @@ class Networks:
     def handed(cls, run: str, otherwise: Callable[[], Networks] | None = None) -> Networks:
         """The networks that a run has handed over.
 
-        Parameters
-        ----------
-        run : str
-            Its name.
-        otherwise : callable, optional
-            Makes others where a notebook is executed by hand and the run has left none.
-
-        Raises
-        ------
-        ValueError
-            If it has left none here; the message says how to make them.
+        Where a notebook is executed by hand and the run has left none, `otherwise` makes others.
         """
         by_hand = "DYNLIB_HANDED" not in os.environ
         if by_hand and otherwise and not artefacts.handed_folder(run, "networks").exists():

@@ -50,17 +50,7 @@ def follow(model: StNN | FFNN, trajectories: np.ndarray, codes: np.ndarray) -> n
 
 
 def best_code(model: StNN | FFNN, seen: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """The code (1, c) of a new environment with the smallest error on its trajectories.
-
-    Parameters
-    ----------
-    model : StNN or FFNN
-        A trained network.
-    seen : numpy.ndarray
-        Known trajectories of the environment, shape (1, n, T, d).
-    candidates : numpy.ndarray
-        Codes to try, shape (candidates, c).
-    """
+    """Of candidates (k, c), the code (1, c) with the least error on an environment (1, n, T, d)."""
     check_array("seen", seen, (1, "n", "T", "d"), scale=True)
     check_array("candidates", candidates, ("candidates", "c"))
     candidates = np.asarray(candidates, dtype=np.float64)

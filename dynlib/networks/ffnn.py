@@ -11,28 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dynlib.dynamics.checks import (
-    MOST,
-    check_count,
-    check_counts,
-    check_is,
-    check_number,
-    check_room,
-    check_tensor,
-)
+from dynlib.dynamics import checks
 from dynlib.networks.checks import check_dtype, check_source
 from dynlib.networks.levenberg import Copies
 
 
 def check_widths(widths: Any) -> None:
     """Raise for what is not the five widths of a plain network, or more weights than memory."""
-    check_counts("widths", widths, least=1, most=MOST)
+    checks.check_counts("widths", widths, least=1, most=checks.MOST)
     if len(widths) != 5:
         raise ValueError(
             f"widths must be five, of input, three hidden layers and output, got {tuple(widths)}; "
             "widths_of_size finds them for a number of parameters"
         )
-    check_room("the weights", sum((int(a) + 1) * int(b) for a, b in itertools.pairwise(widths)))
+    checks.check_room(
+        "the weights", sum((int(a) + 1) * int(b) for a, b in itertools.pairwise(widths))
+    )
 
 
 class FFNN(Copies):
@@ -92,7 +86,9 @@ class FFNN(Copies):
         """
         if used is not None:
             m = self.n_out
-            check_count("used", used, least=m, most=m, remedy="a plain network pads no outputs")
+            checks.check_count(
+                "used", used, least=m, most=m, remedy="a plain network pads no outputs"
+            )
         self.draw(generator)
         self.bias_3.copy_(0.5 - self.weight_3.clamp(max=0).sum(1))
         shape = self.weight_4.shape
@@ -103,7 +99,7 @@ class FFNN(Copies):
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n)."""
-        check_tensor("states", states, (..., self.n))
+        checks.check_tensor("states", states, (..., self.n))
         states = states.to(self.bias_1.dtype)
         h = torch.tanh(nn.functional.linear(states, self.weight_1, self.bias_1))
         h = torch.sigmoid(nn.functional.linear(h, self.weight_2, self.bias_2))
@@ -165,31 +161,20 @@ def widths_of_size(
 ) -> tuple[int, ...]:
     """The most equal hidden widths (differing by up to six) for a given number of parameters.
 
-    Parameters
-    ----------
-    parameters : int
-        Number of weights and biases wanted.
-    n, n_out : int
-        Number of inputs and of outputs, as many by default.
-    within : float
-        Largest relative deviation.
-
-    Returns
-    -------
-    tuple of int
-        Five widths for :class:`FFNN`: of all within the deviation, those with the smallest
-        difference between widths, and among them the nearest number of parameters.
+    Of all networks from n inputs to `n_out` outputs (as many by default) whose number of weights
+    and biases differs by a share `within` at most, it has the smallest difference between widths,
+    and among them the nearest number of parameters.
 
     Examples
     --------
     >>> widths_of_size(388)
     (3, 12, 12, 11, 3)
     """
-    check_count("n", n)
-    check_number("within", within, least=0)
+    checks.check_count("n", n)
+    checks.check_number("within", within, least=0)
     best, n_out = None, n if n_out is None else n_out
-    check_count("n_out", n_out)
-    check_count("parameters", parameters, most=10**8)
+    checks.check_count("n_out", n_out)
+    checks.check_count("parameters", parameters, most=10**8)
     widest = min(parameters // (n + 1), 9 + isqrt(int((1 + within) * parameters)))
     near = itertools.product(range(1, 1 + widest), range(-6, 7), range(-6, 7))
     for a, b, c in ((a, a + i, a + j) for a, i, j in near if a + i > 0 and a + j > 0):
@@ -216,7 +201,9 @@ def in_numpy(network: FFNN) -> Callable[[Tensor], Tensor]:
     >>> in_numpy(FFNN())(torch.ones(2, 3)).shape
     torch.Size([2, 3])
     """
-    check_is("network", network, FFNN, "an FFNN", "AssembledStNN is an StNN that infers as fast")
+    checks.check_is(
+        "network", network, FFNN, "an FFNN", "AssembledStNN is an StNN that infers as fast"
+    )
     w = {name: each.detach().numpy() for name, each in network.named_parameters()}
     (a1, a2, a3, a4), (b1, b2, b3, b4) = (
         [w[f"{kind}_{layer}"] for layer in (1, 2, 3, 4)]

@@ -22,10 +22,7 @@ from dynlib.networks.stnn import StNN
 class NetworkForecaster:
     """A network of states in the form of :class:`dynlib.measure.forecaster.Forecaster`.
 
-    Parameters
-    ----------
-    model : StNN or FFNN
-        The network, for raw units.
+    The model, an StNN or an FFNN, is for raw units.
 
     Examples
     --------

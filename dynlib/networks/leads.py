@@ -6,14 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dynlib.dynamics.checks import (
-    check_choice,
-    check_count,
-    check_is,
-    check_number,
-    check_room,
-    check_tensor,
-)
+from dynlib.dynamics import checks
 from dynlib.networks.checks import check_dtype, check_source
 
 #: Weights of the penalty and of the spectral term within it, as published.
@@ -70,8 +63,8 @@ class LEADS(nn.Module):
     ) -> None:
         super().__init__()
         for name, size in {"environments": environments, "width": width, "dim": dim}.items():
-            check_count(name, size)
-        check_room("the weights", environments + 1, 2 * width, width + dim)
+            checks.check_count(name, size)
+        checks.check_room("the weights", environments + 1, 2 * width, width + dim)
         check_dtype(dtype)
         if generator is not None:
             check_source(generator)
@@ -90,12 +83,9 @@ class LEADS(nn.Module):
     def weights(self, part: str) -> list[tuple[Tensor, Tensor]]:
         """Weights and biases of the four layers, with the activations' factors in them.
 
-        Parameters
-        ----------
-        part : str
-            ``"shared"`` (f) or ``"own"`` (all :math:`g_e`).
+        Those of f are the part ``"shared"``, those of all :math:`g_e` the part ``"own"``.
         """
-        check_choice("part", part, ("shared", "own"))
+        checks.check_choice("part", part, ("shared", "own"))
         slopes = F.softplus(self.get_parameter(f"{part}_beta"))  # (3, count, 1, 1)
         layers = []
         for layer in range(4):
@@ -120,9 +110,9 @@ class LEADS(nn.Module):
     def forward(self, states: Tensor, steps: int, dt: float) -> Tensor:
         """States after 1, 2, …, `steps` times `dt`, (E, B, steps, d), from states (E, B, d)."""
         axes, like = (self.environments, "batch", self.dim), self.shared_beta
-        check_tensor("states", states, axes, dtype=like.dtype, device=like.device)
-        check_count("steps", steps)
-        check_number("dt", dt)
+        checks.check_tensor("states", states, axes, dtype=like.dtype, device=like.device)
+        checks.check_count("steps", steps)
+        checks.check_number("dt", dt)
         layers, path = self.stack(), []
         for _ in range(steps):
             states = runge_kutta(layers, states, dt)
@@ -178,10 +168,10 @@ def penalty(
     rounds : int
         Power iterations; five as published.
     """
-    check_is("model", model, LEADS, "a LEADS", "only it has fields of environments")
+    checks.check_is("model", model, LEADS, "a LEADS", "only it has fields of environments")
     axes, like = (model.environments, "batch", model.dim), model.shared_beta
-    check_tensor("states", states, axes, dtype=like.dtype, device=like.device)
-    check_count("rounds", rounds)
+    checks.check_tensor("states", states, axes, dtype=like.dtype, device=like.device)
+    checks.check_count("rounds", rounds)
     own = evaluate(model.weights("own"), states)
     relative = own.norm(dim=-1) / (states.norm(dim=-1) + 1e-5)
     total = relative.square().mean(-1).sum()

@@ -11,16 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynlib.dynamics.checks import (
-    MOST,
-    check_array,
-    check_count,
-    check_counts,
-    check_flag,
-    check_is,
-    check_number,
-    check_seed,
-)
+from dynlib.dynamics import checks
 from dynlib.networks.leads import LEADS, PENALTY, penalty
 from dynlib.training import artefacts, loop
 from dynlib.training.device import resolve_device
@@ -58,17 +49,17 @@ class LeadsRecipe:
     marks: int = 40
 
     def __post_init__(self) -> None:
-        check_counts("steps", self.steps, least=0, most=MOST)
-        check_counts("windows", self.windows, least=0, most=MOST)
+        checks.check_counts("steps", self.steps, least=0, most=checks.MOST)
+        checks.check_counts("windows", self.windows, least=0, most=checks.MOST)
         if len(self.steps) != len(self.windows) or not sum(self.steps):
             raise ValueError(
                 "steps must be numbers of steps, one for each of the windows and not all 0, got "
                 f"steps={self.steps}, windows={self.windows}; give every phase both"
             )
-        check_number("learning_rate", self.learning_rate, above=0)
-        check_flag("decay", self.decay)
-        check_count("rounds", self.rounds)
-        check_count("marks", self.marks)
+        checks.check_number("learning_rate", self.learning_rate, above=0)
+        checks.check_flag("decay", self.decay)
+        checks.check_count("rounds", self.rounds)
+        checks.check_count("marks", self.marks)
 
 
 @dataclass(frozen=True)
@@ -96,7 +87,7 @@ class TrainedLeads:
 
     def at(self, mark: int) -> LEADS:
         """The model at a mark."""
-        check_count("mark", mark, least=-len(self.weights), most=len(self.weights) - 1)
+        checks.check_count("mark", mark, least=-len(self.weights), most=len(self.weights) - 1)
         model = LEADS(self.environments, self.width, self.dim)
         torch.nn.utils.vector_to_parameters(self.weights[mark].clone(), model.parameters())
         return model
@@ -108,21 +99,12 @@ class TrainedLeads:
 
 
 def rollout(model: LEADS, starts: np.ndarray, steps: int, dt: float) -> np.ndarray:
-    """States that a model predicts after 1, 2, … steps of `dt`, (E, n, steps, d).
+    """States after 1, 2, … steps of `dt`, (E, n, steps, d), from states (E, n, d).
 
-    Parameters
-    ----------
-    model : dynlib.networks.leads.LEADS
-        A model of E environments.
-    starts : numpy.ndarray
-        Initial states of every environment, shape (E, n, d).
-    steps : int
-        Number of steps.
-    dt : float
-        Time between them: any that the fourth-order integrator bears.
+    The step may be any that the fourth-order integrator bears.
     """
-    check_is("model", model, LEADS, "a LEADS", "others have dynlib.networks.scores.rollout")
-    check_array("starts", starts, (model.environments, "n", model.dim))
+    checks.check_is("model", model, LEADS, "a LEADS", "others have dynlib.networks.scores.rollout")
+    checks.check_array("starts", starts, (model.environments, "n", model.dim))
     with torch.no_grad():
         states = torch.tensor(np.array(starts, dtype=np.float64), dtype=model.shared_beta.dtype)
         return model(states, steps, dt).numpy().astype(np.float64)
@@ -130,10 +112,12 @@ def rollout(model: LEADS, starts: np.ndarray, steps: int, dt: float) -> np.ndarr
 
 def check_training(recipe: Any, trajectories: Any, dt: Any, seed: Any, shared: Any) -> None:
     """Raise for a training that cannot be."""
-    check_is("recipe", recipe, LeadsRecipe, "a LeadsRecipe", "LeadsRecipe((100,), (1,)) is one")
-    check_array("trajectories", trajectories, ("E", "n", "T", "d"), scale=True)
-    check_number("dt", dt, above=0)
-    check_seed("seed", seed)
+    checks.check_is(
+        "recipe", recipe, LeadsRecipe, "a LeadsRecipe", "LeadsRecipe((100,), (1,)) is one"
+    )
+    checks.check_array("trajectories", trajectories, ("E", "n", "T", "d"), scale=True)
+    checks.check_number("dt", dt, above=0)
+    checks.check_seed("seed", seed)
     _, _, times, dim = np.shape(trajectories)
     if times < 2 or max(recipe.windows) >= times:
         raise ValueError(
@@ -141,7 +125,7 @@ def check_training(recipe: Any, trajectories: Any, dt: Any, seed: Any, shared: A
             f"{recipe.windows}, got {times}; give longer ones, or shorter windows"
         )
     if shared is not None:
-        check_is("shared", shared, LEADS, "a LEADS", "train_leads(...).model is one")
+        checks.check_is("shared", shared, LEADS, "a LEADS", "train_leads(...).model is one")
         if shared.dim != dim:
             raise ValueError(
                 f"trajectories must have the {shared.dim} coordinates of the shared field, got "
@@ -165,7 +149,7 @@ def train_leads(
     Parameters
     ----------
     recipe : LeadsRecipe
-        The training.
+        How.
     trajectories : numpy.ndarray
         Shape (E, n, T, d): n trajectories of T states in each of E environments.
     dt : float
@@ -179,11 +163,6 @@ def train_leads(
         ``"cpu"``, ``"cuda"`` or ``"auto"``.
     checkpoint_seconds, label
         As for :func:`dynlib.training.loop.train`.
-
-    Returns
-    -------
-    TrainedLeads
-        The model on its way and at its end.
     """
     check_training(recipe, trajectories, dt, seed, shared)
     trajectories, seed = np.array(trajectories, dtype=np.float64, order="C"), int(seed)

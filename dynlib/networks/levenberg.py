@@ -9,14 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dynlib.dynamics.checks import (
-    check_choice,
-    check_count,
-    check_flag,
-    check_is,
-    check_number,
-    check_tensor,
-)
+from dynlib.dynamics import checks
 
 #: Numbers in the derivatives that are formed at once, a few megabytes, a processor's cache.
 CACHED = 2**19
@@ -49,7 +42,7 @@ class Copies(nn.Module):
     def split(self, theta: Tensor) -> dict[str, Tensor]:
         """Weights by name, from flat vectors (copies, P): a weight's own shape behind copies."""
         sizes = [weight.numel() for weight in self.parameters()]
-        check_tensor("theta", theta, (..., sum(sizes)), dtype=next(self.parameters()).dtype)
+        checks.check_tensor("theta", theta, (..., sum(sizes)), dtype=next(self.parameters()).dtype)
         parts = theta.split(sizes, dim=-1)
         named = zip(self.named_parameters(), parts, strict=True)
         return {name: part.unflatten(-1, weight.shape) for (name, weight), part in named}
@@ -61,7 +54,7 @@ class Copies(nn.Module):
         return self.layers(w, columns)[-1]
 
     def _check_columns(self, theta: Tensor, columns: Tensor) -> None:
-        check_tensor(
+        checks.check_tensor(
             "columns", columns, (len(theta), self.n, "batch"), dtype=theta.dtype,
             device=theta.device,
         )  # fmt: skip
@@ -71,17 +64,17 @@ class Copies(nn.Module):
     ) -> None:
         self._check_columns(theta, columns)
         axes = (*theta.shape, outputs, columns.shape[-1])
-        check_tensor("out", out, axes, dtype=theta.dtype, device=theta.device)
-        check_count("the outputs of out", out.shape[2], most=self.n_out)
-        check_flag("fresh", fresh)
+        checks.check_tensor("out", out, axes, dtype=theta.dtype, device=theta.device)
+        checks.check_count("the outputs of out", out.shape[2], most=self.n_out)
+        checks.check_flag("fresh", fresh)
 
     def _check_units(self, *units: Tensor, padded: bool) -> None:
         dtype, sizes = next(self.parameters()).dtype, (self.n, self.n_out)
         for of, size, mean, scale in zip(("", "out_"), sizes, units[::2], units[1::2], strict=True):
             axes = ("d" if padded else size,)
-            check_tensor(f"{of}mean", mean, axes, dtype=dtype, empty=False)
-            check_count(f"the length of {of}mean", len(mean), most=size)
-            check_tensor(f"{of}scale", scale, (len(mean),), dtype=dtype)
+            checks.check_tensor(f"{of}mean", mean, axes, dtype=dtype, empty=False)
+            checks.check_count(f"the length of {of}mean", len(mean), most=size)
+            checks.check_tensor(f"{of}scale", scale, (len(mean),), dtype=dtype)
 
 
 def gram(jacobian: Tensor) -> Tensor:
@@ -153,12 +146,12 @@ class LevenbergMarquardt:
     largest: float = 1e10
 
     def __post_init__(self) -> None:
-        check_is("model", self.model, Stacked, "a network of many copies", "an StNN is one")
-        check_tensor("theta", self.theta, ("copies", "P"), empty=False)
-        check_choice("rule", self.rule, ("gain", "factor"))
-        check_count("attempts", self.attempts)
+        checks.check_is("model", self.model, Stacked, "a network of many copies", "an StNN is one")
+        checks.check_tensor("theta", self.theta, ("copies", "P"), empty=False)
+        checks.check_choice("rule", self.rule, ("gain", "factor"))
+        checks.check_count("attempts", self.attempts)
         for name in ("damping", "smallest", "largest"):
-            check_number(name, getattr(self, name), above=0)
+            checks.check_number(name, getattr(self, name), above=0)
         self.theta = self.theta.detach().clone()
         self.lambdas = self.theta.new_full((len(self.theta),), self.damping)
         self.growth = torch.full_like(self.lambdas, 2.0)
@@ -167,19 +160,10 @@ class LevenbergMarquardt:
 
     @torch.no_grad()
     def step(self, columns: Tensor, targets: Tensor) -> Tensor:
-        """One step of every copy on its own batch.
+        """One step of every copy on its own batch, inputs (copies, n, batch).
 
-        Parameters
-        ----------
-        columns : torch.Tensor
-            Inputs, shape (copies, n, batch).
-        targets : torch.Tensor
-            Shape (copies, m, batch), m at most the number of the model's outputs.
-
-        Returns
-        -------
-        torch.Tensor
-            Mean squared error of each output on the copy's batch before the step, (copies, m).
+        Targets are (copies, m, batch), m at most the number of the model's outputs. Returned is the
+        mean squared error of each output on the copy's batch before the step, (copies, m).
         """
         self._check_batch(columns, targets)
         hessian, slope, squares = self._normal_equations(columns, targets)
@@ -212,9 +196,9 @@ class LevenbergMarquardt:
     def _check_batch(self, columns: Tensor, targets: Tensor) -> None:
         of_theta: dict[str, Any] = {"dtype": self.theta.dtype, "device": self.theta.device}
         copies = len(self.theta)
-        check_tensor("columns", columns, (copies, "n", "batch"), empty=False, **of_theta)
+        checks.check_tensor("columns", columns, (copies, "n", "batch"), empty=False, **of_theta)
         axes = (copies, "m", columns.shape[-1])
-        check_tensor("targets", targets, axes, empty=False, **of_theta)
+        checks.check_tensor("targets", targets, axes, empty=False, **of_theta)
 
     def _normal_equations(self, columns: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         r""":math:`J^T J/B`, :math:`J^T r/B` and the mean square of each output, copy by copy.

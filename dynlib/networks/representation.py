@@ -14,16 +14,8 @@ def representation_error(
 ) -> float:
     """Smallest relative error of a network without activations that is fitted to a matrix.
 
-    Parameters
-    ----------
-    target : torch.Tensor
-        The matrix, shape (n, n), float64.
-    branches : int
-        Number of branches of the network.
-    starts, steps : int
-        Initial weights that are tried, and Levenberg–Marquardt steps from each.
-    seed : int
-        Draws the initial weights.
+    The matrix is (n, n) of float64. From each of several drawn `starts` so many Levenberg–Marquardt
+    `steps` are taken.
     """
     check_tensor("target", target, ("n", "n"), dtype=torch.float64, empty=False)
     n = target.shape[-1]

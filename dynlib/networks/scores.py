@@ -9,13 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dynlib.dynamics.checks import (
-    check_alike,
-    check_array,
-    check_count,
-    check_number,
-    check_room,
-)
+from dynlib.dynamics import checks
 from dynlib.networks.ffnn import FFNN
 from dynlib.networks.recipes import Pairs, check_network, check_pairs
 from dynlib.networks.stnn import StNN
@@ -38,7 +32,7 @@ def check_model(model: Any) -> None:
 
 def check_states(name: str, states: Any, n: int, **options: Any) -> None:
     """Raise for what is not finite states (S, d) with d of n at most."""
-    check_array(name, states, ("S", "d"), **options)
+    checks.check_array(name, states, ("S", "d"), **options)
     if np.shape(states)[1] > n:
         raise ValueError(
             f"{name} must have shape (S, d) with d of {n} at most, got {np.shape(states)}; "
@@ -51,17 +45,7 @@ def one_step_errors(model: StNN | FFNN, pairs: Pairs) -> np.ndarray:
 
     .. math:: \frac1M \sum_{(x, x')} (f(x) - x')_i^2
 
-    Parameters
-    ----------
-    model : StNN or FFNN
-        A network; padded inputs and outputs are seen to here.
-    pairs : pair of numpy.ndarray
-        Inputs (M, c) and targets (M, d).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (d,).
+    Inputs (M, c) are padded here, and outputs cut to the d coordinates of the targets (M, d).
     """
     check_model(model)
     check_pairs(pairs)
@@ -69,7 +53,9 @@ def one_step_errors(model: StNN | FFNN, pairs: Pairs) -> np.ndarray:
     inputs, targets = pairs[0], np.asarray(pairs[1], dtype=np.float64)
     with torch.no_grad():
         outputs = model(_padded(inputs, model.n)).numpy()[:, : targets.shape[1]]
-    check_alike(("outputs", "targets"), outputs, targets, remedy="the network has fewer outputs")
+    checks.check_alike(
+        ("outputs", "targets"), outputs, targets, remedy="the network has fewer outputs"
+    )
     return np.square(outputs - targets).mean(0)
 
 
@@ -81,8 +67,8 @@ def failed(errors: np.ndarray, variance: np.ndarray) -> bool:
     >>> failed(np.array([1e-3, 2.0]), np.array([60.0, 80.0]))
     True
     """
-    check_array("errors", errors, ("d",), allow="any")
-    check_array("variance", variance, (len(errors),))
+    checks.check_array("errors", errors, ("d",), allow="any")
+    checks.check_array("variance", variance, (len(errors),))
     errors, variance = (np.asarray(each, dtype=np.float64) for each in (errors, variance))
     return not (np.isfinite(errors).all() and (errors <= 0.01 * variance).all())
 
@@ -91,22 +77,14 @@ def active_directions(model: StNN | FFNN, states: np.ndarray, tolerance: float =
     r"""Rank of the derivative of all outputs by all weights, over many states.
 
     Directions in weight space that leave the map unchanged do not count: weights that meet
-    padding, and scalings that cancel.
-
-    Parameters
-    ----------
-    model : StNN or FFNN
-        At its trained weights, float64.
-    states : numpy.ndarray
-        Inputs, shape (M, d), in the model's units.
-    tolerance : float
-        Singular values below this share of the largest count as zero, after every weight's
-        derivative has been scaled to one.
+    padding, and scalings that cancel. States are (M, d) in the model's units. Singular values
+    below the `tolerance`, a share of the largest, count as zero, after every weight's derivative
+    has been scaled to one.
     """
     check_network("model", model)
     remedy = "those of trajectories are states.reshape(-1, d)"
     check_states("states", states, model.n, scale=True, remedy=remedy)
-    check_number("tolerance", tolerance, least=0)
+    checks.check_number("tolerance", tolerance, least=0)
     theta = torch.cat([weight.detach().flatten() for weight in model.parameters()])
     columns = _padded(states, model.n).mT.contiguous()
     m = min(np.shape(states)[1], model.n_out)
@@ -122,23 +100,10 @@ def active_directions(model: StNN | FFNN, states: np.ndarray, tolerance: float =
 def rollout(
     model: StNN | FFNN, starts: np.ndarray, n_steps: int, constants: np.ndarray | None = None
 ) -> np.ndarray:
-    """States that a network predicts one from another, from all starts at once.
+    """States at steps 1 to `n_steps`, (S, n_steps, d), that a network predicts one from another.
 
-    Parameters
-    ----------
-    model : StNN or FFNN
-        A network of states with d coordinates; padded ones are set to zero before every step.
-    starts : numpy.ndarray
-        States at step 0, shape (S, d).
-    n_steps : int
-        Number of steps.
-    constants : numpy.ndarray, optional
-        Inputs behind the state that stay as they are, such as a parameter, shape (S, c).
-
-    Returns
-    -------
-    numpy.ndarray
-        States at steps 1 to `n_steps`, shape (S, n_steps, d).
+    They begin at `starts`, (S, d). Padded coordinates are set to zero before every step, and
+    `constants`, (S, c), stay as they are, such as a parameter: inputs behind the state.
 
     Examples
     --------
@@ -147,13 +112,15 @@ def rollout(
     """
     check_model(model)
     check_states("starts", starts, model.n)
-    check_count("n_steps", n_steps)
-    check_room("the rollouts", *np.shape(starts), n_steps)
+    checks.check_count("n_steps", n_steps)
+    checks.check_room("the rollouts", *np.shape(starts), n_steps)
     d, path = np.shape(starts)[1], []
     if constants is not None:
         remedy = "the same ones for every start are np.tile(constants, (len(starts), 1))"
-        check_array("constants", constants, (len(starts), "c"), empty=True, remedy=remedy)
-        check_count("the width of constants", np.shape(constants)[1], least=0, most=model.n - d)
+        checks.check_array("constants", constants, (len(starts), "c"), empty=True, remedy=remedy)
+        checks.check_count(
+            "the width of constants", np.shape(constants)[1], least=0, most=model.n - d
+        )
     given = [part for part in (constants,) if part is not None]
     tail = np.concatenate([np.empty((len(starts), 0)), *given], axis=1)
     with torch.no_grad(), np.errstate(invalid="ignore"):  # a rollout may go to infinity

@@ -122,15 +122,8 @@ class StNN(Copies):
 
         As :meth:`draw`, but the third layer starts at :math:`h_2 + \tfrac12 > 0`, the outputs
         are spread by :math:`D_4 = \pm 6/\sqrt p` with random signs about a mean of zero, and
-        twiddles are as large as the entries of a Fourier transform.
-
-        Parameters
-        ----------
-        generator : torch.Generator
-            Source of randomness.
-        used : int, optional
-            Number of coordinates in use; outputs beyond it are padding and start (and stay)
-            at exactly zero.
+        twiddles are as large as the entries of a Fourier transform. Outputs beyond the coordinates
+        in use, of which `used` is the number, are padding: they start (and stay) at exactly zero.
         """
         if used is not None:
             check_count("used", used, least=0, most=self.n)
@@ -151,12 +144,8 @@ class StNN(Copies):
 
         All twiddles are roots of unity, :math:`D_1 = D_3 = D_4 = 1`, all biases 0 and
         :math:`D_2 = F_{2n}\, c / 2n` with :math:`c = (h_0, \dots, h_{2n-2}, 0)`: the layers
-        contain the paper's factorisation.
-
-        Parameters
-        ----------
-        symbol : torch.Tensor
-            The 2n - 1 anti-diagonals of H, real, n a power of two.
+        contain the paper's factorisation. The symbol, the 2n - 1 anti-diagonals of H, is real, and
+        n a power of two.
 
         Examples
         --------
@@ -232,24 +221,9 @@ class StNN(Copies):
         :math:`\partial A/\partial\theta_k = A|_{\theta_k=1} - A|_{\theta_k=0}` exactly; the
         rest is the chain rule.
 
-        Parameters
-        ----------
-        theta : torch.Tensor
-            Weights, shape (copies, P).
-        columns : torch.Tensor
-            States, shape (copies, n, batch).
-        out : torch.Tensor
-            Where the derivatives go, shape (copies, P, m, batch): those of the first m <= n
-            outputs.
-        fresh : bool
-            False if `out` comes from an earlier call: its zeros are where they were.
-
-        Returns
-        -------
-        outputs : torch.Tensor
-            Shape (copies, m, batch).
-        jacobian : torch.Tensor
-            `out`.
+        Weights `theta` are (copies, P), states `columns` (copies, n, batch). The derivatives of the
+        first m outputs go into `out`, (copies, P, m, batch), which is also returned, behind these
+        outputs (copies, m, batch). If it is not `fresh`, its zeros are where they were.
         """
         w = self.split(theta)
         self._check_derivatives(theta, columns, out, fresh)

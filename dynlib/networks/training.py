@@ -23,9 +23,7 @@ def check_wanted(
     architecture: Architecture, recipe: Recipe, seeds: Sequence[int], pairs: Pairs,
     validation: Pairs,
 ) -> None:  # fmt: skip
-    """Raise for a training that cannot be: its pairs do not fit the network, the recipe, or each
-    other, a coordinate is constant, or a seed is too large.
-    """
+    """Raise for a training that cannot be."""
     check_is(
         "architecture", architecture, Architecture, "an Architecture", "Architecture(6) is one"
     )
@@ -61,10 +59,8 @@ def train(
 
     Parameters
     ----------
-    architecture : Architecture
-        The network.
-    recipe : Recipe
-        The training.
+    architecture, recipe
+        What is trained, and how.
     pairs : pair of numpy.ndarray
         Inputs (M, c) and what follows them, (M, d), in raw units.
     seeds : sequence of int

@@ -85,13 +85,7 @@ def usable_cores() -> int:
 
 
 def default_workers(device: str = "cpu") -> int:
-    """Processes to use: one for a GPU; else ``$DYNLIB_WORKERS``, else :func:`usable_cores`.
-
-    Raises
-    ------
-    ValueError
-        If ``$DYNLIB_WORKERS`` is not a positive whole number.
-    """
+    """Processes to use: one for a GPU; else ``$DYNLIB_WORKERS``, else :func:`usable_cores`."""
     from dynlib.dynamics.checks import check_choice
 
     check_choice("device", device, ("auto", "cpu", "cuda"))
@@ -113,15 +107,9 @@ def map_processes(
 ) -> list[Any]:
     """Call a function once a job, in `workers` processes; results in the order of the jobs.
 
-    Parameters
-    ----------
-    function : callable
-        Importable from a module (not defined in a notebook).
-    jobs : sequence of dict
-        Keyword arguments of each call, picklable, as must be what the function returns.
-    workers : int
-        Number of processes, at least 1; with 1 the jobs run in this process, whose torch is
-        set to one thread.
+    The function can be imported from a module (it is not defined in a notebook). The jobs are the
+    keyword arguments of each call, picklable, as is what the function returns. With one worker they
+    run in this process, whose torch is set to one thread.
 
     Examples
     --------
