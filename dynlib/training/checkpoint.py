@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -191,6 +192,6 @@ def artefact_folder(kind: str, parameters: dict[str, Any], code: list[str]) -> P
     torch_version = torch.__version__.split("+")[0]
     key = json.dumps(
         [parameters, sources.fingerprint(code), torch_version], sort_keys=True,
-        default=lambda number: number.item(),  # one of numpy's is the same number
+        default=np.generic.item,  # one of numpy's is the same number
     ).encode()  # fmt: skip
     return root / f"{kind}-{hashlib.sha256(key).hexdigest()[:20]}"
