@@ -15,9 +15,14 @@ from dynlib.networks.recipes import Pairs, check_network, check_pairs
 from dynlib.networks.stnn import StNN
 
 
+def _floats(array: np.ndarray) -> np.ndarray:
+    """A copy that torch takes without a warning, whatever the original's type and layout."""
+    return np.array(array, dtype=np.float64, order="C")
+
+
 def _padded(states: np.ndarray, n: int) -> torch.Tensor:
     """States (..., d) with zeros up to n coordinates, float64."""
-    states = torch.from_numpy(np.array(states, dtype=np.float64, order="C"))
+    states = torch.from_numpy(_floats(states))
     return nn.functional.pad(states, (0, n - states.shape[-1]))
 
 
@@ -38,6 +43,13 @@ def check_states(name: str, states: Any, n: int, **options: Any) -> None:
             f"{name} must have shape (S, d) with d of {n} at most, got {np.shape(states)}; "
             "the network has no more inputs"
         )
+
+
+def check_constants(constants: Any, count: int, spare: int) -> None:
+    """Raise for what is not constants (count, c) with c of `spare` at most."""
+    remedy = "the same ones for every start are np.tile(constants, (len(starts), 1))"
+    checks.check_array("constants", constants, (count, "c"), empty=True, remedy=remedy)
+    checks.check_count("the width of constants", np.shape(constants)[1], least=0, most=spare)
 
 
 def one_step_errors(model: StNN | FFNN, pairs: Pairs) -> np.ndarray:
@@ -114,17 +126,15 @@ def rollout(
     check_states("starts", starts, model.n)
     checks.check_count("n_steps", n_steps)
     checks.check_room("the rollouts", *np.shape(starts), n_steps)
-    d, path = np.shape(starts)[1], []
     if constants is not None:
-        remedy = "the same ones for every start are np.tile(constants, (len(starts), 1))"
-        checks.check_array("constants", constants, (len(starts), "c"), empty=True, remedy=remedy)
-        checks.check_count(
-            "the width of constants", np.shape(constants)[1], least=0, most=model.n - d
-        )
-    given = [part for part in (constants,) if part is not None]
-    tail = np.concatenate([np.empty((len(starts), 0)), *given], axis=1)
+        check_constants(constants, len(starts), model.n - np.shape(starts)[1])
+    starts = _floats(starts)
+    constants = next((_floats(part) for part in (constants,) if part is not None), None)
+    d, path = starts.shape[-1], []
     with torch.no_grad(), np.errstate(invalid="ignore"):  # a rollout may go to infinity
-        states, tail = _padded(starts, d), _padded(tail, model.n - d)
+        states = torch.as_tensor(starts)
+        tail = states[..., :0] if constants is None else torch.as_tensor(constants)
+        tail = nn.functional.pad(tail, (0, model.n - d - tail.shape[-1]))
         for _ in range(n_steps):
             states = model(torch.cat([states, tail], dim=-1))[..., :d]
             path.append(states)
