@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -172,11 +171,10 @@ def widths_of_size(
     """
     checks.check_count("n", n)
     checks.check_number("within", within, least=0)
+    checks.check_count("parameters", parameters, most=10**5, remedy="choose larger widths yourself")
     best, n_out = None, n if n_out is None else n_out
     checks.check_count("n_out", n_out)
-    checks.check_count("parameters", parameters, most=10**8)
-    widest = min(parameters // (n + 1), 9 + isqrt(int((1 + within) * parameters)))
-    near = itertools.product(range(1, 1 + widest), range(-6, 7), range(-6, 7))
+    near = itertools.product(range(1, 1 + parameters // (n + 1)), range(-6, 7), range(-6, 7))
     for a, b, c in ((a, a + i, a + j) for a, i, j in near if a + i > 0 and a + j > 0):
         size = (n + 1) * a + (a + 1) * b + (b + 1) * c + (c + 1) * n_out
         if abs(size - parameters) <= within * parameters:

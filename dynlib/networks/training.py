@@ -85,7 +85,7 @@ def train(
     Raises
     ------
     ValueError
-        If the folder holds another training, or as :func:`check_wanted`.
+        If the folder holds another training.
     """
     check_wanted(architecture, recipe, seeds, pairs, validation)
     training = _Training(
