@@ -283,6 +283,32 @@ def check_each(
     check(name, values, axes, **options)
 
 
+def check_tensor(
+    name: str,
+    value: Any,
+    axes: Axes = (...,),
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    empty: bool = True,
+    remedy: str = "",
+) -> None:
+    """Raise for what is not a tensor with these axes, of float32 or float64 or of one type.
+
+    Its values are not looked at. A `device` is where it has to be.
+    """
+    allowed = ("torch.float32", "torch.float64") if dtype is None else (str(dtype),)
+    kind = str(getattr(value, "dtype", ""))
+    if kind not in allowed or (device is not None and value.device != device):
+        wanted = " or ".join(allowed).replace("torch.", "") + f" on {device}" * (device is not None)
+        got = f"{kind} on {value.device}" if kind.startswith("torch.") else type(value).__name__
+        raise TypeError(
+            f"{name} must be a tensor of {wanted}, got {got}; use torch.as_tensor(..., "
+            f"dtype={allowed[-1]})"
+        )
+    _check_shape(name, tuple(value.shape), axes, empty, remedy)
+
+
 def check_times(name: str, value: Any) -> None:
     """Raise for times that do not increase from each to the next.
 
@@ -392,21 +418,21 @@ def _check_type(name: str, value: Any, kind: type, allowed: str) -> None:
 def _check_shape(name: str, shape: tuple[int, ...], axes: Axes, empty: bool, remedy: str) -> None:
     leading = bool(axes) and axes[0] is Ellipsis
     fixed = axes[1:] if leading else axes
-    fits = len(shape) >= len(fixed) if leading else len(shape) == len(fixed)
-    ends = shape[len(shape) - len(fixed) :]
-    fits = fits and all(
-        size == axis for size, axis in zip(ends, fixed, strict=True) if isinstance(axis, int)
-    )
+    before = len(shape) - len(fixed)
+    fits = before == 0 or (leading and before > 0)
+    for size, axis in zip(shape[before:] if fits else (), fixed, strict=False):  # inner loops
+        fits = fits and (size == axis or not isinstance(axis, int))
+    if fits and (empty or 0 not in shape):
+        return
     wanted = f"({', '.join('...' if axis is ... else str(axis) for axis in axes)}"
     wanted += ",)" if len(axes) == 1 else ")"
     if not fits:
-        lacks = len(shape) == len(fixed) - 1
+        lacks = before == -1
         usual = f"one alone is {name}[None]" if lacks else f"reshape or transpose it to {wanted}"
         raise ValueError(f"{name} must have shape {wanted}, got {shape}; {remedy or usual}")
-    if 0 in shape and not empty:
-        raise ValueError(
-            f"{name} must have shape {wanted}, none of it 0, got {shape}; give one at least"
-        )
+    raise ValueError(
+        f"{name} must have shape {wanted}, none of it 0, got {shape}; give one at least"
+    )
 
 
 def _check_scale(name: str, array: np.ndarray) -> None:

@@ -2,12 +2,14 @@ r"""The structured network for inference: its factors multiplied out once."""
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, addmm, baddbmm, nn
 
+from dynlib.dynamics.checks import check_tensor
 from dynlib.networks.stnn import StNN, multiplied_out
 
 #: From so many states on, one product a branch is faster than one product with zeros in it.
@@ -36,11 +38,6 @@ class AssembledStNN(nn.Module):
     model : StNN
         The network; later changes of its weights do not reach this copy.
 
-    Raises
-    ------
-    ValueError
-        From a call, if the last axis of the states is not n.
-
     Examples
     --------
     >>> model, states = StNN(4, 2), torch.ones(3, 4)
@@ -50,8 +47,8 @@ class AssembledStNN(nn.Module):
 
     def __init__(self, model: StNN) -> None:
         super().__init__()
-        w = {name: weight.detach() for name, weight in model.named_parameters()}
         first, second, fourth = multiplied_out(model)
+        w = {name: weight.detach() for name, weight in model.named_parameters()}
         self.n, self.linear = model.n, model.linear
         slope, shift, bias_2 = w["diagonal_3"], w["bias_3"], w["bias_2"]
         constant = shift  # what the third layer adds to slope * max(h, low)
@@ -111,6 +108,11 @@ class AssembledStNN(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input."""
+        if not isinstance(states, Tensor) or not states.ndim:
+            raise TypeError(
+                f"states must be a tensor (..., {self.n}), got {reprlib.repr(states)}; use "
+                "torch.as_tensor(...)"
+            )
         if self._counted and states.numel() <= FEW * self.n and not states.requires_grad:
             if self._count() != self._changes:
                 self._convert()
@@ -126,12 +128,9 @@ class AssembledStNN(nn.Module):
                 return self._many(w, states.T).T.contiguous()
             h = addmm(w["bias_1"], states, w["first"])
         except RuntimeError:
-            if states.shape[1] == self.n:
-                raise
-            raise ValueError(
-                f"states must have {self.n} coordinates, got shape {tuple(states.shape)}; pad "
-                "them with zeros"
-            ) from None
+            like = w["first"]
+            check_tensor("states", states, (..., self.n), dtype=like.dtype, device=like.device)
+            raise
         if self.linear:
             h = addmm(w["bias_2"], h, w["second"])
         else:

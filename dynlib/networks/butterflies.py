@@ -41,11 +41,6 @@ def decimate_in_frequency(
         above 4 that is another network, which does not contain the Fourier transform by its
         textbook weights.
 
-    Returns
-    -------
-    torch.Tensor
-        Shape (..., N).
-
     Examples
     --------
     >>> hadamard = torch.tensor([[1.0, 1.0], [1.0, -1.0]]).expand(2, 2, 2)

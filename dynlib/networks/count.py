@@ -3,9 +3,11 @@ r"""Parameters and operations of the networks, layer by layer: the paper's Table
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from dynlib.dynamics.checks import check_choice
 from dynlib.networks.ffnn import FFNN
+from dynlib.networks.recipes import check_network
 from dynlib.networks.stnn import StNN
 
 
@@ -42,28 +44,23 @@ class Layer:
     activations: int
 
 
+#: What is counted of every layer.
+COUNTS = tuple(each.name for each in fields(Layer) if each.name != "name")
+
+
 def layers(model: StNN | FFNN) -> list[Layer]:
-    r"""Count a network layer by layer.
+    r"""Count a network layer by layer; its weights do not matter.
 
     A butterfly transform of length M costs :math:`\tfrac32 M \log_2 M + \tfrac32 M`
     operations: three for every two values at each of :math:`\log_2 M - 1` levels, and six for
     each block of two.
-
-    Parameters
-    ----------
-    model : StNN or FFNN
-        The network; its weights do not matter.
-
-    Returns
-    -------
-    list of Layer
-        Four layers.
 
     Examples
     --------
     >>> [layer.flops for layer in layers(StNN(4, branches=1))]
     [52, 56, 8, 8]
     """
+    check_network("model", model)
     if isinstance(model, FFNN):
         return [
             Layer(f"W({i},{i + 1})", a * b, b, 2 * a * b, 2 * a * b, 2 * a * b, b if i < 3 else 0)
@@ -88,20 +85,14 @@ def layers(model: StNN | FFNN) -> list[Layer]:
 
 
 def total(model: StNN | FFNN, what: str = "parameters") -> int:
-    """Sum a count over the layers of a network.
-
-    Parameters
-    ----------
-    model : StNN or FFNN
-        The network.
-    what : str
-        ``"parameters"`` (weights and biases) or a field of :class:`Layer`.
+    """Sum a count over the layers: ``"parameters"``, or a field of :class:`Layer`.
 
     Examples
     --------
     >>> total(StNN(4, 6)), total(StNN(4, 6), "flops"), total(FFNN(), "flops")
     (388, 744, 3960)
     """
+    check_choice("what", what, ("parameters", *COUNTS))
     if what == "parameters":
         return sum(layer.weights + layer.biases for layer in layers(model))
     return sum(getattr(layer, what) for layer in layers(model))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from dynlib.dynamics.checks import check_is
 from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained
-from dynlib.networks.training import train
+from dynlib.networks.training import check_wanted, train
 from dynlib.training import artefacts
 from dynlib.training.device import resolve_device
 
@@ -41,26 +43,29 @@ def train_all(
     -------
     dict of str to list of dynlib.networks.recipes.Trained
         By the same names, a network a seed.
-
-    Raises
-    ------
-    ValueError
-        If a recipe cannot be followed with these pairs; nothing is trained then.
     """
     device = resolve_device(device)
-    for name, (_, recipe, _) in wanted.items():
+    check_is("wanted", wanted, Mapping, "trainings by name", "write {'name': (what, how, seeds)}")
+    for each in wanted.values():
+        if not isinstance(each, tuple) or len(each) != 3:
+            raise TypeError(
+                "each of wanted must be an architecture, a recipe and seeds, got "
+                f"{reprlib.repr(each)}; write {{'name': (what, how, seeds)}}"
+            )
+    for name, (architecture, recipe, seeds) in wanted.items():
         try:
-            recipe.check(pairs)
+            check_wanted(architecture, recipe, seeds, pairs, validation)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-    data = artefacts.digest(*pairs, *validation)
+    given = (*pairs, *validation)
+    data = artefacts.digest(*(np.asarray(part, dtype=np.float64) for part in given))
     jobs = []
     for name, (architecture, recipe, seeds) in wanted.items():
         key = {
             "data": data,
             "architecture": dataclasses.asdict(architecture),
             "recipe": dataclasses.asdict(recipe),
-            "seeds": list(seeds),
+            "seeds": list(map(int, seeds)),
         }
         arguments = {
             "architecture": architecture,
@@ -126,17 +131,7 @@ class Networks:
     def handed(cls, run: str, otherwise: Callable[[], Networks] | None = None) -> Networks:
         """The networks that a run has handed over.
 
-        Parameters
-        ----------
-        run : str
-            Its name.
-        otherwise : callable, optional
-            Makes others where a notebook is executed by hand and the run has left none.
-
-        Raises
-        ------
-        ValueError
-            If it has left none here; the message says how to make them.
+        Where a notebook is executed by hand and the run has left none, `otherwise` makes others.
         """
         by_hand = "DYNLIB_HANDED" not in os.environ
         if by_hand and otherwise and not artefacts.handed_folder(run, "networks").exists():

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dynlib.dynamics import checks
+from dynlib.networks.checks import check_dtype, check_source
 from dynlib.networks.levenberg import Copies
+
+
+def check_widths(widths: Any) -> None:
+    """Raise for what is not the five widths of a plain network, or more weights than memory."""
+    checks.check_counts("widths", widths, least=1, most=checks.MOST)
+    if len(widths) != 5:
+        raise ValueError(
+            f"widths must be five, of input, three hidden layers and output, got {tuple(widths)}; "
+            "widths_of_size finds them for a number of parameters"
+        )
+    checks.check_room(
+        "the weights", sum((int(a) + 1) * int(b) for a, b in itertools.pairwise(widths))
+    )
 
 
 class FFNN(Copies):
@@ -26,11 +42,6 @@ class FFNN(Copies):
     dtype : torch.dtype
         Of the weights.
 
-    Raises
-    ------
-    ValueError
-        If there are not five widths of at least 1.
-
     Examples
     --------
     >>> sum(weight.numel() for weight in FFNN().parameters())
@@ -45,11 +56,8 @@ class FFNN(Copies):
         self, widths: Sequence[int] = (3, 30, 30, 30, 3), *, dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
-        if len(widths) != 5 or min(widths) < 1:
-            raise ValueError(
-                f"FFNN needs five widths of at least 1 (input, three hidden, output), got "
-                f"{tuple(widths)}"
-            )
+        check_widths(widths)
+        check_dtype(dtype)
         self.widths = tuple(widths)
         self.n, self.n_out = widths[0], widths[-1]
         for layer, (inner, outer) in enumerate(itertools.pairwise(widths), start=1):
@@ -61,6 +69,7 @@ class FFNN(Copies):
     @torch.no_grad()
     def draw(self, generator: torch.Generator) -> None:
         r"""Draw torch's default initial weights, :math:`U(-1, 1)/\sqrt{\text{inputs}}`."""
+        check_source(generator)
         for name, weight in self.named_parameters():
             layer = int(name[-1])
             noise = torch.rand(weight.shape, generator=generator, dtype=torch.float64)
@@ -74,8 +83,11 @@ class FFNN(Copies):
         layer above 1/2 for every input, and outputs are spread by :math:`\pm 6/\sqrt w` with
         random signs about zero. `used` is for that method's padding and must be None here.
         """
-        if used not in (None, self.widths[-1]):
-            raise ValueError(f"FFNN pads no outputs, got used={used}")
+        if used is not None:
+            m = self.n_out
+            checks.check_count(
+                "used", used, least=m, most=m, remedy="a plain network pads no outputs"
+            )
         self.draw(generator)
         self.bias_3.copy_(0.5 - self.weight_3.clamp(max=0).sum(1))
         shape = self.weight_4.shape
@@ -86,10 +98,8 @@ class FFNN(Copies):
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n)."""
-        if states.shape[-1] != self.n:
-            raise ValueError(
-                f"states must have {self.n} coordinates, got shape {tuple(states.shape)}"
-            )
+        checks.check_tensor("states", states, (..., self.n))
+        states = states.to(self.bias_1.dtype)
         h = torch.tanh(nn.functional.linear(states, self.weight_1, self.bias_1))
         h = torch.sigmoid(nn.functional.linear(h, self.weight_2, self.bias_2))
         h = torch.relu(nn.functional.linear(h, self.weight_3, self.bias_3))
@@ -111,12 +121,8 @@ class FFNN(Copies):
         As :meth:`dynlib.networks.stnn.StNN.jacobian`, by back-propagation of all outputs.
         """
         w = self.split(theta)
-        copies: int
-        m: int
-        batch: int
-        copies, m, batch = len(theta), *out.shape[2:]  # type: ignore[misc]  # torch is Any
-        if m != self.widths[-1]:
-            raise ValueError(f"out has {m} outputs, the network {self.widths[-1]}")
+        self._check_derivatives(theta, columns, out, fresh, self.n_out)
+        copies, m, batch = len(theta), self.n_out, out.shape[-1]
         _, h1, h2, h3, y = self.layers(w, columns)
         if fresh:
             out.zero_()
@@ -142,6 +148,7 @@ class FFNN(Copies):
     @torch.no_grad()
     def rescale(self, mean: Tensor, scale: Tensor, out_mean: Tensor, out_scale: Tensor) -> None:
         """Turn a network of standardised states into the same network of raw ones, exactly."""
+        self._check_units(mean, scale, out_mean, out_scale, padded=False)
         self.weight_1 /= scale
         self.bias_1 -= self.weight_1 @ mean
         self.weight_4 *= out_scale.unsqueeze(-1)
@@ -153,32 +160,20 @@ def widths_of_size(
 ) -> tuple[int, ...]:
     """The most equal hidden widths (differing by up to six) for a given number of parameters.
 
-    Parameters
-    ----------
-    parameters : int
-        Number of weights and biases wanted.
-    n, n_out : int
-        Number of inputs and of outputs, as many by default.
-    within : float
-        Largest relative deviation.
-
-    Returns
-    -------
-    tuple of int
-        Five widths for :class:`FFNN`: of all within the deviation, those with the smallest
-        difference between widths, and among them the nearest number of parameters.
-
-    Raises
-    ------
-    ValueError
-        If no network comes near enough.
+    Of all networks from n inputs to `n_out` outputs (as many by default) whose number of weights
+    and biases differs by a share `within` at most, it has the smallest difference between widths,
+    and among them the nearest number of parameters.
 
     Examples
     --------
     >>> widths_of_size(388)
     (3, 12, 12, 11, 3)
     """
+    checks.check_count("n", n)
+    checks.check_number("within", within, least=0)
+    checks.check_count("parameters", parameters, most=10**5, remedy="choose larger widths yourself")
     best, n_out = None, n if n_out is None else n_out
+    checks.check_count("n_out", n_out)
     near = itertools.product(range(1, 1 + parameters // (n + 1)), range(-6, 7), range(-6, 7))
     for a, b, c in ((a, a + i, a + j) for a, i, j in near if a + i > 0 and a + j > 0):
         size = (n + 1) * a + (a + 1) * b + (b + 1) * c + (c + 1) * n_out
@@ -188,7 +183,8 @@ def widths_of_size(
                 best = (rank, (n, a, b, c, n_out))
     if best is None:
         raise ValueError(
-            f"no network {n}-a-b-c-{n_out} has {parameters} parameters within {within:.0%}"
+            f"parameters must be, within {within:.0%}, those of a network {n}-a-b-c-{n_out}, got "
+            f"{parameters}; choose more, or a larger deviation `within`"
         )
     return best[1]
 
@@ -203,6 +199,9 @@ def in_numpy(network: FFNN) -> Callable[[Tensor], Tensor]:
     >>> in_numpy(FFNN())(torch.ones(2, 3)).shape
     torch.Size([2, 3])
     """
+    checks.check_is(
+        "network", network, FFNN, "an FFNN", "AssembledStNN is an StNN that infers as fast"
+    )
     w = {name: each.detach().numpy() for name, each in network.named_parameters()}
     (a1, a2, a3, a4), (b1, b2, b3, b4) = (
         [w[f"{kind}_{layer}"] for layer in (1, 2, 3, 4)]

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from dynlib.dynamics.checks import check_array, check_count, check_is
 from dynlib.measure.forecaster import last_states
 from dynlib.networks.count import total
 from dynlib.networks.ffnn import FFNN
-from dynlib.networks.recipes import Trained
-from dynlib.networks.scores import rollout
+from dynlib.networks.recipes import Trained, check_network
+from dynlib.networks.scores import check_model, rollout
 from dynlib.networks.stnn import StNN
 
 
@@ -21,10 +22,7 @@ from dynlib.networks.stnn import StNN
 class NetworkForecaster:
     """A network of states in the form of :class:`dynlib.measure.forecaster.Forecaster`.
 
-    Parameters
-    ----------
-    model : StNN or FFNN
-        The network, for raw units.
+    The model, an StNN or an FFNN, is for raw units.
 
     Examples
     --------
@@ -34,6 +32,9 @@ class NetworkForecaster:
     """
 
     model: StNN | FFNN
+
+    def __post_init__(self) -> None:
+        check_network("model", self.model)
 
     @property
     def parameters(self) -> int:
@@ -47,12 +48,14 @@ class NetworkForecaster:
 
     def rollout(self, windows: np.ndarray, n_steps: int) -> np.ndarray:
         """States (S, n_steps, dim) after windows (S, T, dim); only their last states count."""
+        check_array("windows", windows, ("S", "T", "d"), allow="any", empty=True)
         starts = last_states(windows, n_steps, np.shape(windows)[-1])[:, -1]
         return rollout(self.model, starts, n_steps)
 
 
 def forecasters(trained: Mapping[str, Sequence[Trained]]) -> dict[str, list[NetworkForecaster]]:
     """Trained networks by name, one a seed, as forecasters."""
+    check_is("trained", trained, Mapping, "networks by name", "one alone is {'name': [trained]}")
     return {
         name: [NetworkForecaster(each.model) for each in found] for name, found in trained.items()
     }
@@ -63,6 +66,9 @@ def feed_back(model: nn.Module, batch: int, n_steps: int) -> torch.Tensor:
 
     :func:`dynlib.networks.scores.rollout` also pads, cuts and keeps the states.
     """
+    check_model(model)
+    check_count("batch", batch)
+    check_count("n_steps", n_steps)
     states = torch.zeros(batch, model.n, dtype=torch.float64)
     with torch.no_grad():
         for _ in range(n_steps):

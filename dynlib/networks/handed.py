@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_array, check_choice, check_is
 from dynlib.dynamics.flows import Flow
 from dynlib.dynamics.pairs import integrate, pairs
 from dynlib.networks.ensembles import Networks, train_all
@@ -42,17 +43,15 @@ def trained_again(
 ) -> dict[str, list[Trained]]:
     """Train some of the networks again, on other trajectories, from the first seed.
 
-    Parameters
-    ----------
-    networks : Networks
-        Their architectures, recipes and seeds count, and how many trajectories they learn from.
-    names : mapping of str to str
-        What each is called in the result -> its name in `networks`.
-    trajectories : numpy.ndarray
-        Shape (N, T, d).
-    device : str
-        As for :func:`dynlib.networks.ensembles.train_all`.
+    Of `networks` count the architectures, recipes and seeds, and how many trajectories they learn
+    from. `names` holds what each is called in the result, and its name there; trajectories are
+    (N, T, d).
     """
+    check_is("networks", networks, Networks, "Networks", "Networks.handed has those of a run")
+    check_is("names", names, Mapping, "names by names", "write {'stnn': 'stnn_p6'}")
+    for each in names.values():
+        check_choice("each of names", each, list(networks.trained))
+    check_array("trajectories", trajectories, ("N", "T", "d"))
     first, n_learn = networks.seeds[:1], networks.n_learn
     wanted = {
         name: (networks.trained[each][0].architecture, networks.recipes[each], first)

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dynlib.dynamics import checks
+from dynlib.networks.checks import check_dtype, check_source
+
 #: Weights of the penalty and of the spectral term within it, as published.
 PENALTY, SPECTRAL = 1 / 5000, 1e-2
 
@@ -35,11 +38,6 @@ class LEADS(nn.Module):
     dtype : torch.dtype
         Of the weights.
 
-    Raises
-    ------
-    ValueError
-        If a size is smaller than 1.
-
     Examples
     --------
     >>> model = LEADS(10)
@@ -64,11 +62,12 @@ class LEADS(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        if min(environments, width, dim) < 1:
-            raise ValueError(
-                "LEADS needs environments, width and dim of at least 1, got "
-                f"{environments}, {width} and {dim}"
-            )
+        for name, size in {"environments": environments, "width": width, "dim": dim}.items():
+            checks.check_count(name, size)
+        checks.check_room("the weights", environments + 1, 2 * width, width + dim)
+        check_dtype(dtype)
+        if generator is not None:
+            check_source(generator)
         self.environments, self.width, self.dim = environments, width, dim
         sizes = [dim, width, width, width, dim]
         for part, count in (("shared", 1), ("own", environments)):
@@ -84,11 +83,9 @@ class LEADS(nn.Module):
     def weights(self, part: str) -> list[tuple[Tensor, Tensor]]:
         """Weights and biases of the four layers, with the activations' factors in them.
 
-        Parameters
-        ----------
-        part : str
-            ``"shared"`` (f) or ``"own"`` (all :math:`g_e`).
+        Those of f are the part ``"shared"``, those of all :math:`g_e` the part ``"own"``.
         """
+        checks.check_choice("part", part, ("shared", "own"))
         slopes = F.softplus(self.get_parameter(f"{part}_beta"))  # (3, count, 1, 1)
         layers = []
         for layer in range(4):
@@ -112,11 +109,10 @@ class LEADS(nn.Module):
 
     def forward(self, states: Tensor, steps: int, dt: float) -> Tensor:
         """States after 1, 2, …, `steps` times `dt`, (E, B, steps, d), from states (E, B, d)."""
-        if states.ndim != 3 or states.shape[::2] != (self.environments, self.dim):
-            raise ValueError(
-                f"states must have shape ({self.environments}, batch, {self.dim}), an "
-                f"environment each, got {tuple(states.shape)}"
-            )
+        axes, like = (self.environments, "batch", self.dim), self.shared_beta
+        checks.check_tensor("states", states, axes, dtype=like.dtype, device=like.device)
+        checks.check_count("steps", steps)
+        checks.check_number("dt", dt)
         layers, path = self.stack(), []
         for _ in range(steps):
             states = runge_kutta(layers, states, dt)
@@ -172,6 +168,10 @@ def penalty(
     rounds : int
         Power iterations; five as published.
     """
+    checks.check_is("model", model, LEADS, "a LEADS", "only it has fields of environments")
+    axes, like = (model.environments, "batch", model.dim), model.shared_beta
+    checks.check_tensor("states", states, axes, dtype=like.dtype, device=like.device)
+    checks.check_count("rounds", rounds)
     own = evaluate(model.weights("own"), states)
     relative = own.norm(dim=-1) / (states.norm(dim=-1) + 1e-5)
     total = relative.square().mean(-1).sum()

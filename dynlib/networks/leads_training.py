@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynlib.dynamics import checks
 from dynlib.networks.leads import LEADS, PENALTY, penalty
 from dynlib.training import artefacts, loop
 from dynlib.training.device import resolve_device
@@ -38,10 +39,6 @@ class LeadsRecipe:
     marks : int
         Rows of the history.
 
-    Raises
-    ------
-    ValueError
-        If there are not as many windows as phases, or a number is impossible.
     """
 
     steps: tuple[int, ...]
@@ -52,16 +49,17 @@ class LeadsRecipe:
     marks: int = 40
 
     def __post_init__(self) -> None:
-        if len(self.steps) != len(self.windows) or not self.steps:
+        checks.check_counts("steps", self.steps, least=0, most=checks.MOST)
+        checks.check_counts("windows", self.windows, least=0, most=checks.MOST)
+        if len(self.steps) != len(self.windows) or not sum(self.steps):
             raise ValueError(
-                f"every phase has its steps and its window, got steps={self.steps}, "
-                f"windows={self.windows}"
+                "steps must be numbers of steps, one for each of the windows and not all 0, got "
+                f"steps={self.steps}, windows={self.windows}; give every phase both"
             )
-        least = [*self.windows, *self.steps, self.rounds - 1, self.marks - 1]
-        if min(least) < 0 or not sum(self.steps) or not 0 < self.learning_rate < np.inf:
-            raise ValueError(
-                f"steps, windows, rounds, marks and learning_rate must be positive, got {self}"
-            )
+        checks.check_number("learning_rate", self.learning_rate, above=0)
+        checks.check_flag("decay", self.decay)
+        checks.check_count("rounds", self.rounds)
+        checks.check_count("marks", self.marks)
 
 
 @dataclass(frozen=True)
@@ -89,6 +87,7 @@ class TrainedLeads:
 
     def at(self, mark: int) -> LEADS:
         """The model at a mark."""
+        checks.check_count("mark", mark, least=-len(self.weights), most=len(self.weights) - 1)
         model = LEADS(self.environments, self.width, self.dim)
         torch.nn.utils.vector_to_parameters(self.weights[mark].clone(), model.parameters())
         return model
@@ -100,22 +99,38 @@ class TrainedLeads:
 
 
 def rollout(model: LEADS, starts: np.ndarray, steps: int, dt: float) -> np.ndarray:
-    """States that a model predicts after 1, 2, … steps of `dt`, (E, n, steps, d).
+    """States after 1, 2, … steps of `dt`, (E, n, steps, d), from states (E, n, d).
 
-    Parameters
-    ----------
-    model : dynlib.networks.leads.LEADS
-        A model of E environments.
-    starts : numpy.ndarray
-        Initial states of every environment, shape (E, n, d).
-    steps : int
-        Number of steps.
-    dt : float
-        Time between them: any that the fourth-order integrator bears.
+    The step may be any that the fourth-order integrator bears.
     """
+    checks.check_is("model", model, LEADS, "a LEADS", "others have dynlib.networks.scores.rollout")
+    checks.check_array("starts", starts, (model.environments, "n", model.dim))
     with torch.no_grad():
-        states = torch.as_tensor(starts, dtype=model.shared_beta.dtype)
+        states = torch.tensor(np.array(starts, dtype=np.float64), dtype=model.shared_beta.dtype)
         return model(states, steps, dt).numpy().astype(np.float64)
+
+
+def check_training(recipe: Any, trajectories: Any, dt: Any, seed: Any, shared: Any) -> None:
+    """Raise for a training that cannot be."""
+    checks.check_is(
+        "recipe", recipe, LeadsRecipe, "a LeadsRecipe", "LeadsRecipe((100,), (1,)) is one"
+    )
+    checks.check_array("trajectories", trajectories, ("E", "n", "T", "d"), scale=True)
+    checks.check_number("dt", dt, above=0)
+    checks.check_seed("seed", seed)
+    _, _, times, dim = np.shape(trajectories)
+    if times < 2 or max(recipe.windows) >= times:
+        raise ValueError(
+            f"trajectories must have at least {max(1, *recipe.windows) + 1} times for windows="
+            f"{recipe.windows}, got {times}; give longer ones, or shorter windows"
+        )
+    if shared is not None:
+        checks.check_is("shared", shared, LEADS, "a LEADS", "train_leads(...).model is one")
+        if shared.dim != dim:
+            raise ValueError(
+                f"trajectories must have the {shared.dim} coordinates of the shared field, got "
+                f"{dim}; leave `shared` out"
+            )
 
 
 def train_leads(
@@ -134,7 +149,7 @@ def train_leads(
     Parameters
     ----------
     recipe : LeadsRecipe
-        The training.
+        How.
     trajectories : numpy.ndarray
         Shape (E, n, T, d): n trajectories of T states in each of E environments.
     dt : float
@@ -148,34 +163,9 @@ def train_leads(
         ``"cpu"``, ``"cuda"`` or ``"auto"``.
     checkpoint_seconds, label
         As for :func:`dynlib.training.loop.train`.
-
-    Returns
-    -------
-    TrainedLeads
-        The model on its way and at its end.
-
-    Raises
-    ------
-    ValueError
-        If a shape or a number is impossible.
     """
-    trajectories = np.asarray(trajectories, dtype=np.float64)
-    whole = trajectories.ndim == 4 and min(trajectories.shape) >= 1 and trajectories.shape[2] > 1
-    if not whole or not dt > 0:
-        raise ValueError(
-            "trajectories must have shape (environments, n, times, coordinates), two times or "
-            f"more, and dt be positive, got {trajectories.shape} and {dt}"
-        )
-    if max(recipe.windows) >= trajectories.shape[2]:
-        raise ValueError(
-            f"windows={recipe.windows} do not fit into {trajectories.shape[2]} times; the longest "
-            f"is {trajectories.shape[2] - 1}"
-        )
-    if shared is not None and shared.dim != trajectories.shape[3]:
-        raise ValueError(
-            f"the shared field has {shared.dim} coordinates, the trajectories have "
-            f"{trajectories.shape[3]}"
-        )
+    check_training(recipe, trajectories, dt, seed, shared)
+    trajectories, seed = np.array(trajectories, dtype=np.float64, order="C"), int(seed)
     device = resolve_device(device)
     frozen = (
         []

@@ -3,17 +3,19 @@ r"""Levenberg–Marquardt for small networks, many copies at once, without loops
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vmap
+
+from dynlib.dynamics import checks
 
 #: Numbers in the derivatives that are formed at once, a few megabytes, a processor's cache.
 CACHED = 2**19
 
 
+@runtime_checkable
 class Stacked(Protocol):
     """What :class:`LevenbergMarquardt` needs of a model: many copies of its weights at once.
 
@@ -30,57 +32,49 @@ class Stacked(Protocol):
 class Copies(nn.Module):
     """A network that is evaluated for many copies of its weights, each on its own batch.
 
-    It has ``layers``, which takes weights by name and columns, and ends with the outputs.
+    It has ``n`` inputs, ``n_out`` outputs, and ``layers``, which takes weights by name and columns,
+    and ends with the outputs.
     """
+
+    n: int
+    n_out: int
 
     def split(self, theta: Tensor) -> dict[str, Tensor]:
         """Weights by name, from flat vectors (copies, P): a weight's own shape behind copies."""
-        parts = theta.split([weight.numel() for weight in self.parameters()], dim=-1)
+        sizes = [weight.numel() for weight in self.parameters()]
+        checks.check_tensor("theta", theta, (..., sum(sizes)), dtype=next(self.parameters()).dtype)
+        parts = theta.split(sizes, dim=-1)
         named = zip(self.named_parameters(), parts, strict=True)
         return {name: part.unflatten(-1, weight.shape) for (name, weight), part in named}
 
     def evaluate(self, theta: Tensor, columns: Tensor) -> Tensor:
         """Outputs (copies, n, batch) of copies with weights (copies, P), a column a state."""
-        return self.layers(self.split(theta), columns)[-1]
+        w = self.split(theta)
+        self._check_columns(theta, columns)
+        return self.layers(w, columns)[-1]
 
+    def _check_columns(self, theta: Tensor, columns: Tensor) -> None:
+        checks.check_tensor(
+            "columns", columns, (len(theta), self.n, "batch"), dtype=theta.dtype,
+            device=theta.device,
+        )  # fmt: skip
 
-class Functional:
-    """Any module on vectors as a :class:`Stacked` model, by automatic differentiation.
+    def _check_derivatives(
+        self, theta: Tensor, columns: Tensor, out: Tensor, fresh: bool, outputs: str | int = "m"
+    ) -> None:
+        self._check_columns(theta, columns)
+        axes = (*theta.shape, outputs, columns.shape[-1])
+        checks.check_tensor("out", out, axes, dtype=theta.dtype, device=theta.device)
+        checks.check_count("the outputs of out", out.shape[2], most=self.n_out)
+        checks.check_flag("fresh", fresh)
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Maps (..., n) to (..., m), the same for every sample of a batch.
-
-    Examples
-    --------
-    >>> model = Functional(nn.Linear(2, 1))
-    >>> model.evaluate(torch.zeros(5, 3), torch.zeros(5, 2, 7)).shape
-    torch.Size([5, 1, 7])
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        weights = dict(module.named_parameters())
-        self.shapes = {name: weight.shape for name, weight in weights.items()}
-        self.sizes = [weight.numel() for weight in weights.values()]
-
-    def _call(self, theta: Tensor, state: Tensor) -> Tensor:
-        parts = zip(self.shapes.items(), theta.split(self.sizes), strict=True)
-        weights = {name: part.view(shape) for (name, shape), part in parts}
-        return functional_call(self.module, weights, (state,))
-
-    def evaluate(self, theta: Tensor, columns: Tensor) -> Tensor:
-        """Outputs of every copy at its own states."""
-        return vmap(self._call)(theta, columns.mT).mT
-
-    def jacobian(
-        self, theta: Tensor, columns: Tensor, out: Tensor, fresh: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """Outputs and their derivatives, which are also written to `out`."""
-        of_sample = vmap(jacrev(self._call), in_dims=(None, 0))
-        out.copy_(vmap(of_sample)(theta, columns.mT).permute(0, 3, 2, 1))
-        return self.evaluate(theta, columns), out
+    def _check_units(self, *units: Tensor, padded: bool) -> None:
+        dtype, sizes = next(self.parameters()).dtype, (self.n, self.n_out)
+        for of, size, mean, scale in zip(("", "out_"), sizes, units[::2], units[1::2], strict=True):
+            axes = ("d" if padded else size,)
+            checks.check_tensor(f"{of}mean", mean, axes, dtype=dtype, empty=False)
+            checks.check_count(f"the length of {of}mean", len(mean), most=size)
+            checks.check_tensor(f"{of}scale", scale, (len(mean),), dtype=dtype)
 
 
 def gram(jacobian: Tensor) -> Tensor:
@@ -110,8 +104,7 @@ class LevenbergMarquardt:
     Parameters
     ----------
     model : Stacked
-        The network, e.g. :class:`dynlib.networks.stnn.StNN`, or any module wrapped in
-        :class:`Functional`.
+        The network, e.g. :class:`dynlib.networks.stnn.StNN`.
     theta : torch.Tensor
         Initial weights, shape (copies, P); a copy is kept and moved along.
     damping : float
@@ -126,20 +119,17 @@ class LevenbergMarquardt:
     smallest, largest : float
         Limits of :math:`\lambda`.
 
-    Raises
-    ------
-    ValueError
-        If a rule is unknown, or a shape or number impossible.
-
     Examples
     --------
-    >>> model = Functional(nn.Linear(1, 1))
-    >>> lm = LevenbergMarquardt(model, torch.zeros(1, 2))
-    >>> x = torch.tensor([[[0.0, 1.0, 2.0]]])
-    >>> for _ in range(4):
-    ...     loss = lm.step(x, 3 * x - 1)
-    >>> lm.theta.round(decimals=4)
-    tensor([[ 3., -1.]])
+    >>> from dynlib.networks.ffnn import FFNN
+    >>> model = FFNN((1, 4, 4, 4, 1), dtype=torch.float64)
+    >>> theta = torch.nn.utils.parameters_to_vector(model.parameters())[None]
+    >>> lm = LevenbergMarquardt(model, theta)
+    >>> x = torch.linspace(0, 1, 20, dtype=torch.float64)[None, None]
+    >>> for _ in range(40):
+    ...     loss = lm.step(x, torch.sin(3 * x))
+    >>> bool(loss < 1e-6)
+    True
 
     References
     ----------
@@ -156,13 +146,12 @@ class LevenbergMarquardt:
     largest: float = 1e10
 
     def __post_init__(self) -> None:
-        if self.rule not in ("gain", "factor"):
-            raise ValueError(f"rule must be 'gain' or 'factor', got {self.rule!r}")
-        if self.theta.ndim != 2 or self.attempts < 1 or not 0 < self.damping < np.inf:
-            raise ValueError(
-                "theta must be (copies, P), attempts at least 1 and damping a positive number, "
-                f"got {tuple(self.theta.shape)}, {self.attempts} and {self.damping}"
-            )
+        checks.check_is("model", self.model, Stacked, "a network of many copies", "an StNN is one")
+        checks.check_tensor("theta", self.theta, ("copies", "P"), empty=False)
+        checks.check_choice("rule", self.rule, ("gain", "factor"))
+        checks.check_count("attempts", self.attempts)
+        for name in ("damping", "smallest", "largest"):
+            checks.check_number(name, getattr(self, name), above=0)
         self.theta = self.theta.detach().clone()
         self.lambdas = self.theta.new_full((len(self.theta),), self.damping)
         self.growth = torch.full_like(self.lambdas, 2.0)
@@ -171,20 +160,12 @@ class LevenbergMarquardt:
 
     @torch.no_grad()
     def step(self, columns: Tensor, targets: Tensor) -> Tensor:
-        """One step of every copy on its own batch.
+        """One step of every copy on its own batch, inputs (copies, n, batch).
 
-        Parameters
-        ----------
-        columns : torch.Tensor
-            Inputs, shape (copies, n, batch).
-        targets : torch.Tensor
-            Shape (copies, m, batch), m at most the number of the model's outputs.
-
-        Returns
-        -------
-        torch.Tensor
-            Mean squared error of each output on the copy's batch before the step, (copies, m).
+        Targets are (copies, m, batch), m at most the number of the model's outputs. Returned is the
+        mean squared error of each output on the copy's batch before the step, (copies, m).
         """
+        self._check_batch(columns, targets)
         hessian, slope, squares = self._normal_equations(columns, targets)
         batch = targets.shape[-1]
         before = squares.sum(-1)
@@ -211,6 +192,13 @@ class LevenbergMarquardt:
             if not len(todo):
                 break
         return squares
+
+    def _check_batch(self, columns: Tensor, targets: Tensor) -> None:
+        of_theta: dict[str, Any] = {"dtype": self.theta.dtype, "device": self.theta.device}
+        copies = len(self.theta)
+        checks.check_tensor("columns", columns, (copies, "n", "batch"), empty=False, **of_theta)
+        axes = (copies, "m", columns.shape[-1])
+        checks.check_tensor("targets", targets, axes, empty=False, **of_theta)
 
     def _normal_equations(self, columns: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         r""":math:`J^T J/B`, :math:`J^T r/B` and the mean square of each output, copy by copy.

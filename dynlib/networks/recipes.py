@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
+from dynlib.dynamics.checks import check_array, check_count, check_flag, check_is
 from dynlib.dynamics.pairs import constant
-from dynlib.networks.ffnn import FFNN
-from dynlib.networks.stnn import StNN
+from dynlib.networks.ffnn import FFNN, check_widths
+from dynlib.networks.stnn import StNN, check_size
 
 #: Inputs (M, c) and targets (M, d).
 Pairs = tuple[np.ndarray, np.ndarray]
+
+
+def check_network(name: str, model: Any) -> None:
+    """Raise TypeError for what is not a network of this room."""
+    check_is(name, model, (StNN, FFNN), "an StNN or an FFNN", "a Trained has one, as its model")
+
+
+def check_pairs(pairs: Any, name: str = "pairs", c: int | str = "c", d: int | str = "d") -> None:
+    """Raise for what is not inputs (M, c) and as many targets (M, d)."""
+    maker = "dynlib.dynamics.pairs.pairs makes them"
+    if not isinstance(pairs, tuple | list) or len(pairs) != 2:
+        raise TypeError(f"{name} must be inputs and targets, got {reprlib.repr(pairs)}; {maker}")
+    check_array(f"inputs of {name}", pairs[0], ("M", c), scale=True, remedy=maker)
+    check_array(f"targets of {name}", pairs[1], (len(pairs[0]), d), scale=True, remedy=maker)
 
 
 @dataclass(frozen=True)
@@ -30,10 +47,6 @@ class Architecture:
     released : bool
         The permutation of the authors' code.
 
-    Raises
-    ------
-    ValueError
-        If both `branches` and `widths` are given, or neither.
     """
 
     branches: int = 0
@@ -42,11 +55,16 @@ class Architecture:
     released: bool = False
 
     def __post_init__(self) -> None:
+        check_count("branches", self.branches, least=0)
+        check_flag("released", self.released)
+        check_is("widths", self.widths, tuple, "a tuple of five widths", "write (3, 8, 8, 8, 3)")
         if bool(self.branches) == bool(self.widths):
             raise ValueError(
-                f"an architecture has branches (structured) or widths (plain), one of them, got "
-                f"branches={self.branches}, widths={self.widths}"
+                "an architecture must have branches (structured) or widths (plain), got "
+                f"branches={self.branches}, widths={self.widths}; give one of them"
             )
+        check_size(self.n, self.branches or 1)
+        check_widths(self.widths or (1,) * 5)
 
     def build(self, dtype: torch.dtype = torch.float64) -> StNN | FFNN:
         """The network, with weights that are to be drawn."""
@@ -75,11 +93,6 @@ class Recipe:
         lowest error on the training pairs goes on.
     marks : int
         Rows of the history.
-
-    Raises
-    ------
-    ValueError
-        If a number is too small.
     """
 
     steps: int
@@ -92,27 +105,23 @@ class Recipe:
     def __post_init__(self) -> None:
         least = {"steps": 1, "batch_size": 1, "starts": 1, "start_steps": 0, "marks": 1}
         for name, low in least.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
+            check_count(name, getattr(self, name), least=low)
+        check_flag("printed", self.printed)
 
     def check(self, pairs: Pairs) -> None:
-        """Raise ValueError for pairs that this recipe cannot learn from."""
-        inputs, targets = pairs
-        if inputs.ndim != 2 or targets.ndim != 2 or len(targets) != len(inputs):
+        """Raise for pairs that this recipe cannot learn from."""
+        check_pairs(pairs)
+        if len(pairs[0]) % self.batch_size:
             raise ValueError(
-                f"pairs must be arrays (M, c) and (M, d), got {inputs.shape} and {targets.shape}"
+                f"batch_size must be a divisor of the {len(pairs[0])} pairs (the rest would never "
+                f"be learnt from), got {self.batch_size}; choose another, or drop pairs"
             )
-        if not len(inputs) or len(inputs) % self.batch_size:
-            raise ValueError(
-                f"batch_size={self.batch_size} does not divide the {len(inputs)} pairs (the rest "
-                "would never be learnt from); choose a divisor, or drop pairs"
-            )
-        for name, states in (("inputs", inputs), ("targets", targets)):
+        for name, states in zip(("inputs", "targets"), pairs, strict=True):
             same = constant(states)
             if same and not self.printed:
                 raise ValueError(
-                    f"coordinates {same} of the {name} are constant and have no scale; leave "
-                    "them out"
+                    f"coordinates of the {name} must vary, to have a scale, got constant {same}; "
+                    "leave them out"
                 )
 
     @property
@@ -154,6 +163,7 @@ class Trained:
 
     def at(self, mark: int) -> StNN | FFNN:
         """The network at a mark, for raw units, float64."""
+        check_count("mark", mark, least=-len(self.weights), most=len(self.weights) - 1)
         model = self.architecture.build()
         torch.nn.utils.vector_to_parameters(
             self.weights[mark].to(torch.float64, copy=True), model.parameters()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from dynlib.dynamics.checks import check_array, check_count, check_seed, check_tensor
 from dynlib.networks.levenberg import LevenbergMarquardt
 from dynlib.networks.stnn import StNN
 
@@ -13,30 +14,19 @@ def representation_error(
 ) -> float:
     """Smallest relative error of a network without activations that is fitted to a matrix.
 
-    Parameters
-    ----------
-    target : torch.Tensor
-        The matrix, shape (n, n), float64.
-    branches : int
-        Number of branches of the network.
-    starts, steps : int
-        Initial weights that are tried, and Levenberg–Marquardt steps from each.
-    seed : int
-        Draws the initial weights.
-
-    Raises
-    ------
-    ValueError
-        If `target` is not a square matrix of float64.
+    The matrix is (n, n) of float64. From each of several drawn `starts` so many Levenberg–Marquardt
+    `steps` are taken.
     """
+    check_tensor("target", target, ("n", "n"), dtype=torch.float64, empty=False)
     n = target.shape[-1]
-    if target.shape != (n, n) or target.dtype != torch.float64:
-        raise ValueError(
-            f"target must be a square matrix of float64, got {tuple(target.shape)} of "
-            f"{target.dtype}; use target.double()"
-        )
+    check_array("target", target, (n, n), scale=True)
+    if not target.any():
+        raise ValueError("target must have an entry other than 0, got none; its norm divides")
+    check_count("starts", starts)
+    check_count("steps", steps)
+    check_seed("seed", seed)
     model = StNN(n, branches, linear=True, dtype=torch.float64)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     initial = []
     for _ in range(starts):
         model.draw_alive(generator)

@@ -20,8 +20,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dynlib.dynamics.checks import check_count, check_flag, check_is, check_room, check_tensor
 from dynlib.networks.butterflies import decimate_in_frequency, decimate_in_time
+from dynlib.networks.checks import check_dtype, check_source
 from dynlib.networks.levenberg import Copies
+
+
+def check_size(n: int, branches: int = 1) -> None:
+    """Raise for a length of vectors that is not a power of two, or branches that memory lacks."""
+    check_count("n", n, least=2)
+    if n & (n - 1):
+        raise ValueError(
+            f"n must be a power of two (2, 4, 8, ...), got n={n}; pad a state with zeros to the "
+            "next power of two"
+        )
+    check_count("branches", branches)
+    check_room("the weights", branches, 13 * n + 12)
 
 
 class StNN(Copies):
@@ -45,11 +59,6 @@ class StNN(Copies):
     dtype : torch.dtype
         Of the weights.
 
-    Raises
-    ------
-    ValueError
-        If `n` is no power of two above 1 or `branches` is smaller than 1.
-
     Examples
     --------
     >>> model = StNN(n=4, branches=6)
@@ -68,11 +77,10 @@ class StNN(Copies):
         dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         super().__init__()
-        if n < 2 or n & (n - 1) or branches < 1:
-            raise ValueError(
-                f"StNN needs n a power of two (2, 4, 8, ...) and branches >= 1, got n={n}, "
-                f"branches={branches}; pad a state with zeros to the next power of two"
-            )
+        check_size(n, branches)
+        check_flag("released", released)
+        check_flag("linear", linear)
+        check_dtype(dtype, *(torch.complex64, torch.complex128)[: 2 * linear])
         self.n = self.n_out = n
         self.branches, self.released, self.linear = branches, released, linear
         for name, shape in self.shapes(n).items():
@@ -83,6 +91,7 @@ class StNN(Copies):
     @staticmethod
     def shapes(n: int) -> dict[str, tuple[int, ...]]:
         """The shape of every weight of one branch, in the order of ``parameters()``."""
+        check_size(n)
         return {
             "diagonal_1": (n,), "twiddles_1": (2 * n - 2,), "blocks_1": (2, 2, 2),
             "bias_1": (2 * n,),
@@ -98,6 +107,7 @@ class StNN(Copies):
         Diagonals are 1, blocks :math:`N(0, 1/2)` (Xavier), twiddles and biases
         :math:`N(0, 0.01^2)`.
         """
+        check_source(generator)
         for name, weight in self.named_parameters():
             if name.startswith("diagonal"):
                 weight.fill_(1)
@@ -112,16 +122,11 @@ class StNN(Copies):
 
         As :meth:`draw`, but the third layer starts at :math:`h_2 + \tfrac12 > 0`, the outputs
         are spread by :math:`D_4 = \pm 6/\sqrt p` with random signs about a mean of zero, and
-        twiddles are as large as the entries of a Fourier transform.
-
-        Parameters
-        ----------
-        generator : torch.Generator
-            Source of randomness.
-        used : int, optional
-            Number of coordinates in use; outputs beyond it are padding and start (and stay)
-            at exactly zero.
+        twiddles are as large as the entries of a Fourier transform. Outputs beyond the coordinates
+        in use, of which `used` is the number, are padding: they start (and stay) at exactly zero.
         """
+        if used is not None:
+            check_count("used", used, least=0, most=self.n)
         self.draw(generator)
         for weight in (self.twiddles_1, self.twiddles_2):
             noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
@@ -139,12 +144,8 @@ class StNN(Copies):
 
         All twiddles are roots of unity, :math:`D_1 = D_3 = D_4 = 1`, all biases 0 and
         :math:`D_2 = F_{2n}\, c / 2n` with :math:`c = (h_0, \dots, h_{2n-2}, 0)`: the layers
-        contain the paper's factorisation.
-
-        Parameters
-        ----------
-        symbol : torch.Tensor
-            The 2n - 1 anti-diagonals of H, real, n a power of two.
+        contain the paper's factorisation. The symbol, the 2n - 1 anti-diagonals of H, is real, and
+        n a power of two.
 
         Examples
         --------
@@ -152,10 +153,11 @@ class StNN(Copies):
         >>> model(torch.tensor([1.0, 10.0])).real
         tensor([10., 21.], dtype=torch.float64, grad_fn=<SelectBackward0>)
         """
-        if symbol.ndim != 1 or len(symbol) % 2 == 0:
+        check_tensor("symbol", symbol, ("2n - 1",), empty=False)
+        if len(symbol) % 2 == 0:
             raise ValueError(
-                f"a Hankel operator of size n has 2n - 1 anti-diagonals, got shape "
-                f"{tuple(symbol.shape)}"
+                "symbol must be the 2n - 1 anti-diagonals of a Hankel operator, an odd number, got "
+                f"shape {tuple(symbol.shape)}; leave the last one out"
             )
         n = (len(symbol) + 1) // 2
         model = cls(n, 1, linear=True, dtype=torch.complex128)
@@ -190,11 +192,8 @@ class StNN(Copies):
 
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input (pad shorter ones with zeros)."""
-        if states.shape[-1] != self.n:
-            raise ValueError(
-                f"states must have {self.n} coordinates, got shape {tuple(states.shape)}; pad "
-                "them with zeros"
-            )
+        remedy = f"pad them with zeros to {self.n} coordinates"
+        check_tensor("states", states, (..., self.n), remedy=remedy)
         theta = torch.cat([weight.flatten() for weight in self.parameters()])
         columns = states.reshape(-1, self.n).mT.to(theta.dtype)
         outputs = self.evaluate(theta.unsqueeze(0), columns.unsqueeze(0))[0].mT
@@ -222,26 +221,12 @@ class StNN(Copies):
         :math:`\partial A/\partial\theta_k = A|_{\theta_k=1} - A|_{\theta_k=0}` exactly; the
         rest is the chain rule.
 
-        Parameters
-        ----------
-        theta : torch.Tensor
-            Weights, shape (copies, P).
-        columns : torch.Tensor
-            States, shape (copies, n, batch).
-        out : torch.Tensor
-            Where the derivatives go, shape (copies, P, m, batch): those of the first m <= n
-            outputs.
-        fresh : bool
-            False if `out` comes from an earlier call: its zeros are where they were.
-
-        Returns
-        -------
-        outputs : torch.Tensor
-            Shape (copies, m, batch).
-        jacobian : torch.Tensor
-            `out`.
+        Weights `theta` are (copies, P), states `columns` (copies, n, batch). The derivatives of the
+        first m outputs go into `out`, (copies, P, m, batch), which is also returned, behind these
+        outputs (copies, m, batch). If it is not `fresh`, its zeros are where they were.
         """
         w = self.split(theta)
+        self._check_derivatives(theta, columns, out, fresh)
         m, batch = out.shape[2:]
         _, second, h1, h2, h3, y = self.layers(w, columns)
         names = ("diagonal", "twiddles", "blocks")
@@ -298,6 +283,7 @@ class StNN(Copies):
         network of the same class: :math:`D_1/s`, :math:`b_1 - A\mu`, :math:`s' D_4`,
         :math:`\mu' + s' b_4`. Padded coordinates keep mean 0 and scale 1.
         """
+        self._check_units(mean, scale, out_mean, out_scale, padded=True)
         inner = slice(None, len(mean))
         self.diagonal_1[:, inner] /= scale
         first = self.first_matrix(self.diagonal_1, self.twiddles_1, self.blocks_1)
@@ -309,6 +295,7 @@ class StNN(Copies):
 
 def multiplied_out(model: StNN) -> tuple[Tensor, Tensor, Tensor]:
     """The matrices of layer 1 (p, 2n, n), of layer 2 (p, n, 2n), and of layer 4 (n, p n)."""
+    check_is("model", model, StNN, "an StNN", "plain networks have no factors")
     w = {name: weight.detach() for name, weight in model.named_parameters()}
     first = model.first_matrix(w["diagonal_1"], w["twiddles_1"], w["blocks_1"])
     second = model.second_matrix(w["diagonal_2"], w["twiddles_2"], w["blocks_2"])

@@ -12,10 +12,32 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from dynlib.dynamics.checks import SEEDS, check_counts, check_is
 from dynlib.networks.levenberg import LevenbergMarquardt
-from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained
+from dynlib.networks.recipes import Architecture, Pairs, Recipe, Trained, check_pairs
 from dynlib.training import checkpoint, loop
 from dynlib.training.device import resolve_device
+
+
+def check_wanted(
+    architecture: Architecture, recipe: Recipe, seeds: Sequence[int], pairs: Pairs,
+    validation: Pairs,
+) -> None:  # fmt: skip
+    """Raise for a training that cannot be."""
+    check_is(
+        "architecture", architecture, Architecture, "an Architecture", "Architecture(6) is one"
+    )
+    check_is("recipe", recipe, Recipe, "a Recipe", "Recipe(100, 20) is one")
+    check_counts("seeds", seeds, least=0, most=SEEDS // 1000 - 1)
+    recipe.check(pairs)
+    c, d = (np.shape(part)[1] for part in pairs)
+    check_pairs(validation, "validation", c, d)
+    widths = architecture.widths or (architecture.n,)
+    if c > widths[0] or d > widths[-1] or (architecture.widths and d < widths[-1]):
+        raise ValueError(
+            f"pairs must have at most {widths[0]} inputs and {widths[-1]} targets, as many as a "
+            f"plain network has, got {c} and {d}; change the architecture"
+        )
 
 
 def train(
@@ -37,10 +59,8 @@ def train(
 
     Parameters
     ----------
-    architecture : Architecture
-        The network.
-    recipe : Recipe
-        The training.
+    architecture, recipe
+        What is trained, and how.
     pairs : pair of numpy.ndarray
         Inputs (M, c) and what follows them, (M, d), in raw units.
     seeds : sequence of int
@@ -65,18 +85,11 @@ def train(
     Raises
     ------
     ValueError
-        If the batch size does not divide the number of pairs, or the pairs do not match, or a
-        coordinate of the inputs is constant, or the folder holds another training.
+        If the folder holds another training.
     """
-    recipe.check(pairs)
-    shapes = [np.shape(part) for part in validation]
-    if [s[1:] for s in shapes] != [p.shape[1:] for p in pairs] or shapes[0][0] != shapes[1][0]:
-        raise ValueError(
-            f"validation must be pairs as those to learn from, (M, {pairs[0].shape[1]}) and "
-            f"(M, {pairs[1].shape[1]}), got {shapes}; dynlib.dynamics.pairs.pairs makes them"
-        )
+    check_wanted(architecture, recipe, seeds, pairs, validation)
     training = _Training(
-        architecture, recipe, pairs, list(seeds), validation, resolve_device(device)
+        architecture, recipe, pairs, list(map(int, seeds)), validation, resolve_device(device)
     )
 
     def compute(checkpoints: Path | None) -> checkpoint.Whole:
@@ -109,6 +122,9 @@ class _Training:
 
     def __init__(self, architecture, recipe, pairs, seeds, validation, device) -> None:
         self.device = device
+        pairs, validation = (
+            [np.asarray(part, dtype=np.float64) for part in both] for both in (pairs, validation)
+        )
         self.architecture, self.recipe, self.seeds = architecture, recipe, seeds
         self.model = architecture.build(recipe.dtype)
         self.units = [
@@ -229,8 +245,8 @@ class _Training:
         """Raise ValueError if this is the state of another training."""
         if state["what"] != self.what:
             raise ValueError(
-                f"the folder holds the training {state['what']}, not {self.what}; give another "
-                "folder"
+                f"the training in this folder must be {self.what}, got {state['what']}; give "
+                "another folder"
             )
 
     def outcome(self) -> dict[str, Any]:

@@ -19,17 +19,7 @@ import scipy.fft
 import torch
 from torch import Tensor
 
-from dynlib.dynamics.checks import check_array, check_choice, check_count
-
-
-def check_tensor(name: str, value: Tensor) -> None:
-    """Raise TypeError for what is not a tensor of float32 or float64; values are not looked at."""
-    if not isinstance(value, Tensor) or value.dtype not in (torch.float32, torch.float64):
-        kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
-        raise TypeError(
-            f"{name} must be a tensor of float32 or float64, got {kind}; use torch.as_tensor(..., "
-            "dtype=torch.float64)"
-        )
+from dynlib.dynamics.checks import check_array, check_choice, check_count, check_tensor
 
 
 class Hankel:

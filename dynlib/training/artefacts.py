@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from dynlib.dynamics.checks import check_is
 from dynlib.training import checkpoint, parallel
 
 Computed = checkpoint.Whole
@@ -25,6 +26,10 @@ def digest(*arrays: np.ndarray) -> str:
     >>> digest(np.zeros(2)) == digest(np.zeros((1, 2)))
     False
     """
+    for array in arrays:
+        check_is("each array", array, np.ndarray, "a numpy array", "use np.asarray(...)")
+        if array.dtype.hasobject:
+            raise TypeError("each array must hold numbers, got objects; use array.astype(float)")
     found = hashlib.sha256()
     for array in arrays:
         found.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
@@ -39,15 +44,9 @@ def kept(
 ) -> Computed:
     """What was computed before under the same key, or what `compute` returns, which is kept.
 
-    Two processes that want the same artefact wait for each other.
-
-    Parameters
-    ----------
-    kind, parameters, code
-        As for :func:`dynlib.training.checkpoint.artefact_folder`.
-    compute : callable
-        Is given a folder for checkpoints of its own, which are deleted when it has come to its
-        end; returns tensors by name, and a state that JSON can hold.
+    The key is that of :func:`dynlib.training.checkpoint.artefact_folder`. `compute` is given a
+    folder for its checkpoints, which are deleted when it has come to its end. Two processes that
+    want the same artefact wait for each other.
     """
     folder = checkpoint.artefact_folder(kind, parameters, code)
     with checkpoint.exclusive(folder):
@@ -69,16 +68,10 @@ def each_trained(
 ) -> list[Any]:
     """What a training returns for every job, those that are not finished in worker processes.
 
-    Parameters
-    ----------
-    train : callable
-        Importable from a module. It is given the arguments of a job, the device, and as ``folder``
-        the artefact folder in which it finds what it has finished before, or keeps it.
-    jobs : sequence of (str, dict, dict)
-        The costliest first: `kind` and `parameters` of the artefact as for
-        :func:`dynlib.training.checkpoint.artefact_folder`, and keyword arguments.
-    device : str
-        ``"cpu"`` or ``"cuda"``.
+    Each job, the costliest first, holds `kind` and `parameters` of its artefact, as for
+    :func:`dynlib.training.checkpoint.artefact_folder`, and keyword arguments of `train`. That is
+    given also the device, and as ``folder`` the artefact folder in which it finds what it has
+    finished before, or keeps it.
     """
     code, given = [f"{train.__module__}.{train.__name__}"], []
     for kind, parameters, arguments in jobs:
@@ -116,14 +109,7 @@ def hand_over(run: str, name: str, tensors: dict[str, Tensor], state: dict[str, 
 
 
 def handed(run: str, name: str) -> Computed:
-    """What another run has handed over.
-
-    Raises
-    ------
-    ValueError
-        If it has left nothing of this name, or what it left is damaged; the message says how to
-        make it.
-    """
+    """What another run has handed over; a ValueError says how to make what is not whole."""
     folder = handed_folder(run, name)
     try:
         return checkpoint.load(folder)

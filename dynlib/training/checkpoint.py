@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from dynlib.dynamics.checks import check_is
 from dynlib.training import sources
 
 #: Tensors by name, and a state that JSON can hold.
@@ -44,14 +46,7 @@ def _checksum(state: dict[str, Any]) -> str:
 def save(folder: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
     """Write a checkpoint, replacing one of the same name only when the new one is whole.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Its final place.
-    tensors : dict of str to torch.Tensor
-        Tensors on any device.
-    state : dict
-        Anything that JSON can hold.
+    The tensors may be on any device; the state is anything that JSON can hold.
 
     Examples
     --------
@@ -84,14 +79,7 @@ def save(folder: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any]) 
 
 
 def load(folder: Path, device: str | torch.device = "cpu") -> Whole:
-    """Read a checkpoint back.
-
-    Returns
-    -------
-    tensors : dict of str to torch.Tensor
-        On `device`.
-    state : dict
-        As given to :func:`save`.
+    """Read back what was given to :func:`save`, the tensors on `device`.
 
     Raises
     ------
@@ -102,16 +90,10 @@ def load(folder: Path, device: str | torch.device = "cpu") -> Whole:
     try:
         record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         if record["tensors_sha256"] != _digest(folder / "tensors.safetensors"):
-            raise DamagedCheckpoint(
-                f"{folder}/tensors.safetensors does not match its checksum; delete {folder}"
-            )
+            raise ValueError("tensors.safetensors does not match its checksum")
         if record["state_sha256"] != _checksum(record["state"]):
-            raise DamagedCheckpoint(
-                f"{folder}/state.json does not match its checksum; delete {folder}"
-            )
+            raise ValueError("state.json does not match its checksum")
         return load_file(folder / "tensors.safetensors", device=str(device)), record["state"]
-    except DamagedCheckpoint:
-        raise
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{folder} is no whole checkpoint ({error}); delete it") from error
 
@@ -125,17 +107,11 @@ def finished(
 ) -> Whole:
     """What a folder holds from before, or what `compute` returns, which is kept there.
 
-    Parameters
-    ----------
-    folder : pathlib.Path, optional
-        Keeps the result in its ``model``; a damaged one is replaced. Without it nothing is kept.
-    compute : callable
-        As for :func:`dynlib.training.artefacts.kept`; without a folder it is given None.
-    device : str
-        Where loaded tensors go.
-    writes : bool
-        Whether this process writes: of several that compute together, one does.
+    It is kept in the folder's ``model``; a damaged one is replaced. Without a folder nothing is
+    kept, and `compute` (as for :func:`dynlib.training.artefacts.kept`) is given None. Loaded
+    tensors go to `device`. Of several processes that compute together, one `writes`.
     """
+    check_is("folder", folder, Path | None, "a pathlib.Path or None", "use Path(...)")
     found, checkpoints = None, None
     if folder is not None:
         checkpoints = folder / "checkpoints"
@@ -206,25 +182,16 @@ def artefact_folder(kind: str, parameters: dict[str, Any], code: list[str]) -> P
     (:func:`dynlib.training.sources.fingerprint`) and torch's version. Nothing with another key is
     ever reused.
 
-    Parameters
-    ----------
-    kind : str
-        A readable first half of the name.
-    parameters : dict
-        Anything that JSON can hold.
-    code : list of str
-        The functions that compute it, such as ``"dynlib.tokens.training.train"``.
-
-    Returns
-    -------
-    pathlib.Path
-        A folder below ``$DYNLIB_ARTEFACTS`` (set by the runner), else below
-        ``build/artefacts`` of this clone. It is not created.
+    `kind` is a readable first half of the name. The parameters are anything that JSON can hold, and
+    the code is functions that compute it, such as ``"dynlib.tokens.training.train"``. The folder,
+    which is not created, is below ``$DYNLIB_ARTEFACTS`` (set by the runner), else below
+    ``build/artefacts`` of this clone.
     """
     default = Path(__file__).resolve().parents[2] / "build" / "artefacts"
     root = Path(os.environ.get("DYNLIB_ARTEFACTS", default))
     torch_version = torch.__version__.split("+")[0]
     key = json.dumps(
-        [parameters, sources.fingerprint(code), torch_version], sort_keys=True
-    ).encode()
+        [parameters, sources.fingerprint(code), torch_version], sort_keys=True,
+        default=np.generic.item,  # one of numpy's is the same number
+    ).encode()  # fmt: skip
     return root / f"{kind}-{hashlib.sha256(key).hexdigest()[:20]}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from dynlib.dynamics.checks import check_count, check_flag, check_is, check_number
 from dynlib.training import checkpoint
 from dynlib.training.progress import Meter
 
 
+@runtime_checkable
 class Trainee(Protocol):
     """What is trained: a model with its data and its optimiser. It knows nothing of the loop."""
 
@@ -66,6 +68,13 @@ def train(
     list of list
         The history, rows (step, seconds of training so far, what ``mark`` returned ...).
     """
+    check_is("trainee", trainee, Trainee, "a Trainee", "it has step, mark, state and restore")
+    check_count("steps", steps)
+    check_count("marks", marks)
+    check_is("folder", folder, Path | None, "a pathlib.Path or None", "use Path(...)")
+    check_number("checkpoint_seconds", checkpoint_seconds)
+    check_is("label", label, str, "a text", "write it in quotes")
+    check_flag("writes", writes)
     start = saved = time.monotonic()
     resumed = None
     if folder is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import reprlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,9 @@ def set_threads(n: int = 1) -> None:
     """Give torch `n` threads in this process (torch is imported only here)."""
     import torch
 
+    from dynlib.dynamics.checks import check_count
+
+    check_count("n", n, most=2**15)
     torch.set_num_threads(n)
 
 
@@ -81,16 +85,16 @@ def usable_cores() -> int:
 
 
 def default_workers(device: str = "cpu") -> int:
-    """Processes to use: one for a GPU; else ``$DYNLIB_WORKERS``, else :func:`usable_cores`.
+    """Processes to use: one for a GPU; else ``$DYNLIB_WORKERS``, else :func:`usable_cores`."""
+    from dynlib.dynamics.checks import check_choice
 
-    Raises
-    ------
-    ValueError
-        If ``$DYNLIB_WORKERS`` is not a positive whole number.
-    """
+    check_choice("device", device, ("auto", "cpu", "cuda"))
     given = os.environ.get("DYNLIB_WORKERS", str(usable_cores()))
-    if not given.isdigit() or int(given) < 1:
-        raise ValueError(f"DYNLIB_WORKERS must be a positive whole number, got {given!r}")
+    if not (given.isascii() and given.isdigit() and 0 < int(given) <= 2**15):
+        raise ValueError(
+            f"DYNLIB_WORKERS must be a whole number from 1 to {2**15}, got {given!r}; unset it for "
+            "one process a core"
+        )
     return 1 if device == "cuda" else int(given)
 
 
@@ -103,28 +107,24 @@ def map_processes(
 ) -> list[Any]:
     """Call a function once a job, in `workers` processes; results in the order of the jobs.
 
-    Parameters
-    ----------
-    function : callable
-        Importable from a module (not defined in a notebook).
-    jobs : sequence of dict
-        Keyword arguments of each call, picklable, as must be what the function returns.
-    workers : int
-        Number of processes, at least 1; with 1 the jobs run in this process, whose torch is
-        set to one thread.
-
-    Raises
-    ------
-    ValueError
-        If `workers` is smaller than 1.
+    The function can be imported from a module (it is not defined in a notebook). The jobs are the
+    keyword arguments of each call, picklable, as is what the function returns. With one worker they
+    run in this process, whose torch is set to one thread.
 
     Examples
     --------
     >>> map_processes(complex, [{"real": 1.0}, {"imag": 2.0}])
     [(1+0j), 2j]
     """
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+    from dynlib.dynamics.checks import check_callable, check_count
+
+    check_callable("function", function)
+    check_count("workers", workers)
+    if not isinstance(jobs, Sequence) or not all(isinstance(job, dict) for job in jobs):
+        raise TypeError(
+            f"jobs must be a list of keyword arguments, got {reprlib.repr(jobs)}; one call is "
+            "[{'name': value}]"
+        )
     if workers == 1 or len(jobs) < 2:
         set_threads(1)
         return [function(**job) for job in jobs]

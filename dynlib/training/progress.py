@@ -29,16 +29,7 @@ def announce(what: str, seconds: float, *, least: float = 30.0) -> None:
 class Meter:
     """Reports how far a loop has come, at most every `interval` seconds.
 
-    Parameters
-    ----------
-    what : str
-        What is being done.
-    total : int
-        Number of units in all.
-    done : int
-        Units done before the start, when a loop is resumed.
-    interval : float
-        Seconds between two lines.
+    Of `total` units some were `done` before the start, when a loop is resumed.
     """
 
     def __init__(self, what: str, total: int, *, done: int = 0, interval: float = 10.0) -> None:

@@ -359,9 +359,9 @@ def test_no_tensor_is_made_on_the_wrong_device():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: LEADS(0), "at least 1, got 0, 64 and 2"),
-        (lambda: LEADS(3, width=-1), "got 3, -1 and 2"),
-        (lambda: LEADS(3, dim=0), "got 3, 64 and 0"),
+        (lambda: LEADS(0), "environments must be a whole number from 1 .*, got 0"),
+        (lambda: LEADS(3, width=-1), "width must .*, got -1"),
+        (lambda: LEADS(3, dim=0), "dim must .*, got 0"),
         (lambda: LEADS(3)(torch.zeros(2, 5, 2), 1, 0.5), r"\(3, batch, 2\).*got \(2, 5, 2\)"),
         (lambda: LEADS(3)(torch.zeros(3, 5, 3), 1, 0.5), r"got \(3, 5, 3\)"),
         (lambda: LEADS(3)(torch.zeros(3, 2), 1, 0.5), r"got \(3, 2\)"),

@@ -8,10 +8,11 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call, jacrev, vmap
 
 from dynlib.networks import levenberg
 from dynlib.networks.ffnn import FFNN
-from dynlib.networks.levenberg import Functional, LevenbergMarquardt, gram
+from dynlib.networks.levenberg import LevenbergMarquardt, gram
 from dynlib.networks.stnn import StNN
 
 
@@ -39,6 +40,29 @@ def data(copies, batch, seed):
     """Inputs (copies, 4, batch) and a smooth function of them that no small network is."""
     x = draw(copies, 4, batch, seed=seed)
     return x, torch.stack([x[:, 0] * x[:, 1], x[:, 2].sin(), x[:, 3], x.sum(1).cos()], dim=1)
+
+
+class Functional:
+    """Any module on vectors as a model of many copies, by automatic differentiation."""
+
+    def __init__(self, module):
+        self.module = module
+        weights = dict(module.named_parameters())
+        self.shapes = {name: weight.shape for name, weight in weights.items()}
+        self.sizes = [weight.numel() for weight in weights.values()]
+
+    def _call(self, theta, state):
+        parts = zip(self.shapes.items(), theta.split(self.sizes), strict=True)
+        weights = {name: part.view(shape) for (name, shape), part in parts}
+        return functional_call(self.module, weights, (state,))
+
+    def evaluate(self, theta, columns):
+        return vmap(self._call)(theta, columns.mT).mT
+
+    def jacobian(self, theta, columns, out, fresh=True):
+        of_sample = vmap(jacrev(self._call), in_dims=(None, 0))
+        out.copy_(vmap(of_sample)(theta, columns.mT).permute(0, 3, 2, 1))
+        return self.evaluate(theta, columns), out
 
 
 class Equations:
@@ -387,9 +411,9 @@ def test_gram_is_the_product(copies, dtype):
     [
         ({"rule": "nielsen"}, "'nielsen'"),
         ({"theta": torch.zeros(5)}, r"\(5,\)"),
-        ({"attempts": 0}, "attempts at least 1"),
-        ({"damping": 0.0}, "positive number"),
-        ({"damping": -1.0}, "positive number"),
+        ({"attempts": 0}, "attempts must be a whole number from 1 .*, got 0"),
+        ({"damping": 0.0}, "damping must be a finite number above 0, got 0.0"),
+        ({"damping": -1.0}, "got -1.0"),
         ({"damping": float("nan")}, "nan"),
         ({"damping": float("inf")}, "inf"),
     ],

@@ -385,12 +385,18 @@ def test_trainings_in_processes_are_those_in_turn(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"pairs": (PAIRS[0], PAIRS[1][:-1])}, r"\(200, 3\) and \(199, 3\)"),
+        ({"pairs": (PAIRS[0], PAIRS[1][:-1])}, r"must have shape \(200, d\), got \(199, 3\)"),
         ({"pairs": (PAIRS[0][0], PAIRS[1][0])}, r"\(3,\)"),
-        ({"pairs": (PAIRS[0][:19], PAIRS[1][:19])}, "batch_size=20 does not divide the 19 pairs"),
+        ({"pairs": (PAIRS[0][:19], PAIRS[1][:19])}, "a divisor of the 19 pairs .*, got 20"),
         ({"device": "gpu"}, "'gpu'"),
-        ({"architecture": Architecture(branches=2, n=3)}, "power of two"),
-        ({"architecture": Architecture(widths=(3, 5, 3))}, "five widths"),
+        (
+            {"architecture": Architecture(branches=2, n=2)},
+            "at most 2 inputs and 2 targets.*3 and 3",
+        ),
+        ({"architecture": Architecture(widths=(3, 5, 5, 5, 2))}, "3 inputs and 2 targets"),
+        ({"architecture": Architecture(widths=(3, 5, 5, 5, 4))}, "as many as a plain network has"),
+        ({"seeds": [2**60]}, "each of seeds must be a whole number from 0 to"),
+        ({"seeds": []}, r"seeds must be one or more .*, got \[\]"),
     ],
 )
 def test_bad_input_is_named(options, words):
@@ -401,7 +407,9 @@ def test_bad_input_is_named(options, words):
 def test_a_batch_size_that_would_leave_pairs_out_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path))
     recipe = dataclasses.replace(RECIPE, batch_size=60)
-    with pytest.raises(ValueError, match="batch_size=60 does not divide the 200 pairs"):
+    with pytest.raises(
+        ValueError, match=r"one: batch_size must be a divisor of the 200 .*, got 60"
+    ):
         train_all({"one": (STRUCTURED, recipe, [0])}, PAIRS, VALIDATION)
     assert not list(tmp_path.iterdir())
 
@@ -410,20 +418,24 @@ def test_a_constant_coordinate_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path))
     inputs = PAIRS[0].copy()
     inputs[:, 1] = 3.0
-    with pytest.raises(ValueError, match=r"coordinates \[1\] of the inputs are constant"):
+    with pytest.raises(ValueError, match=r"of the inputs must vary, .*got constant \[1\]"):
         train_all({"one": (STRUCTURED, RECIPE, [0])}, (inputs, PAIRS[1]), VALIDATION)
 
 
 @pytest.mark.parametrize("name", ["steps", "batch_size", "starts", "marks", "start_steps"])
 def test_a_recipe_with_an_impossible_number_is_refused(name):
-    with pytest.raises(ValueError, match=rf"{name} must be at least (0|1), got -1"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number from [01] .*, got -1"):
         dataclasses.replace(RECIPE, **{name: -1})
 
 
 def test_an_architecture_is_structured_or_plain():
     for options in ({}, {"branches": 2, "widths": (3, 4, 4, 4, 3)}):
-        with pytest.raises(ValueError, match="one of them, got branches="):
+        with pytest.raises(ValueError, match=r"got branches=.*; give one of them"):
             Architecture(**options)
+    with pytest.raises(ValueError, match="power of two"):
+        Architecture(branches=2, n=3)
+    with pytest.raises(ValueError, match="widths must be five"):
+        Architecture(widths=(3, 5, 3))
 
 
 def test_a_folder_of_another_training_is_refused(tmp_path):
@@ -476,13 +488,13 @@ def test_training_does_not_depend_on_where_the_states_lie(offset):
 def test_a_constant_coordinate_is_refused_whatever_its_value(value, which, name):
     parts = [part.copy() for part in PAIRS]
     parts[which][:, 1] = value
-    with pytest.raises(ValueError, match=rf"coordinates \[1\] of the {name} are constant"):
+    with pytest.raises(ValueError, match=rf"of the {name} must vary, .*got constant \[1\]"):
         RECIPE.check(tuple(parts))
 
 
 @pytest.mark.parametrize("cut", [lambda p: (p[0], p[1][:1]), lambda p: (p[0][:, :2], p[1])])
 def test_validation_pairs_match_those_to_learn_from(cut):
-    with pytest.raises(ValueError, match="validation must be pairs as those to learn from"):
+    with pytest.raises(ValueError, match=r"of validation must have shape \((\d+|M), 3\), got"):
         run(validation=cut(VALIDATION))
 
 

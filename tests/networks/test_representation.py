@@ -23,5 +23,5 @@ def test_one_branch_of_size_eight_holds_no_hankel_matrix():
 
 @pytest.mark.parametrize("target", [torch.zeros(3, 4, dtype=torch.float64), torch.zeros(4, 4)])
 def test_other_targets_are_refused(target):
-    with pytest.raises(ValueError, match=r"square matrix of float64, got .*target\.double"):
+    with pytest.raises((TypeError, ValueError), match="target must "):
         representation_error(target, 1, **RECIPE)

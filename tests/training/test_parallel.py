@@ -107,15 +107,15 @@ def test_the_cores_are_those_of_the_control_group(eight_cores, membership, files
     assert parallel.usable_cores() == cores
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5"])
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", "２", "99999999999"])
 def test_a_number_of_workers_that_is_none_is_refused(monkeypatch, given):
     monkeypatch.setenv("DYNLIB_WORKERS", given)
-    with pytest.raises(ValueError, match=f"positive whole number, got '{given}'"):
+    with pytest.raises(ValueError, match=f"a whole number from 1 to 32768, got '{given}'"):
         parallel.default_workers()
 
 
 def test_no_workers_are_refused():
-    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"workers must be a whole number from 1 .*, got 0"):
         parallel.map_processes(complex, [{"real": 1.0}], 0)
 
 
