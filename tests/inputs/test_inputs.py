@@ -10,6 +10,7 @@ and, after a semicolon, what to do. Where an odd input makes sense, ``fine`` say
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import importlib
 import inspect
 import itertools
@@ -39,8 +40,8 @@ from dynlib.measure import (
 from dynlib.operators import bestfit, hankel
 
 #: Rooms that the table covers, and those that it does not yet.
-COVERED = {"dynamics", "measure", "operators"}
-PENDING = {"identify", "networks", "peers", "report", "tokens", "training"}
+COVERED = {"dynamics", "identify", "measure", "operators", "peers", "report"}
+PENDING = {"networks", "tokens", "training"}
 TABLES = [importlib.import_module(f"rows_{room}") for room in sorted(COVERED)]
 ROWS = [one for table in TABLES for one in table.ROWS]
 EXEMPT = {name: why for table in TABLES for name, why in table.EXEMPT.items()}
@@ -149,8 +150,9 @@ def test_every_public_function_has_a_row():
         for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             module = importlib.import_module(each.name)
             public |= {f"{each.name.removeprefix('dynlib.')}.{n}" for n in names_of(module)}
-    assert public - EXEMPT.keys() == {one.name for one in ROWS}
-    assert EXEMPT.keys() <= public
+    exempt = {each: set(fnmatch.filter(public, each)) for each in EXEMPT}
+    assert public - set().union(*exempt.values()) == {one.name for one in ROWS}
+    assert all(exempt.values())
 
 
 def names_of(module: Any) -> Iterator[str]:
