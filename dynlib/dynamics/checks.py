@@ -56,6 +56,7 @@ def check_number(
     ) + f" and below {below}" * (below < math.inf)
     allowed = f"a finite number{limits}"
     _check_type(name, value, numbers.Real, allowed)
+    value = value.item() if isinstance(value, np.generic) else value  # float32 has a smaller range
     if not abs(value) <= sys.float_info.max:
         raise ValueError(
             f"{name} must be {allowed}, got {value}; {remedy or 'give a finite number'}"
@@ -355,6 +356,34 @@ def check_floats(name: str, states: Any) -> None:
         got = states.dtype if isinstance(states, np.ndarray) else type(states).__name__
         raise TypeError(
             f"{name} must be an array of floats, got {got}; use np.asarray({name}, dtype=float)"
+        )
+
+
+def check_varies(name: str, states: Any) -> None:
+    """Raise for states (M, dim) with a coordinate that varies by less than 1000 last digits.
+
+    Examples
+    --------
+    >>> check_varies("states", np.array([[0.0, 0.1], [1.0, 0.1]]))
+    Traceback (most recent call last):
+    ...
+    ValueError: coordinate 1 is constant: each coordinate of states must vary by three digits of \
+float64 or more, got 0.1 to 0.1; leave it out
+    """
+    states = np.asarray(states)
+    kind = states.dtype if states.dtype.kind == "f" else np.dtype(float)
+    low, high = (np.asarray(end, np.float64) for end in (states.min(axis=0), states.max(axis=0)))
+    digits = 1000 * np.finfo(kind).eps * np.maximum(abs(low), abs(high))
+    lost = high - low <= np.maximum(digits, SMALLEST)
+    if lost.any():
+        at = int(np.argmax(lost))
+        still = low[at] == high[at]
+        what = "is constant" if still else "varies too little"
+        remedy = "subtract its mean where it is exact, in float64, or change its units"
+        raise ValueError(
+            f"coordinate {at} {what}: each coordinate of {name} must vary by three digits of "
+            f"{kind} or more, got {low[at]} to {high[at]}; "
+            f"{'leave it out' if still else remedy}"
         )
 
 

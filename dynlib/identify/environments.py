@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_array
 from dynlib.dynamics.flows import Flow
 from dynlib.dynamics.pairs import integrate, pairs
 from dynlib.identify.parameters import fit_parameters
@@ -35,10 +36,14 @@ class Fitted:
 
 
 def _check(learn: np.ndarray, test: np.ndarray) -> None:
-    if np.ndim(learn) != 4 or np.ndim(test) != 4 or len(learn) != len(test):
+    check_array("learn", learn, ("E", "n", "T", "d"), scale=True)
+    axes = (len(learn), "n", "T", np.shape(learn)[3])
+    remedy = "environments and coordinates are as in learn; one environment is test[None]"
+    check_array("test", test, axes, scale=True, remedy=remedy)
+    if np.shape(test)[2] < 2:
         raise ValueError(
-            "learn and test must have shape (E, n, T, d) with the same E, got "
-            f"{np.shape(learn)} and {np.shape(test)}; one environment is learn[None]"
+            f"test must have shape (E, n, T, d) with T of 2 or more, got {np.shape(test)}; take "
+            "longer ones"
         )
 
 
@@ -53,6 +58,7 @@ def fit_maps(learn: np.ndarray, test: np.ndarray, degree: int) -> Fitted:
         Of the polynomials.
     """
     _check(learn, test)
+    learn, test = np.asarray(learn), np.asarray(test)
     start = time.perf_counter()
     maps = [PolynomialMap.fit(*pairs(data), degree) for data in learn]
     seconds = time.perf_counter() - start
@@ -81,6 +87,7 @@ def fit_equations(
         Trajectories to fit and to follow, shapes (E, n, T, d).
     """
     _check(learn, test)
+    learn, test = np.asarray(learn), np.asarray(test)
     start = time.perf_counter()
     found = [fit_parameters(system, data, times, guess) for data in learn]
     seconds = time.perf_counter() - start

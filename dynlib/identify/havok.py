@@ -13,13 +13,13 @@ import pydmd
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.linalg import expm
 
-from dynlib.dynamics.checks import check_choice, check_count
+from dynlib.dynamics.checks import check_array, check_choice, check_count, check_is, check_number
 from dynlib.measure.forecaster import last_states
 
 FORCINGS = ("zero", "held", "oracle")
-#: The ratio of spread to mean that a record must exceed. The mean is the first singular direction;
-#: the others are found to its machine precision, and here half of the digits of the spread remain.
-NEAREST = float(np.sqrt(np.finfo(np.float64).eps))
+#: The smallest of the singular values that are used, as a share of the largest. Those at 1e-16 are
+#: rounding, which forces HAVOK as well as any; below this they are zeros.
+SMALLEST = 1e-20
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,15 @@ class Havok:
             For impossible shapes or numbers, values that are not finite, or a record whose spread
             is negligible against its mean.
         """
-        record = _record(trajectory, delays, rank)
-        if not 0 < dt < np.inf:
-            raise ValueError(f"dt must be a positive number, got {dt}")
-        if not 1 <= num_chaos < rank:
-            raise ValueError(f"num_chaos must be from 1 to rank - 1 = {rank - 1}, got {num_chaos}")
+        _check_record(trajectory, delays, rank)
+        check_number("dt", dt, above=0)
+        check_count("num_chaos", num_chaos, most=rank - 1, remedy="at least one is not forcing")
+        record = np.asarray(trajectory, dtype=np.float64)
+        delays, rank, num_chaos = int(delays), int(rank), int(num_chaos)
         model = pydmd.HAVOK(svd_rank=rank, delays=delays, num_chaos=num_chaos)
-        return cls(model.fit(record.T, float(dt)), record.shape[1])
+        model.fit(record.T, float(dt))
+        _check_directions(model.singular_vals)
+        return cls(model, record.shape[1])
 
     @property
     def parameters(self) -> int:
@@ -100,11 +102,13 @@ class Havok:
         n = len(self.model.A)
         return 2 * n * n + 2 * self.dim * n
 
+    @np.errstate(over="ignore", invalid="ignore")
     def encode(self, windows: np.ndarray) -> np.ndarray:
         """Delay coordinates (S, r) at the last states of windows (S, delays, dim) or longer."""
         last = last_states(windows, 1, self.dim, self.model.delays)
         return last.reshape(len(last), -1) @ (self.model.modes / self.model.singular_vals)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def rollout(
         self,
         windows: np.ndarray,
@@ -140,13 +144,7 @@ class Havok:
         check_count("n_steps", n_steps)
         start = self.encode(windows)
         linear, starts = len(self.model.A), len(start)
-        needed = (starts, n_steps, self.dim) if forcing == "oracle" else ()
-        given = () if true_future is None else np.shape(true_future)
-        if given != needed:
-            raise ValueError(
-                f"forcing {forcing!r} takes a true_future of shape {needed or None}, got "
-                f"{None if true_future is None else given}"
-            )
+        self._check_future(forcing, true_future, (starts, n_steps, self.dim))
         forced = np.zeros((n_steps + 1, starts, self.model.r - linear))
         if forcing == "held":
             forced[:] = start[:, linear:]
@@ -160,6 +158,19 @@ class Havok:
         driven = forced[:-1] @ before + forced[1:] @ after
         newest = self.model.modes[-self.dim :, :linear] * self.model.singular_vals[:linear]
         return _march(start[:, :linear], step, driven, newest)
+
+    @staticmethod
+    def _check_future(forcing: str, future: np.ndarray | None, shape: tuple[int, ...]) -> None:
+        if forcing == "oracle":
+            remedy = "forcing='oracle' takes the true states of every step"
+            what = f"true states of shape {shape}"
+            check_is("true_future", future, (np.ndarray, list, tuple), what, remedy)
+            check_array("true_future", future, shape, scale=True, remedy=remedy)
+        elif future is not None:
+            raise ValueError(
+                f"true_future must be None where forcing is {forcing!r}, got shape "
+                f"{np.shape(future)}; leave it out, or use forcing='oracle'"
+            )
 
     def reconstruct(self) -> np.ndarray:
         """pydmd's reconstruction (T, dim) of the record: its first window, its true forcing."""
@@ -210,10 +221,12 @@ class DelayDMD:
     @classmethod
     def fit(cls, trajectory: np.ndarray, delays: int, rank: int) -> DelayDMD:
         """Fit windows of `delays` states of a record (T, dim); a ValueError as from HAVOK's."""
-        record = _record(trajectory, delays, rank)
+        _check_record(trajectory, delays, rank)
+        record = np.asarray(trajectory, dtype=np.float64)
         windows = sliding_window_view(record, delays, axis=0)  # (T - d + 1, dim, d)
         columns = windows.swapaxes(1, 2).reshape(len(windows), -1).T
         u, values, v = np.linalg.svd(columns[:, :-1], full_matrices=False)
+        _check_directions(values[:rank])
         u = u[:, :rank]
         return cls(u.T @ columns[:, 1:] @ (v[:rank].T / values[:rank]), u, delays)
 
@@ -233,6 +246,7 @@ class DelayDMD:
         r = len(self.operator)
         return 2 * r * r + 2 * self.dim * r
 
+    @np.errstate(over="ignore", invalid="ignore")
     def rollout(self, windows: np.ndarray, n_steps: int) -> np.ndarray:
         """States (S, n_steps, dim) after windows (S, delays, dim), or longer, of true states."""
         last = last_states(windows, n_steps, self.dim, self.delays)
@@ -243,31 +257,32 @@ class DelayDMD:
 def _march(states: np.ndarray, step: np.ndarray, pushes: np.ndarray, newest: np.ndarray):
     """Linear steps of rows (S, r), one for each push, read out as states (S, n_steps, dim)."""
     coordinates = np.empty((len(pushes), *states.shape))
-    with np.errstate(over="ignore", invalid="ignore"):
-        for k, push in enumerate(pushes):
-            coordinates[k] = states = states @ step + push
-        return (coordinates @ newest.T).swapaxes(0, 1)
+    for k, push in enumerate(pushes):
+        coordinates[k] = states = states @ step + push
+    return (coordinates @ newest.T).swapaxes(0, 1)
 
 
-def _record(trajectory: np.ndarray, delays: int, rank: int) -> np.ndarray:
-    """A finite record (T, dim) long enough for the delays and the rank."""
-    record = np.asarray(trajectory, dtype=np.float64)
-    if record.ndim != 2 or not record.size or not np.isfinite(record).all():
-        raise ValueError(
-            f"the trajectory must be finite, of shape (T, dim), not empty, got {record.shape}"
-        )
+def _check_record(trajectory: np.ndarray, delays: int, rank: int) -> None:
+    check_array("trajectory", trajectory, ("T", "dim"), scale=True)
+    given, (length, dim) = np.asarray(trajectory), np.shape(trajectory)
+    record = given.astype(np.float64)
     mean = record.mean(axis=0)
     size, spread = np.linalg.norm(mean), np.sqrt(((record - mean) ** 2).sum() / len(record))
-    if spread <= NEAREST * size:
+    # The mean is the first singular direction. The others are found to its machine precision, and
+    # here half of the digits of the spread remain.
+    nearest = np.sqrt(np.finfo(given.dtype if given.dtype.kind == "f" else np.float64).eps)
+    if spread <= nearest * size:
         raise ValueError(
-            f"the record varies by {spread:.3g} about a mean of size {size:.3g}: windows that are "
-            f"not centred need a spread above {NEAREST:.1e} of the mean; subtract the mean first, "
-            "or leave a constant record out"
+            f"windows are not centred, so the spread of the trajectory must be above {nearest:.1e} "
+            f"of its mean, got {spread:.3g} about a mean of size {size:.3g}; subtract the mean "
+            "first, or leave a constant record out"
         )
-    largest = min(delays * record.shape[1], len(record) - delays)
-    if not 1 <= rank <= largest or delays < 1:
-        raise ValueError(
-            f"delays must be at least 1 and rank from 1 to {largest}, the smaller side of the "
-            f"matrix of windows, got delays={delays}, rank={rank}; a longer record allows more"
-        )
-    return record
+    check_count("delays", delays, most=length - 1, remedy="take a longer record for more")
+    largest = min(delays * dim, length - delays)
+    remedy = f"the matrix of {delays=} has a side of {largest}; a longer record allows more"
+    check_count("rank", rank, most=largest, remedy=remedy)
+
+
+def _check_directions(values: np.ndarray) -> None:
+    found = int((values > SMALLEST * values[0]).sum())
+    check_count("rank", len(values), most=found, remedy="the record varies in no more directions")

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import least_squares
 
+from dynlib.dynamics.checks import check_array, check_callable, check_number, check_times
 from dynlib.dynamics.flows import Flow
 from dynlib.dynamics.pairs import integrate
+from dynlib.dynamics.simulate import check_map
 
 
 def fit_parameters(
@@ -36,7 +38,7 @@ def fit_parameters(
     guess : numpy.ndarray
         Where to begin, positive, shape (P,).
     tolerance : float
-        Of the integration, and relative one of the parameters.
+        Of the integration, and relative one of the parameters, in [1e-14, 0.1].
 
     Returns
     -------
@@ -46,7 +48,7 @@ def fit_parameters(
     Raises
     ------
     ValueError
-        If a shape is impossible or a guess not positive.
+        If a shape is impossible or a guess not positive, or the system does not take it.
 
     Examples
     --------
@@ -56,13 +58,12 @@ def fit_parameters(
     >>> fit_parameters(LotkaVolterra, path, times, np.full(4, 0.5)).round(6)
     array([1.  , 0.5 , 0.25, 0.5 ])
     """
+    check_times("times", times)
+    check_number("tolerance", tolerance, least=1e-14, most=0.1)
+    _check_guess(system, guess)
+    axes = ("N", len(times), system(*guess).dim)
+    check_array("trajectories", trajectories, axes, scale=True)
     trajectories, guess = np.asarray(trajectories, float), np.asarray(guess, float)
-    if trajectories.ndim != 3 or trajectories.shape[1] != len(times):
-        raise ValueError(
-            f"trajectories must have shape (N, {len(times)}, dim), got {trajectories.shape}"
-        )
-    if guess.ndim != 1 or not (guess > 0).all():
-        raise ValueError(f"the guess must be positive numbers, got {guess}")
 
     def residuals(logarithms: np.ndarray) -> np.ndarray:
         flow = system(*np.exp(logarithms))
@@ -74,3 +75,21 @@ def fit_parameters(
         residuals, np.log(guess), diff_step=tolerance**0.5, xtol=tolerance, ftol=None, gtol=None
     )
     return np.exp(found.x)
+
+
+def _check_guess(system: Callable[..., Flow], guess: np.ndarray) -> None:
+    """Raise for what is not positive parameters of a system that makes a flow of them."""
+    check_callable("system", system)
+    check_array("guess", guess, ("P",), scale=True)
+    if not (np.asarray(guess) > 0).all():
+        raise ValueError(
+            f"guess must be positive numbers, got {guess}; change the sign of a parameter in system"
+        )
+    try:
+        flow = system(*guess)
+    except TypeError as error:
+        raise ValueError(
+            f"system must take {len(guess)} parameters, as many as the guess has, got {error}; "
+            "give as many as it takes"
+        ) from error
+    check_map(flow, "equations")

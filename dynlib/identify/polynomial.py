@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynlib.dynamics.flows import check_coordinates
-from dynlib.dynamics.pairs import constant
+from dynlib.dynamics.checks import check_alike, check_array, check_count, check_is, check_varies
 from dynlib.measure.forecaster import last_states
 
 
@@ -44,13 +43,9 @@ class Monomials:
     degree: int
 
     def __post_init__(self) -> None:
-        if self.dim < 1:
-            raise ValueError(f"monomials need at least one coordinate, got dim={self.dim}")
-        if self.degree not in range(1, 10):
-            raise ValueError(
-                f"degree must be an integer from 1 to 9, got {self.degree}; in double precision "
-                "higher powers add nothing to lower ones"
-            )
+        check_count("dim", self.dim)
+        remedy = "in double precision higher powers add nothing to lower ones"
+        check_count("degree", self.degree, most=9, remedy=remedy)
 
     def __len__(self) -> int:
         return comb(self.dim + self.degree, self.dim)
@@ -77,12 +72,22 @@ class Monomials:
 
     def names(self, coordinates: str | list[str]) -> list[str]:
         """Names of the monomials, given those of the coordinates."""
+        self._check_names(coordinates)
         names = []
         for degree in range(self.degree + 1):
             for word in combinations_with_replacement(range(self.dim), degree):
                 powers = [(coordinates[i], word.count(i)) for i in sorted(set(word))]
                 names.append("".join(c + (str(p) if p > 1 else "") for c, p in powers) or "1")
         return names
+
+    def _check_names(self, coordinates: str | list[str]) -> None:
+        check_is("coordinates", coordinates, (str, list, tuple), "names", "such as 'xyz'")
+        for each in coordinates:
+            check_is("each of coordinates", each, str, "a name", "write it in quotes")
+        if len(coordinates) != self.dim:
+            raise ValueError(
+                f"coordinates must be {self.dim} names, got {coordinates!r}; give one each"
+            )
 
 
 @dataclass(frozen=True)
@@ -143,23 +148,15 @@ class PolynomialMap:
             For shapes that do not match, values that are not finite, a constant coordinate,
             fewer pairs than monomials, or an impossible degree.
         """
+        _check_pairs(states, successors)
         x, y = (np.asarray(s, dtype=np.float64) for s in (states, successors))
-        if x.ndim != 2 or x.shape != y.shape or not x.size:
-            raise ValueError(
-                "states and successors must have the same shape (M, dim), got "
-                f"{x.shape} and {y.shape}; dynlib.dynamics.pairs.pairs cuts trajectories so"
-            )
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise ValueError("states and successors must be finite; drop the pairs that are not")
         monomials = Monomials(x.shape[1], degree)
         if len(x) < len(monomials):
             raise ValueError(
-                f"degree {degree} in {x.shape[1]} coordinates has {len(monomials)} monomials but "
-                f"there are only {len(x)} pairs; lower the degree"
+                f"pairs must be as many as the {len(monomials)} monomials of degree {degree} in "
+                f"{x.shape[1]} coordinates, or more, got {len(x)}; lower the degree"
             )
         mean, scale = x.mean(axis=0), x.std(axis=0)
-        if same := constant(x):
-            raise ValueError(f"coordinate {same[0]} is constant; leave it out of the states")
         features = monomials(((x - mean) / scale).T)
         # An orthogonal change of the M pairs alters nothing: n + dim of them are enough.
         triangle: Any  # an array; numpy's stubs leave out what mode="r" returns
@@ -187,7 +184,7 @@ class PolynomialMap:
 
     def step(self, states: np.ndarray) -> np.ndarray:
         """Successors of states of shape (..., dim)."""
-        check_coordinates(states, len(self.mean))
+        check_array("states", states, (..., len(self.mean)), scale=True)
         standard = np.moveaxis((states - self.mean) / self.scale, -1, 0)
         return states + np.moveaxis(
             np.tensordot(self.coefficients, self.monomials(standard), axes=1), 0, -1
@@ -218,3 +215,11 @@ class PolynomialMap:
                 states = states + self.coefficients @ self.monomials((states - mean) / scale)
                 rollout[k] = states
         return rollout.transpose(2, 0, 1)
+
+
+def _check_pairs(states: np.ndarray, successors: np.ndarray) -> None:
+    remedy = "pairs(trajectories) cuts trajectories (batch, T, dim) into both"
+    for name, part in (("states", states), ("successors", successors)):
+        check_array(name, part, ("M", "dim"), scale=True, remedy=remedy)
+    check_alike(("states", "successors"), states, successors, remedy=remedy)
+    check_varies("states", states)

@@ -6,14 +6,16 @@ for all starts together; reservoirpy's own loop takes one start and one step at 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from reservoirpy.mat_gen import bernoulli
 from reservoirpy.nodes import Reservoir, Ridge
 from scipy import sparse
+from scipy.linalg import LinAlgError, LinAlgWarning
 
-from dynlib.dynamics.pairs import constant
+from dynlib.dynamics.checks import check_array, check_count, check_number, check_seed, check_varies
 from dynlib.measure.forecaster import last_states
 
 
@@ -62,6 +64,7 @@ class EchoState:
         """
         return 2 * self.recurrent.nnz + 2 * self.inputs.size + 2 * self.readout.size
 
+    @np.errstate(over="ignore", invalid="ignore")
     def rollout(self, windows: np.ndarray, n_steps: int) -> np.ndarray:
         """Predictions from the network's own predictions, from all starts at once.
 
@@ -128,8 +131,8 @@ def fit_reservoir(
     input_scaling : float
         Absolute value of the input weights, above 0.
     ridge : float
-        :math:`\gamma`, at least 0. Below about :math:`10^{-9}` scipy may warn of an
-        ill-conditioned matrix.
+        :math:`\gamma`, at least 0. Where it is too small beside the units' products to be resolved,
+        below some :math:`10^{-9}`, it is refused.
     washout : int
         w, the first states of the record, not fitted to.
     seed : int
@@ -160,24 +163,18 @@ def fit_reservoir(
     Jaeger & Haas (2004), Science 304, 78-80; Trouvain et al. (2020), ICANN, 494-505
     (reservoirpy); Herteux & Räth (2020), Chaos 30, 123142 (symmetry and bias).
     """
+    _check_record(trajectory)
+    check_count("units", units, least=3)
+    check_number("spectral_radius", spectral_radius, above=0)
+    check_number("leak", leak, above=0)
+    check_number("leak", leak, most=1)
+    check_number("input_scaling", input_scaling, above=0)
+    check_number("ridge", ridge, least=0, remedy="1e-8 is a common choice")
+    remedy = "it leaves two states or more to fit to"
+    check_count("washout", washout, least=0, most=len(trajectory) - 2, remedy=remedy)
+    check_seed("seed", seed)
     record = np.asarray(trajectory, dtype=np.float64)
-    if record.ndim != 2 or not record.size or not np.isfinite(record).all():
-        raise ValueError(f"the trajectory must be finite, of shape (T, dim), got {record.shape}")
-    if units < 3 or not 0 <= washout < len(record) - 1:
-        raise ValueError(
-            f"units must be at least 3 and washout from 0 to {len(record) - 2}, to leave a pair to "
-            f"fit, got units={units}, washout={washout}"
-        )
-    if not (0 < spectral_radius < np.inf and 0 < leak <= 1 and 0 < input_scaling < np.inf):
-        raise ValueError(
-            "spectral_radius and input_scaling must be positive and leak in (0, 1], got "
-            f"{spectral_radius}, {input_scaling} and {leak}"
-        )
-    if not 0 <= ridge < np.inf:
-        raise ValueError(f"ridge must be at least 0, got {ridge}; 1e-8 is a common choice")
     mean, scale = record.mean(axis=0), record.std(axis=0)
-    if same := constant(record):
-        raise ValueError(f"coordinate {same[0]} is constant; leave it out")
 
     standard = (record - mean) / scale
     reservoir = Reservoir(
@@ -185,8 +182,31 @@ def fit_reservoir(
         input_connectivity=1.0, bias=bernoulli, seed=seed,
     )  # fmt: skip
     heard = reservoir.run(standard[:-1])
+    _check_ridge(ridge, heard, standard[1:], washout)
     readout = Ridge(ridge=ridge).fit(heard, standard[1:], warmup=washout)
     return EchoState(
         sparse.csr_array(reservoir.W), np.asarray(reservoir.Win), np.asarray(reservoir.bias),
         readout.Wout, readout.bias, leak, mean, scale,
     )  # fmt: skip
+
+
+def _check_record(trajectory: np.ndarray) -> None:
+    check_array("trajectory", trajectory, ("T", "dim"), scale=True)
+    if len(trajectory) < 2:
+        raise ValueError(
+            f"trajectory must be two states or more, got {len(trajectory)}; take a longer one"
+        )
+    check_varies("trajectory", trajectory)
+
+
+def _check_ridge(ridge: float, heard: np.ndarray, following: np.ndarray, washout: int) -> None:
+    """Raise for a ridge with which the regression cannot be solved; it costs little to solve."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LinAlgWarning)
+        try:
+            Ridge(ridge=ridge).fit(heard, following, warmup=washout)
+        except (LinAlgWarning, LinAlgError) as error:
+            raise ValueError(
+                "ridge must be so large that float64 resolves it beside the products of the units, "
+                f"got {ridge} and an ill-conditioned matrix; take ten times as much"
+            ) from error

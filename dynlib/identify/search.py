@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_array, check_callable, check_count, check_is, check_number
 from dynlib.measure.forecaster import Forecaster
 from dynlib.measure.rollout import valid_time
 
@@ -23,6 +24,8 @@ def grid(**choices: Sequence[Any]) -> list[dict[str, Any]]:
     >>> grid(delays=(10, 20), rank=(4,))
     [{'delays': 10, 'rank': 4}, {'delays': 20, 'rank': 4}]
     """
+    for name, each in choices.items():
+        _check_some(name, each)
     return [dict(zip(choices, each, strict=True)) for each in itertools.product(*choices.values())]
 
 
@@ -67,13 +70,18 @@ def search(
     ValueError
         If there are no options, or a part of the record is too short.
     """
-    if not options:
-        raise ValueError("options is empty; give at least one dictionary of settings")
-    if not window <= split < len(record) - horizon:
-        raise ValueError(
-            f"split must be from {window}, the window, to {len(record) - horizon - 1}, the length "
-            f"of the record less the horizon, got {split}"
-        )
+    check_callable("fit", fit)
+    _check_some("options", options)
+    for each in options:
+        check_is("each of options", each, dict, "a dictionary of settings", "grid(...) makes them")
+    check_array("record", record, ("T", "dim"), scale=True)
+    check_count("horizon", horizon, most=len(record) - 2, remedy="take a longer record")
+    check_count("window", window, most=len(record) - horizon - 1, remedy="take a longer record")
+    remedy = "a window must fit in the first part, and the horizon in the rest"
+    check_count("split", split, least=window, most=len(record) - horizon - 1, remedy=remedy)
+    for name, value in (("spread", spread), ("dt", dt), ("exponent", exponent)):
+        check_number(name, value, above=0)
+    record = np.asarray(record, dtype=np.float64)
     early, rest = record[:split], record[split:]
     probes = np.linspace(0, len(rest) - horizon - 1, PROBES).astype(int)
     windows = np.stack([record[split + i - window : split + i] for i in probes])
@@ -83,3 +91,9 @@ def search(
         forecast = fit(early, **each).rollout(windows, horizon)
         scores.append(valid_time(forecast, truth, spread, dt, exponent)[0].mean())
     return options[int(np.argmax(scores))], scores
+
+
+def _check_some(name: str, values: Any) -> None:
+    check_is(name, values, (list, tuple, range), "a list of one or more", f"one is {name}=[...]")
+    if not values:
+        raise ValueError(f"{name} must be a list of one or more, got {values!r}; add one")

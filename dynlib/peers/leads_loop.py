@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dynlib.dynamics.checks import check_count, check_is, check_number, check_tensor
 from dynlib.networks.leads import LEADS, PENALTY, SPECTRAL
 
 
@@ -41,6 +42,7 @@ class LoopedLEADS(nn.Module):
 
     def __init__(self, model: LEADS) -> None:
         super().__init__()
+        check_is("model", model, LEADS, "a LEADS", "LEADS(3) makes one of three environments")
         self.shared = self._network(model, "shared", 0)
         own = (self._network(model, "own", e) for e in range(model.environments))
         self.own = nn.ModuleList(own)
@@ -61,12 +63,20 @@ class LoopedLEADS(nn.Module):
 
     def forward(self, states: Tensor, steps: int, dt: float) -> Tensor:
         """As :meth:`dynlib.networks.leads.LEADS.forward`."""
+        self._check("states", states, dt)
+        check_count("steps", steps)
         return torch.stack(
             [
                 self._rollout(own, start, steps, dt)
                 for own, start in zip(self.own, states, strict=True)
             ]
         )
+
+    def _check(self, name: str, values: Tensor, dt: float, *axes: str) -> None:
+        weight = self.shared[0].weight
+        wanted = (len(self.own), "B", *axes, weight.shape[1])
+        check_tensor(name, values, wanted, dtype=weight.dtype, device=weight.device, empty=False)
+        check_number("dt", dt, above=0)
 
     def _rollout(self, own: nn.Module, x: Tensor, steps: int, dt: float) -> Tensor:
         def velocity(x: Tensor) -> Tensor:
@@ -87,6 +97,13 @@ class LoopedLEADS(nn.Module):
 
         Spectral norms are exact, or those of so many rounds of power iteration.
         """
+        self._check("trajectories", trajectories, dt, "T")
+        check_count("rounds", rounds, least=0)
+        if trajectories.shape[2] < 2:
+            raise ValueError(
+                f"trajectories must be two states or more, got shape {tuple(trajectories.shape)}; "
+                "take longer ones"
+            )
         error, size, spectral = 0.0, 0.0, 0.0
         for own, path in zip(self.own, trajectories, strict=True):
             followed = self._rollout(own, path[:, 0], path.shape[1] - 1, dt)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dynlib.dynamics.checks import check_is, check_tensor
 from dynlib.networks.stnn import StNN
 
 
@@ -34,8 +35,12 @@ class ReleasedStNN(nn.Module):
 
     def __init__(self, model: StNN) -> None:
         super().__init__()
+        check_is("model", model, StNN, "an StNN", "StNN(4, 2) makes one of two branches")
         if model.linear:
-            raise ValueError("the released network has activations, the given model has none")
+            raise ValueError(
+                "model must have activations as the released network has, got a linear one; make "
+                "it with linear=False"
+            )
         self.n, self.released = model.n, model.released
         self.weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
@@ -68,9 +73,14 @@ class ReleasedStNN(nn.Module):
         turned = second * twiddles[:half]
         return torch.cat([first + turned, first - turned], dim=-1)
 
+    def _check_states(self, states: Tensor) -> None:
+        bias = self.weights["bias_4"]
+        check_tensor("states", states, (..., self.n), dtype=bias.dtype, device=bias.device)
+
     def forward(self, states: Tensor) -> Tensor:
         """States one time step on, shape (..., n) as the input."""
         w, total = self.weights, 0
+        self._check_states(states)
         for k in range(len(w["diagonal_1"])):
             padded = nn.functional.pad(w["diagonal_1"][k] * states, (0, self.n))
             h = self._forward_transform(padded, w["twiddles_1"][k], w["blocks_1"][k])

@@ -11,6 +11,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from dynlib.dynamics.checks import check_array, check_callable, check_count, check_is, check_tensor
 from dynlib.networks.levenberg import LevenbergMarquardt, Stacked
 from dynlib.networks.recipes import Trained
 from dynlib.training import artefacts, loop
@@ -42,8 +43,11 @@ class Unrolled:
     """
 
     def __init__(self, model: Stacked, steps: int, gain: Tensor, shift: Tensor) -> None:
-        if steps < 1:
-            raise ValueError(f"a rollout has at least one step, got {steps}")
+        for each in ("evaluate", "jacobian"):
+            check_callable(f"{each} of the model", getattr(model, each, None))
+        check_count("steps", steps)
+        check_tensor("gain", gain, ("d",), empty=False)
+        check_tensor("shift", shift, tuple(gain.shape), dtype=gain.dtype, device=gain.device)
         self.model, self.steps = model, steps
         self.gain, self.shift = gain[:, None], shift[:, None]
         self.d = len(gain)
@@ -130,25 +134,14 @@ def refine(
     ValueError
         If shapes do not match or there is no step.
     """
+    check_count("steps", steps)
+    _check_training(trained, trajectories, constants)
     trajectories, constants = (np.asarray(a, np.float64) for a in (trajectories, constants))
-    if trajectories.ndim != 3 or constants.ndim != 2 or len(constants) != len(trajectories):
-        raise ValueError(
-            "trajectories must have shape (N, K + 1, d) and constants (N, c), got "
-            f"{trajectories.shape} and {constants.shape}"
-        )
-    d, inputs = trajectories.shape[-1], len(trained.units[0][0])
-    if (d, d + constants.shape[1]) != (len(trained.units[1][0]), inputs):
-        raise ValueError(
-            f"the network has {inputs} inputs and {len(trained.units[1][0])} outputs, got "
-            f"{d} coordinates and {constants.shape[1]} constants"
-        )
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
     parameters = {
         "data": artefacts.digest(trajectories, constants, trained.weights[-1].numpy()),
         "architecture": dataclasses.asdict(trained.architecture),
         "units": [[array.tolist() for array in unit] for unit in trained.units],
-        "steps": steps,
+        "steps": int(steps),
     }
 
     def compute(checkpoints: Path) -> artefacts.Computed:
@@ -165,6 +158,20 @@ def refine(
         weights=torch.cat([trained.weights, tensors["path"].to(trained.weights.dtype)]),
         seconds=np.concatenate([trained.seconds, trained.seconds[-1] + state["seconds"]]),
     )
+
+
+def _check_training(trained: Trained, trajectories: np.ndarray, constants: np.ndarray) -> None:
+    check_is("trained", trained, Trained, "a trained network", "training.train(...) gives a list")
+    inputs, d = (len(unit[0]) for unit in trained.units)
+    network = f"the network has {inputs} inputs and {d} outputs"
+    check_array("trajectories", trajectories, ("N", "K + 1", d), scale=True, remedy=network)
+    axes = (len(trajectories), inputs - d)
+    check_array("constants", constants, axes, empty=inputs == d, scale=True, remedy=network)
+    if np.shape(trajectories)[1] < 2:
+        raise ValueError(
+            f"trajectories must be two states or more, got shape {np.shape(trajectories)}; take "
+            "longer ones"
+        )
 
 
 class _Training:

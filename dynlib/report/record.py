@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.checks import check_array, check_flag, check_is, check_number
 from dynlib.measure.intervals import summarise
 
 _record: dict[str, Any] = {"metrics": {}, "context": {}}
@@ -74,10 +75,12 @@ def metric(
     >>> metric("example_ratio", [0.9, 1.0, 1.2], over="seeds")["value"]
     1.0
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(f"metric names are lower case letters, digits and _, got {name!r}")
-    if name in _record["metrics"]:
-        raise ValueError(f"metric {name!r} is recorded already; every name is recorded once a run")
+    _check_new(name)
+    _check_text("over", "" if over is None else over)
+    _check_text("unit", unit)
+    check_number("tolerance", tolerance, least=0)
+    check_flag("timing", timing)
+    _check_samples(name, samples, over)
     empty: dict[str, Any]
     empty = {"low": None, "high": None, "level": None, "n": 0, "over": over, "samples": []}
     if samples is None:
@@ -86,8 +89,6 @@ def metric(
         values: list[Any]  # mypy cannot know what np.ndim does
         values = [samples] if np.ndim(samples) == 0 else list(samples)  # type: ignore[arg-type]
         values = [int(v) if isinstance(v, (int, np.integer)) else float(v) for v in values]
-        if len(values) > 1 and over is None:
-            raise ValueError(f"{name!r} has {len(values)} samples; say over what (over='seeds')")
         summary = summarise(values)
         value = values[0] if len(values) == 1 else summary.value
         spread = (max(values) - min(values)) / (abs(summary.value) or 1.0)
@@ -102,6 +103,7 @@ def metric(
             "unit": unit,
             "tolerance": max(tolerance, spread),
         }
+        _check_spread(name, values, spread)
     entry["timing"] = timing
     _record["metrics"][name] = entry
     _flush()
@@ -110,6 +112,7 @@ def metric(
 
 def context(**facts: Any) -> None:
     """Note how the run was made: ``device``, ``threads``, ``seeds``."""
+    _check_facts(facts)
     _record["context"].update(facts)
     _flush()
 
@@ -122,12 +125,16 @@ def named(method: str, measure: str) -> str:
     >>> named("model", "w1_ratio"), named("markov", "w1_ratio")
     ('w1_ratio', 'markov_w1_ratio')
     """
+    _check_text("method", method)
+    _check_text("measure", measure)
     return measure if method == "model" else f"{method}_{measure}"
 
 
 def show(name: str, form: str = ".3g") -> str:
     """A recorded metric as text: its value, and its interval in brackets where it has one."""
+    _check_known(name)
     entry = _record["metrics"][name]
+    _check_form(form, entry["value"])
     if entry["value"] is None:
         return "none"
     text = format(entry["value"], form)
@@ -147,6 +154,7 @@ class Table:
     """
 
     def __init__(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        _check_table(header, rows)
         self.header, self.rows = list(header), [list(row) for row in rows]
 
     def __repr__(self) -> str:
@@ -187,6 +195,9 @@ def metrics_table(methods: Mapping[str, str], columns: Mapping[str, str], head: 
     method  test MSE
     SINDy    2.0e-04
     """
+    _check_words("methods", methods)
+    _check_words("columns", columns)
+    _check_text("head", head)
     return Table([head, *columns], [
         [label, *(_cell(method, column) for column in columns.values())]
         for method, label in methods.items()
@@ -197,7 +208,9 @@ def _cell(method: str, column: str) -> str:
     place, _, form = column.partition(":")
     measure, _, part = place.partition(".")
     if part not in ("", "value"):
-        raise ValueError(f"a column is measure[.value][:format], got {column!r}")
+        raise ValueError(
+            f"a column must be measure[.value][:format], got {column!r}; leave out {part!r}"
+        )
     name = named(method, measure)
     if name not in _record["metrics"]:
         return ""
@@ -214,3 +227,90 @@ def clear() -> None:
     """Forget everything recorded so far, for a second run in one kernel."""
     _record["metrics"].clear()
     _record["context"].clear()
+
+
+def _check_text(name: str, value: Any) -> None:
+    check_is(name, value, str, "a text", "write it in quotes")
+
+
+def _check_new(name: str) -> None:
+    _check_text("name", name)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(
+            f"name must be of lower case letters, digits and _, got {name!r}; begin with a letter"
+        )
+    if name in _record["metrics"]:
+        raise ValueError(
+            f"name must be new, for each is recorded once a run, got {name!r} again; choose "
+            "another, or clear() the record for a second run in one kernel"
+        )
+
+
+def _check_samples(name: str, samples: Any, over: str | None) -> None:
+    if samples is None:
+        return
+    what = f"samples of {name}"
+    check_array(what, samples, (...,), allow="any", empty=True)
+    check_array(what, samples, ("n",) * min(np.ndim(samples), 1), remedy="give one value a unit")
+    if np.size(samples) > 1 and over is None:
+        raise ValueError(
+            f"over must be what the {np.size(samples)} samples of {name} are taken over, got None; "
+            "such as over='seeds'"
+        )
+
+
+def _check_spread(name: str, values: list[Any], spread: float) -> None:
+    if not np.isfinite(spread):
+        raise ValueError(
+            f"samples of {name} must be of comparable sizes, got {min(values)} to {max(values)}; "
+            "record their logarithms"
+        )
+
+
+def _check_facts(facts: dict[str, Any]) -> None:
+    try:
+        json.dumps(facts, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"facts must be texts, finite numbers and lists of them, got {facts!r:.200} ({error}); "
+            "convert them"
+        ) from error
+
+
+def _check_known(name: str) -> None:
+    if name not in _record["metrics"]:
+        raise ValueError(
+            f"name must be that of a recorded metric, got {name!r}; record it first, there are "
+            f"{', '.join(_record['metrics']) or 'none yet'}"
+        )
+
+
+def _check_form(form: str, value: Any) -> None:
+    try:
+        format(0 if value is None else value, form)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"form must be a format of numbers, got {form!r} for {value} ({error}); such as '.3g'"
+        ) from error
+
+
+def _check_table(header: Any, rows: Any) -> None:
+    _check_texts("header", header, "names of columns")
+    check_is("rows", rows, (list, tuple), "a list of rows", "write it in square brackets")
+    for row in rows:
+        _check_texts("each of rows", row, "texts, one a column", len(header))
+
+
+def _check_texts(name: str, line: Any, what: str, length: int | None = None) -> None:
+    check_is(name, line, (list, tuple), f"a list of {what}", "write it in square brackets")
+    for each in line:
+        _check_text(f"each text of {name}", each)
+    if len(line) != (len(line) if length is None else length):
+        raise ValueError(f"{name} must be {length} {what}, got {line}; add or drop some")
+
+
+def _check_words(name: str, words: Any) -> None:
+    check_is(name, words, Mapping, "texts by name", f"such as {name}={{'name': 'text'}}")
+    for pair in words.items():
+        for each in pair:
+            _check_text(f"each of {name}", each)

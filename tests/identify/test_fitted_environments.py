@@ -39,7 +39,13 @@ def test_rates_are_found_in_every_environment():
     assert fitted.parameters == 3 * 4
 
 
-@pytest.mark.parametrize("shape", [(4, 6, 2), (2, 4, 6, 2)])
-def test_learn_and_test_have_the_same_environments(shape):
-    with pytest.raises(ValueError, match=r"the same E, got .*learn\[None\]"):
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((4, 6, 2), r"learn must have shape \(E, n, T, d\), got .*learn\[None\]"),
+        ((2, 4, 6, 2), r"test must have shape \(2, n, T, 2\), got \(3, .*as in learn"),
+    ],
+)
+def test_learn_and_test_have_the_same_environments(shape, words):
+    with pytest.raises(ValueError, match=words):
         fit_maps(np.zeros(shape), np.zeros((3, 4, 6, 2)), 1)

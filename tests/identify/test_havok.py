@@ -152,10 +152,10 @@ window = noise[None, :4]
         (lambda: Havok.fit(noise[:, 0], 0.1, 4, 5), r"\(100,\)"),
         (lambda: Havok.fit(noise + np.nan, 0.1, 4, 5), "finite"),
         (lambda: Havok.fit(noise, 0.0, 4, 5), "dt must be .* got 0.0"),
-        (lambda: Havok.fit(noise, 0.1, 0, 5), "delays=0"),
+        (lambda: Havok.fit(noise, 0.1, 0, 5), r"delays must be .*, got 0"),
         (lambda: Havok.fit(noise, 0.1, 4, 9), "from 1 to 8"),
         (lambda: Havok.fit(noise, 0.1, 98, 3), "from 1 to 2"),
-        (lambda: Havok.fit(noise, 0.1, 4, 5, num_chaos=5), "= 4, got 5"),
+        (lambda: Havok.fit(noise, 0.1, 4, 5, num_chaos=5), "from 1 to 4, got 5"),
         (lambda: Havok.fit(noise, 0.1, 4, 5, num_chaos=0), "got 0"),
         (lambda: small.encode(noise[:4]), r"\(S, T, 2\), got \(4, 2\)"),
         (lambda: small.rollout(noise[None, :3], 5), r"\(1, 3, 2\)"),
@@ -163,14 +163,17 @@ window = noise[None, :4]
         (lambda: small.rollout(window, 0), "n_steps must be a whole number from 1"),
         (lambda: small.rollout(window, 5, "oracle"), r"\(1, 5, 2\), got None"),
         (lambda: small.rollout(window, 5, "oracle", noise[None, 4:8]), r"got \(1, 4, 2\)"),
-        (lambda: small.rollout(window, 5, "zero", noise[None, 4:9]), "shape None"),
+        (
+            lambda: small.rollout(window, 5, "zero", noise[None, 4:9]),
+            r"None where forcing is 'zero', got shape \(1, 5, 2\)",
+        ),
         (lambda: DelayDMD.fit(noise, 4, 9), "from 1 to 8"),
         (lambda: dmd.rollout(window, 0), "n_steps"),
         (lambda: dmd.rollout(window[..., :1], 5), r"\(1, 4, 1\)"),
     ],
 )
 def test_bad_input_is_named(call, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((TypeError, ValueError), match=words):
         call()
 
 
@@ -198,6 +201,27 @@ def test_a_shifted_circle_goes_on(offset):
     "record", [circle(1e8), circle(-1e10), np.ones((50, 2)), np.zeros((50, 2))]
 )
 def test_a_record_lost_beside_its_mean_is_refused(fit, record):
-    words = r"varies by .* about a mean of size .* above 1\.5e-08 of the mean; subtract the mean"
+    words = r"above 1\.5e-08 of its mean, got .* about a mean of size .*; subtract the mean"
     with pytest.raises(ValueError, match=words):
         fit(record)
+
+
+@pytest.mark.parametrize(
+    "fit", [lambda r: Havok.fit(r, 0.1, 10, 15), lambda r: DelayDMD.fit(r, 10, 15)]
+)
+def test_a_rank_of_more_directions_than_the_record_has_is_refused(fit):
+    """A coordinate of zeros has delays without a direction: dividing by their singular values."""
+    times = 0.1 * np.arange(200)
+    record = np.stack([np.cos(times), np.zeros(200)], axis=1)
+    with pytest.raises(ValueError, match=r"rank must be .*, got 15; the record varies in no more"):
+        fit(record)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_the_digits_that_count_are_those_of_the_data(kind):
+    record = circle(1e4).astype(kind)
+    if kind is np.float64:
+        DelayDMD.fit(record, 10, 3)
+        return
+    with pytest.raises(ValueError, match=r"above 3\.5e-04 of its mean"):
+        DelayDMD.fit(record, 10, 3)

@@ -64,12 +64,12 @@ def test_noise_moves_the_rates_by_their_standard_errors():
 @pytest.mark.parametrize(
     ("paths", "guess", "words"),
     [
-        (np.ones((20, 2)), GUESS, r"\(N, 20, dim\), got \(20, 2\)"),
+        (np.ones((20, 2)), GUESS, r"\(N, 20, 2\), got \(20, 2\)"),
         (np.ones((3, 19, 2)), GUESS, r"got \(3, 19, 2\)"),
         (np.ones((3, 20, 2)), np.array([0.5, 0.0, 1, 1]), r"positive numbers, got \[0.5 0. "),
         (np.ones((3, 20, 2)), np.array([0.5, np.nan]), "nan"),
-        (np.ones((3, 20, 2)), 0.5, "positive numbers, got 0.5"),
-        (np.ones((3, 20, 3)), GUESS, r"\(batch, 2\).*\(3, 3\)"),
+        (np.ones((3, 20, 2)), 0.5, r"guess must have shape \(P,\), got \(\)"),
+        (np.ones((3, 20, 3)), GUESS, r"\(N, 20, 2\), got \(3, 20, 3\)"),
     ],
 )
 def test_bad_input_is_named(paths, guess, words):

@@ -125,14 +125,16 @@ fitted = PolynomialMap.fit(x, y, degree=1)
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: Monomials(0, 1), "dim=0"),
+        (lambda: Monomials(0, 1), "dim must be .*, got 0"),
         (lambda: Monomials(2, 0), "from 1 to 9, got 0"),
         (lambda: Monomials(2, 10), "got 10"),
-        (lambda: Monomials(2, 1.5), "got 1.5"),
         (lambda: PolynomialMap.fit(x, y[:-1], 2), r"\(29, 2\)"),
         (lambda: PolynomialMap.fit(x[0], y[0], 2), "pairs"),
         (lambda: PolynomialMap.fit(x, y + np.inf, 2), "finite"),
-        (lambda: PolynomialMap.fit(x, y, 7), "36 monomials but there are only 30"),
+        (
+            lambda: PolynomialMap.fit(x, y, 7),
+            "the 36 monomials of degree 7 in 2 coordinates, or more, got 30",
+        ),
         (lambda: PolynomialMap.fit(x * [1, 0], y, 2), "coordinate 1 is constant"),
         (lambda: fitted.rollout(x[0], 3), r"states\[:, None\]"),
         (lambda: fitted.rollout(x, 3), r"\(S, T, 2\), got \(30, 2\)"),
@@ -167,6 +169,19 @@ def test_a_constant_coordinate_is_refused_whatever_its_value(value):
     states = np.stack([np.linspace(0, 1, 300), np.full(300, value)], axis=1)
     with pytest.raises(ValueError, match="coordinate 1 is constant"):
         PolynomialMap.fit(states, states, 1)
+
+
+def test_a_degree_that_is_not_a_whole_number_is_refused():
+    with pytest.raises(TypeError, match=r"degree must be a whole number from 1 to 9, got 1\.5"):
+        Monomials(2, 1.5)
+
+
+def test_float32_that_has_lost_its_digits_is_refused():
+    """At 1e5 float32 has steps of 0.008: the same data in float64 are fitted."""
+    states = np.random.default_rng(0).normal(size=(50, 2)) + 1e5
+    PolynomialMap.fit(states[:-1], states[1:], 1)
+    with pytest.raises(ValueError, match=r"coordinate 0 varies too little: .* digits of float32"):
+        PolynomialMap.fit(states[:-1].astype(np.float32), states[1:].astype(np.float32), 1)
 
 
 def test_wrong_axes_are_refused():

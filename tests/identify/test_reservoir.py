@@ -125,12 +125,18 @@ fitted = fit_reservoir(short, units=10, washout=10)
     [
         (lambda: fit_reservoir(short[:, 0]), r"\(60,\)"),
         (lambda: fit_reservoir(short + np.nan), "finite"),
-        (lambda: fit_reservoir(short, units=2), "units=2"),
+        (lambda: fit_reservoir(short, units=2), "units must be a whole number from 3 to .*, got 2"),
         (lambda: fit_reservoir(short, washout=59), "from 0 to 58"),
-        (lambda: fit_reservoir(short, washout=-1), "washout=-1"),
-        (lambda: fit_reservoir(short, washout=1, spectral_radius=0), "positive"),
+        (
+            lambda: fit_reservoir(short, washout=-1),
+            "washout must be a whole number from 0 to 58, got -1",
+        ),
+        (
+            lambda: fit_reservoir(short, washout=1, spectral_radius=0),
+            "spectral_radius must be .* above 0, got 0",
+        ),
         (lambda: fit_reservoir(short, washout=1, input_scaling=-1.0), "-1.0"),
-        (lambda: fit_reservoir(short, washout=1, leak=1.5), "and 1.5"),
+        (lambda: fit_reservoir(short, washout=1, leak=1.5), r"leak must be .* to 1, got 1\.5"),
         (lambda: fit_reservoir(short, washout=1, ridge=-1e-3), "-0.001"),
         (lambda: fit_reservoir(short * [1, 0], washout=1), "coordinate 1 is constant"),
         (lambda: fitted.rollout(short, 3), r"\(60, 2\)"),
@@ -159,3 +165,11 @@ def test_a_constant_coordinate_is_refused_whatever_its_value(value):
     record = np.stack([np.linspace(0, 1, 300), np.full(300, value)], axis=1)
     with pytest.raises(ValueError, match="coordinate 1 is constant"):
         fit_reservoir(record, 10)
+
+
+def test_a_ridge_that_vanishes_beside_the_units_is_refused():
+    """Two hundred units from a circle: without a ridge float64 cannot solve for the readout."""
+    times = 0.1 * np.arange(600)
+    circle = np.stack([np.cos(times), np.sin(times)], axis=1)
+    with pytest.raises(ValueError, match=r"ridge must be so large .* got 0\.0 .*; take ten times"):
+        fit_reservoir(circle, 200, ridge=0.0)

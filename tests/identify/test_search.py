@@ -26,7 +26,7 @@ class Drift:
 
 
 def test_a_grid_is_all_combinations_in_order():
-    found = grid(a=(1, 2), b="xy")
+    found = grid(a=(1, 2), b=("x", "y"))
     assert found == [{"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 2, "b": "x"}, {"a": 2, "b": "y"}]
 
 
@@ -63,8 +63,8 @@ def test_scores_are_mean_valid_times():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"options": []}, "options is empty"),
-        ({"split": 4}, "from 5, the window, to 79, .* got 4"),
+        ({"options": []}, "options must be a list of one or more"),
+        ({"split": 4}, "split must be a whole number from 5 to 79, got 4"),
         ({"split": 80}, "got 80"),
     ],
 )

@@ -151,6 +151,7 @@ class Number(Argument):
 
     def forms(self):
         yield "numpy's", np.float64(self.value), SAME
+        yield "float32", np.float32(self.value), CLOSE
         if self.value == int(self.value):
             yield "integer", int(self.value), SAME
 

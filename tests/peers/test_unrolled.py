@@ -251,12 +251,12 @@ def test_a_damaged_refinement_is_computed_again(tmp_path):
 @pytest.mark.parametrize(
     ("paths", "constants", "steps", "words"),
     [
-        (PATHS[0], CONSTANTS, 1, r"\(N, K \+ 1, d\).*\(7, 2\) and \(12, 1\)"),
-        (PATHS, CONSTANTS[:, 0], 1, r"\(12, 7, 2\) and \(12,\)"),
-        (PATHS, CONSTANTS[:-1], 1, r"\(12, 7, 2\) and \(11, 1\)"),
-        (PATHS, np.tile(CONSTANTS, 2), 1, "3 inputs and 2 outputs, got 2 coordinates and 2 const"),
-        (PATHS, CONSTANTS, 0, "steps must be at least 1, got 0"),
-        (PATHS[:, :1], CONSTANTS, 1, "at least one step, got 0"),
+        (PATHS[0], CONSTANTS, 1, r"\(N, K \+ 1, 2\), got \(7, 2\)"),
+        (PATHS, CONSTANTS[:, 0], 1, r"constants must have shape \(12, 1\), got \(12,\)"),
+        (PATHS, CONSTANTS[:-1], 1, r"constants must have shape \(12, 1\), got \(11, 1\)"),
+        (PATHS, np.tile(CONSTANTS, 2), 1, r"got \(12, 2\); the network has 3 inputs and 2 outputs"),
+        (PATHS, CONSTANTS, 0, "steps must be a whole number from 1 .*, got 0"),
+        (PATHS[:, :1], CONSTANTS, 1, r"two states or more, got shape \(12, 1, 2\)"),
     ],
 )
 def test_bad_input_is_named(paths, constants, steps, words):
@@ -265,5 +265,5 @@ def test_bad_input_is_named(paths, constants, steps, words):
 
 
 def test_a_rollout_without_steps_is_refused():
-    with pytest.raises(ValueError, match="at least one step, got 0"):
+    with pytest.raises(ValueError, match=r"steps must be a whole number from 1 .*, got 0"):
         Unrolled(network(PLAIN), 0, *feedback())
