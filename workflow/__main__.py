@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
 
                 print(status(options.preset, runs))
             case "verify":
-                from workflow.runs.reference import verify
+                from workflow.ledger.verify import verify
 
                 text, code = verify(preset, runs)
                 print(text)
