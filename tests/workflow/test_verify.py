@@ -276,3 +276,13 @@ def test_the_exit_code_separates_damage_from_chance(project):
     text, code = module.verify("cpu", [])
     assert code == 1
     assert "  markov_cross_entropy: moved, " in text
+
+
+def test_several_runs_are_summed_up(project, monkeypatch):
+    (run,) = module.load("cpu", [])
+    other = SimpleNamespace(**vars(run) | {"name": "other"})
+    monkeypatch.setattr(module, "load", lambda preset, names: [run, other])
+    project["greedy_w1_ratio"] = scaled(project["greedy_w1_ratio"], 2.0)
+    text, code = module.verify("cpu", [])
+    assert code == 0
+    assert "all runs: 362 of 362 metrics agree; not compared: 2 of one batch, 4 times" in text

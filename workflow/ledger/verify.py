@@ -282,6 +282,12 @@ def verify(preset: str, names: list[str]) -> tuple[str, int]:
             f"or say: rm -r {shown(folder)}"
         )
         code = DAMAGE
+    if len(compared) > 1:
+        count = seen.total() - seen["one batch"] - seen["time"]
+        lines.append(
+            f"all runs: {seen['agrees']} of {count} metrics agree; "
+            f"not compared: {seen['one batch']} of one batch, {seen['time']} times"
+        )
     if seen["moved"] + seen["new"] + seen["gone"]:
         code = DAMAGE
     elif seen["differs"] and not code:
