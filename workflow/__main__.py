@@ -59,7 +59,13 @@ def parser() -> argparse.ArgumentParser:
     add("pdf", "print the rendered book to one PDF")
     add("links", "check the links of the staged book")
     add("status", "what is fresh, stale, missing or failed, and why", "*")
-    add("verify", "compare fresh runs with the committed reference", "*")
+    text = "compare fresh runs with the committed reference"
+    verify = add("verify", text, "*")
+    verify.epilog = (
+        "exit code: 0, all agree; 1, damage (a run that is not fresh, a metric that is new or "
+        "gone, a computed number that moved); 3, only numbers that are drawn at random differ, "
+        "by more than chance explains; 2, refused"
+    )
     add("accept", "make fresh runs the reference", "+")
     text = "give results the present stamp where a short run proves them unchanged"
     carry = add("carry", text, "*", cores=cores)
@@ -147,7 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
 
                 print(status(options.preset, runs))
             case "verify":
-                from workflow.runs.reference import verify
+                from workflow.ledger.verify import verify
 
                 text, code = verify(preset, runs)
                 print(text)

@@ -1,4 +1,4 @@
-"""Comparison with the reference, metric by metric, and the picture that goes with it."""
+"""The committed references, and the picture that goes with each."""
 
 import json
 from pathlib import Path
@@ -11,46 +11,6 @@ from workflow.errors import Refused
 from workflow.files import ROOT
 from workflow.runs import reference
 from workflow.runs.expressions import is_true
-
-
-def results(**values: float | None) -> dict:
-    return {"metrics": {n: {"value": v, "tolerance": 0.1} for n, v in values.items()}}
-
-
-def test_metrics_agree_differ_come_and_go():
-    fresh = results(a=1.05, b=1.2, c=None, d=None, e=0.05, new=1.0)
-    rows = reference.compare(fresh, results(a=1.0, b=1.0, c=None, d=1.0, e=0.0, gone=2.0))
-    assert [row[:2] for row in rows] == [
-        ("a", "agrees"), ("b", "differs"), ("c", "agrees"), ("d", "differs"), ("e", "agrees"),
-        ("gone", "gone"), ("new", "new"),
-    ]  # fmt: skip
-    assert rows[1][2] == "1.2 against 1 (±0.1 relative)"
-    assert rows[3][2].startswith("None against 1.0")
-
-
-def test_a_time_is_reported_and_never_fails_a_verification(monkeypatch):
-    fresh, old = results(a=1.0, train_s=9.0, step_us=2.0), results(a=1.0, train_s=1.0, step_us=2.0)
-    for name in ("train_s", "step_us"):
-        fresh["metrics"][name]["timing"] = True  # the reference is older and does not say
-    rows = reference.compare(fresh, old)
-    assert [row[:2] for row in rows] == [
-        ("a", "agrees"), ("step_us", "time agrees"), ("train_s", "time differs"),
-    ]  # fmt: skip
-    run = SimpleNamespace(name="r", results="fresh", reference="old")
-    monkeypatch.setattr(reference, "load", lambda preset, names: [run])
-    monkeypatch.setattr(reference, "state", lambda run: ("fresh", ""))
-    monkeypatch.setattr(reference, "read_results", lambda path: fresh)
-    monkeypatch.setattr(reference, "read_reference", lambda path: old)
-    monkeypatch.setattr(reference, "damaged_artefacts", lambda path: [])
-    text, code = reference.verify("cpu", [])
-    assert code == 0
-    assert text.splitlines() == [
-        "r: 1 of 1 metrics agree",
-        "  times, reported only: 1 of 2 agree",
-        "    train_s: 9 against 1 (±0.1 relative)",
-    ]
-    fresh["metrics"]["a"]["value"] = 2.0
-    assert reference.verify("cpu", [])[1] == 1
 
 
 @pytest.fixture

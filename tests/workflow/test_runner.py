@@ -256,7 +256,7 @@ def test_verify_and_accept(clone):
     reseal(file, content)
     code, text = clone("verify", "plain", "--preset", "smoke")
     assert code == 1
-    assert "n: differs, 9 against 4" in text
+    assert "n: moved, 9 against 4" in text
     clone.edit("notebooks/plain.py", '("n", n)', '("n", n + 1)')
     code, text = clone("verify", "plain", "--preset", "smoke")
     assert code == 1
