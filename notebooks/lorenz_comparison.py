@@ -34,7 +34,6 @@
 # are made.
 
 # %% tags=["parameters", "hide-input"]
-# fmt: off
 horizon: int = 120  # [10..100000] steps of a forecast
 n_starts: int = 6  # [2..100000] fresh starts
 record_steps: int = 1200  # [500..1000000] states of the record that most methods are fitted on
@@ -49,7 +48,6 @@ start_seed: int = 999  # [0..4294967295] seed of the fresh starts
 device: str = "auto"  # {auto, cpu, cuda} where networks train on noisy data
 # require: search_from < record_steps - horizon
 # require: largest_delays * 4 <= search_from
-# fmt: on
 
 # %% tags=["hide-input"]
 from functools import partial

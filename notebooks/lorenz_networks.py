@@ -26,7 +26,6 @@
 # [The chapter](../structure/lorenz.md) discusses what the numbers mean.
 
 # %% tags=["parameters", "hide-input"]
-# fmt: off
 trajectories: int = 15  # [5..100000] trajectories
 steps: int = 20  # [1..10000000] steps in our setting
 starts: int = 2  # [1..1000] initial weights tried a seed
@@ -51,7 +50,6 @@ seed: int = 0  # [0..] first training seed
 rollout_steps: int = 200  # [10..100000] steps of the rollouts shown
 device: str = "auto"  # {auto, cpu, cuda} where to train; these networks prefer a CPU
 # require: printed_large_steps == 0 or printed_large_steps >= 4
-# fmt: on
 
 # %% tags=["hide-input"]
 import numpy as np

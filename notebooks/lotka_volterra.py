@@ -25,7 +25,6 @@
 # rollouts. [The chapter](../structure/leads.md) discusses what the numbers mean.
 
 # %% tags=["parameters", "hide-input"]
-# fmt: off
 train_trajectories: int = 2  # [2..1000] training trajectories an environment
 steps: int = 10  # [1..100000] Levenberg-Marquardt steps on pairs, our setting
 refine_steps: int = 2  # [1..100000] further steps on whole trajectories
@@ -45,7 +44,6 @@ printed_leads_steps: int = 4  # [1..10000000] steps of LEADS as its authors trai
 new_steps: int = 4  # [2..1000000] steps for the own field of a new environment
 seed: int = 0  # [0..] first training seed
 device: str = "auto"  # {auto, cpu, cuda} where to train; these networks prefer a CPU
-# fmt: on
 
 # %% tags=["hide-input"]
 from functools import partial

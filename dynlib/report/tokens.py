@@ -12,6 +12,7 @@ from dynlib.measure.distribution import Reference, rollout_measures
 from dynlib.measure.sequences import periods, transitions, unseen_transitions
 from dynlib.measure.transport import token_distance
 from dynlib.report import record, style
+from dynlib.tokens.generation import Generators
 from dynlib.tokens.gpt import TokenGPT, log_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -20,6 +21,13 @@ from dynlib.tokens.recipes import Trained
 from dynlib.tokens.windows import windows
 from dynlib.training import parallel
 from dynlib.training.device import resolve_device
+
+#: Draws new true trajectories: from (n, length) to states (n, length, d) or tokens (n, length).
+Draw = Callable[[int, int], np.ndarray]
+#: Numbers of true trajectories and their lengths, as large as the paper's samples may have been.
+DESIGNS = ((1, 10_000), (10, 1000), (200, 50), (1, 100_000))
+#: The one of them that is measured in every reading of "Wasserstein distance".
+READ = ((10, 1000),)
 
 
 def begin(device: str, seed: int, n_seeds: int) -> tuple[str, int, list[int]]:
@@ -124,6 +132,36 @@ def memory(
     return lengths, networks, counts
 
 
+def encoded(grid: Grid, states: Draw) -> Draw:
+    """Draws the tokens of new true trajectories, from what draws their states."""
+
+    def draw(n: int, length: int) -> np.ndarray:
+        return grid.encode(states(n, length), unseen="nearest")
+
+    return draw
+
+
+def rivals(
+    models: Sequence[TokenGPT],
+    counts: NGram,
+    best: int,
+    learned: np.ndarray,
+    grid: Grid,
+    seeds: Sequence[int],
+    workers: int,
+) -> Generators:
+    """GPT-2 and its rivals: n-grams of one, four and `best` tokens of memory, and two copyists."""
+    memory = {"markov": 1, "ngram4": 4, "best_ngram": best}
+    chains = {name: counts.shorter(k) for name, k in memory.items()}
+    return Generators(models, chains, learned, grid.centres, seeds, workers)
+
+
+def references(batches: np.ndarray, grid: Grid) -> tuple[Reference, Reference]:
+    """True batches (2n, R, T) to measure with, by the Euclidean and by the squared cost."""
+    euclidean = Reference(batches, grid.centres, "euclidean")
+    return euclidean, Reference(batches, grid.centres, "squared")
+
+
 def rollouts(
     samples: dict[str, list[np.ndarray]],
     euclidean: Reference,
@@ -200,7 +238,7 @@ def _periods(samples: list[np.ndarray]) -> str:
 
 
 def sampling(
-    fresh: Callable[[int, int], np.ndarray],
+    fresh: Draw,
     grid: Grid,
     designs: Sequence[tuple[int, int]],
     pairs: int,
