@@ -54,13 +54,11 @@ from dynlib.operators.bestfit import (
 )
 from dynlib.operators.hankel import Hankel, delay_vectors
 from dynlib.report import operators as report
-from dynlib.report import record, style
+from dynlib.report import record
+from dynlib.report.begin import begin
 from dynlib.report.figures import operators as figures
 
-style.use_style()
-record.clear()
-torch.set_num_threads(1)
-record.context(device="cpu", threads=1, seeds=[seed])
+begin("cpu", [seed])
 rng = np.random.default_rng(seed)
 
 # %% [markdown]

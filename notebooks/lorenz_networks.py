@@ -53,7 +53,6 @@ device: str = "auto"  # {auto, cpu, cuda} where to train; these networks prefer 
 
 # %% tags=["hide-input"]
 import numpy as np
-import torch
 from dynlib.dynamics.pairs import integrate, pairs, split_at_random
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.networks.assembled import AssembledStNN
@@ -63,18 +62,14 @@ from dynlib.networks.ffnn import in_numpy, widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import active_directions
 from dynlib.peers.released import ReleasedStNN
-from dynlib.report import costs, record, style
+from dynlib.report import costs, record
 from dynlib.report import networks as report
+from dynlib.report.begin import begin
 from dynlib.report.figures import networks as figures
-from dynlib.training.device import resolve_device
 
-style.use_style()
-record.clear()
-torch.set_num_threads(1)
-device = resolve_device(device)
 seeds = list(range(seed, seed + n_seeds))
 printed_seeds = list(range(seed, seed + printed_seeds))
-record.context(device=device, threads=1, seeds=seeds)
+device = begin(device, seeds)
 
 # %% [markdown]
 # ## Data

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from dynlib.measure.forecaster import Forecaster
+from dynlib.identify.sindy import SparseField
+from dynlib.measure.forecaster import Forecaster, forecasts
 from dynlib.measure.rollout import accumulated_mse, failures, step_errors, valid_time
 from dynlib.measure.timing import microseconds
-from dynlib.networks.forecaster import feed_back
+from dynlib.networks.assembled import AssembledStNN
+from dynlib.networks.count import total
+from dynlib.networks.forecaster import NetworkForecaster, feed_back
 from dynlib.report import record, style
 
 #: Names in tables and figures; here the structured network has six branches throughout.
@@ -24,6 +27,72 @@ RELEASED = {
     "sindy": (2.448, 27.71),
     "havok": (0.00299, 16.13),
 }
+
+
+#: Coefficients of the Lorenz system, of 1, x, y, z, xx, xy, xz, yy, yz and zz.
+TRUE_COEFFICIENTS = np.array(
+    [
+        [0, -10, 10, 0, 0, 0, 0, 0, 0, 0],
+        [0, 28, -1, 0, 0, 0, -1, 0, 0, 0],
+        [0, 0, 0, -8 / 3, 0, 1, 0, 0, 0, 0],
+    ]
+)
+
+
+def record_rule(
+    truth: np.ndarray, again: np.ndarray, *, spread: float, dt: float, exponent: float
+) -> None:
+    """Record what forecasts are measured by.
+
+    Metrics: ``spread``, ``horizon_lyapunov``, ``truth_difference``. `again` is the truth of a
+    second solver, as `truth` (starts, steps, dim).
+    """
+    reach = truth.shape[1] * dt * exponent
+    record.metric("spread", spread, tolerance=0.05)
+    record.metric("horizon_lyapunov", reach, unit="Lyapunov times", tolerance=0.0)
+    record.metric("truth_difference", np.abs(again - truth).max(), tolerance=100.0)
+
+
+def record_settings(chosen: Mapping[str, Mapping[str, float]]) -> None:
+    """Record the settings that a search chose, ``<method>_<setting>``."""
+    for name, settings in chosen.items():
+        for setting, value in settings.items():
+            record.metric(f"{name}_{setting}", value, tolerance=0.0)
+
+
+def record_equations(models: Mapping[str, SparseField]) -> None:
+    """Record whether SINDy found the terms of the Lorenz system, and how far off it is.
+
+    Metrics: ``_terms_right`` (1 or 0) and ``_coefficient_error``, the largest of a coefficient.
+    """
+    for name, model in models.items():
+        right = (model.active == (TRUE_COEFFICIENTS != 0)).all()
+        error = float(np.abs(model.coefficients - TRUE_COEFFICIENTS).max())
+        record.metric(f"{name}_terms_right", int(right), tolerance=0.0)
+        record.metric(f"{name}_coefficient_error", error, tolerance=2.0)
+
+
+def equation_table(models: Mapping[str, SparseField]) -> record.Table:
+    """The equations that SINDy found, and what :func:`record_equations` recorded of them."""
+    known = record.metrics()
+    header = ["derivatives", "equations found", "the seven true terms"]
+    return record.Table(
+        [*header, "largest error of a coefficient"],
+        [
+            [
+                LABELS[name].removeprefix("SINDy, "),
+                "<br>".join(f"`{each}`" for each in model.equations(4)),
+                "yes" if known[f"{name}_terms_right"]["value"] else "no",
+                record.show(f"{name}_coefficient_error", ".1e"),
+            ]
+            for name, model in models.items()
+        ],
+    )
+
+
+def true_field(dt: float) -> SparseField:
+    """The true equations, in the form of SINDy's."""
+    return SparseField(TRUE_COEFFICIENTS, dt)
 
 
 def record_rollout(
@@ -92,6 +161,16 @@ def record_rollouts(
     }
 
 
+def record_forecasts(
+    methods: Mapping[str, Sequence[Forecaster]],
+    windows: np.ndarray,
+    truth: np.ndarray,
+    **options: Any,
+) -> None:
+    """:func:`record_rollout` of several methods, which forecast from windows (starts, T, dim)."""
+    record_rollouts(forecasts(methods, windows, truth.shape[1]), truth, **options)
+
+
 def record_single(name: str, prediction: np.ndarray, truth: np.ndarray) -> None:
     """Record the accumulated errors of one rollout (steps, dim), at 100 steps and at its end.
 
@@ -101,6 +180,29 @@ def record_single(name: str, prediction: np.ndarray, truth: np.ndarray) -> None:
     for count, label in ((min(100, len(truth)), "100"), (len(truth), "horizon")):
         found = accumulated_mse(errors, count)[0]
         record.metric(f"{name}_mse_{label}", found, tolerance=2.0)
+
+
+def record_one_start(methods: Mapping[str, Sequence[Forecaster]], future: np.ndarray) -> None:
+    """Record errors of one start, compared with the truth in line and one step late.
+
+    Metrics: of ``single_truth``, ``single_stnn`` and ``single_ffnn``, ``_misaligned`` and
+    ``_aligned``; ``single_sindy_aligned``; each as :func:`record_single`.
+
+    Parameters
+    ----------
+    methods : mapping of str to sequence of Forecaster
+        By name, with ``"stnn"``, ``"ffnn"`` and ``"sindy_fd2"``; the first model of each counts.
+    future : numpy.ndarray
+        True states from the start on, shape (steps + 1, dim).
+    """
+    late, aligned = future[:-1], future[1:]
+    single = {"truth": aligned}
+    for name in ("stnn", "ffnn", "sindy_fd2"):
+        single[name] = methods[name][0].rollout(future[None, :1], len(aligned))[0]
+    for name in ("truth", "stnn", "ffnn"):
+        record_single(f"single_{name}_misaligned", single[name], late)
+        record_single(f"single_{name}_aligned", single[name], aligned)
+    record_single("single_sindy_aligned", single["sindy_fd2"], aligned)
 
 
 def record_released() -> None:
@@ -144,6 +246,25 @@ def record_cost(
             call = partial(feed_back, network, batch, n_steps)
         taken = microseconds(call) / n_steps
         record.metric(f"{name}_step_us{suffix}", taken, unit="us", tolerance=3.0, timing=True)
+
+
+def record_costs(
+    methods: Mapping[str, Sequence[Forecaster]],
+    nets: Mapping[str, Sequence[NetworkForecaster]],
+    windows: np.ndarray,
+) -> None:
+    """:func:`record_cost` of the first model of every method, and ``stnn_flops_coded``.
+
+    A network, which `nets` holds too, is timed by its bare evaluation; the structured one with
+    its factors multiplied out. The `windows` are repeated until there are a thousand.
+    """
+    thousand = np.repeat(windows, -(-1000 // len(windows)), axis=0)[:1000]
+    bare: dict[str, Any] = {name: models[0].model for name, models in nets.items()}
+    coded = total(bare["stnn"], "flops_coded")
+    bare["stnn"] = AssembledStNN(bare["stnn"])
+    for name, (model, *_) in methods.items():
+        record_cost(name, model, thousand, network=bare.get(name))
+    record.metric("stnn_flops_coded", coded, tolerance=0.0)
 
 
 def show_row(name: str, suffix: str = "") -> list[str]:
