@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from dynlib.dynamics.pairs import pairs
 from dynlib.dynamics.systems.lorenz import Lorenz
@@ -191,7 +192,7 @@ def test_forecasts_are_recorded_as_their_rollouts_are():
 
 
 def test_networks_are_timed_bare_and_counted_as_coded():
-    network = NetworkForecaster(StNN(4, 1))
+    network = NetworkForecaster(StNN(4, 1, dtype=torch.float64))
     methods = {"stnn": [network], "sindy_fd2": [report.true_field(0.01)]}
     report.record_costs(methods, {"stnn": [network]}, np.ones((4, 2, 3)))
     found = record.metrics()
