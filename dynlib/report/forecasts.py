@@ -391,26 +391,3 @@ def protocol_table() -> record.Table:
             for label, given, late, aligned in rows
         ],
     )  # fmt: skip
-
-
-def apart(heights: np.ndarray, gap: float) -> np.ndarray:
-    """Positions on a logarithmic axis near the given ones, `gap` decades or more apart.
-
-    For labels at the ends of curves, in the order of the curves.
-
-    Examples
-    --------
-    >>> apart(np.array([1.0, 1.1, 100.0]), 0.5).round(2)
-    array([  0.59,   1.87, 100.  ])
-    """
-    order = np.argsort(heights)
-    places = np.log10(heights)[order]
-    for _ in range(200):
-        for i in range(len(places) - 1):
-            short = gap - (places[i + 1] - places[i])
-            if short > 0:
-                places[i] -= short / 2
-                places[i + 1] += short / 2
-    found = np.empty_like(places)
-    found[order] = places
-    return 10**found

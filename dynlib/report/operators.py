@@ -21,7 +21,7 @@ from dynlib.operators.bestfit import (
 )
 from dynlib.operators.hankel import Hankel, distance_from_hankel, operations
 from dynlib.report import record
-from dynlib.report.networks import LABELS
+from dynlib.report.style import LABELS
 
 #: The operators that may advance a vector of delays.
 TITLES = {

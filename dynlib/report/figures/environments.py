@@ -10,11 +10,8 @@ from dynlib.dynamics.systems.lotka_volterra import ENVIRONMENTS, TIMES, trajecto
 from dynlib.measure.environments import cases, trajectory_errors
 from dynlib.report import record, style
 from dynlib.report.environments import Curves
-from dynlib.report.networks import label
 from dynlib.report.style import COLOURS, LABELS
 
-#: Labels at the ends of curves may stand outside the axes.
-ENDS = {"fontsize": 9, "annotation_clip": False}
 SMOOTH = np.linspace(TIMES[0], TIMES[-1], 200)
 
 
@@ -26,7 +23,7 @@ def data(learn: np.ndarray) -> style.Shown:
         for path in paths:
             axes.plot(*path.T, color=style.MUTED, linewidth=0.7)
             axes.plot(*path[0], ".", color=COLOURS["leads"], markersize=4)
-        axes.set_title(f"{system.alpha:g}, {system.gamma:g}", fontsize=9)
+        axes.set_title(f"{system.alpha:g}, {system.gamma:g}", fontsize=style.SMALL)
         axes.set(xticks=[0, 3], yticks=[0, 3])
     panels[1, 2].set_xlabel("prey x")
     panels[0, 0].set_ylabel("predators y")
@@ -50,12 +47,12 @@ def curves(curves: Mapping[str, Curves]) -> style.Shown:
             axes.plot(seconds, errors, color=COLOURS[name], linewidth=1.1)
         seconds, errors = each[0]
         offset = (5, lifts.get(name, 0))
-        label(axes, seconds[-1], errors[-1], name, offset=offset, **ENDS)
+        style.note(axes, seconds[-1], errors[-1], LABELS[name], name, offset=offset)
     metrics = record.metrics()
     for name in ("polynomial_2", "polynomial_3", "polynomial_4"):
         x, y = (metrics[f"{name}_{measure}"]["value"] for measure in ("train_s", "mse_test"))
         axes.plot(x, y, "o", color=COLOURS[name], markersize=4)
-        label(axes, x, y, name, **ENDS)
+        style.note(axes, x, y, LABELS[name], name)
     for printed in (53, 615):
         axes.axvline(printed, color=style.MUTED, linewidth=0.8, linestyle=":")
     axes.set(xscale="log", yscale="log", xlabel="seconds of training", ylabel="test MSE")
@@ -84,11 +81,12 @@ def rollouts(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) 
             axes.plot(*true[0].T, color=style.INK, linewidth=0.9)
             axes.plot(*test[e, i].T, ".", color=style.INK, markersize=3)
             axes.plot(*path[e, i].T, "o", color=COLOURS[name], markersize=4, fillstyle="none")
-            axes.set_title(f"{errors[e, i]:.0e}", fontsize=9, color=style.MUTED)
+            axes.set_title(f"{errors[e, i]:.0e}", fontsize=style.SMALL, color=style.MUTED)
             axes.set(xticks=[], yticks=[])
-        row[0].set_ylabel(LABELS[name], color=COLOURS[name], fontsize=9)
+        row[0].set_ylabel(LABELS[name], color=style.WORDS[name], fontsize=style.SMALL)
     for axes, case in zip(panels[0], ("best", "typical", "worst"), strict=True):
-        axes.set_title(f"{case}: {axes.get_title(loc='left')}", fontsize=9, color=style.MUTED)
+        words = f"{case}: {axes.get_title(loc='left')}"
+        axes.set_title(words, fontsize=style.SMALL, color=style.MUTED)
     return style.shown(
         figure,
         "rollouts",
@@ -114,9 +112,9 @@ def errors(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) ->
             color=COLOURS[name], markersize=4, linewidth=0.7,
         )  # fmt: skip
         lift = 6 if is_map else -6 if name == "stnn" else 0
-        label(axes, places[-1], each[-1], name, offset=(6, lift), **ENDS)
+        style.note(axes, places[-1], each[-1], LABELS[name], name, offset=(6, lift))
     ticks = [f"{system.alpha:g}\n{system.gamma:g}" for system in ENVIRONMENTS]
-    axes.set_xticks(places, ticks, fontsize=8)
+    axes.set_xticks(places, ticks, fontsize=style.SMALL)
     axes.set(yscale="log", ylabel="test MSE", xlabel="environment: α, γ")
     return style.shown(
         figure,

@@ -405,10 +405,7 @@ def separation(found: Separation, *, exponent: float, prompt: int, tau: float) -
     for method, curve in found.curves.items():
         axes.plot(times, curve, color=style.COLOURS[method])
     for height, text, method in ((0.14, "GPT-2 and truth", "model"), (0.05, "a true pair", "pair")):
-        axes.text(
-            0.98, height, text, transform=axes.transAxes, ha="right", fontsize=10,
-            color=style.COLOURS[method],
-        )  # fmt: skip
+        style.place(axes, 0.98, height, text, method, ha="right")
     late = np.flatnonzero(found.curves["pair"] > found.bounds[0])
     if len(late):
         begin = max(0, late[0] - int(2 / exponent / tau))
