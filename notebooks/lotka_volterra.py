@@ -191,7 +191,7 @@ for name, (architecture, recipe, codes) in settings.items():
 # - *Ours*: the published model, loss and penalty, all environments at once; first on single steps,
 #   then on windows of four, then on whole trajectories, with a learning rate that falls to zero.
 # - *As published*: one trajectory of every environment per step, restarts from the truth with a
-#   probability that falls, a constant learning rate. Their code takes 120 000 steps and keeps the
+#   probability that falls, a constant learning rate. Their code takes 120 000 steps and keeps the
 #   model that is best on the test set. Here it stops after {param}`:printed_leads_steps` steps, so
 #   no verdict rests on it.
 

@@ -120,27 +120,21 @@ def record_trained(
 def methods() -> record.Table:
     """Size, training time and errors of every method: the paper's Table 2."""
     known = record.metrics()
-
-    def show(name: str, form: str, missing: str = "") -> str:
-        return record.show(name, form) if name in known else missing
-
-    header = ["method", "parameters", "training, s", "training MSE", "test MSE"]
-    return record.Table(
-        [*header, "worst environment", "worst trajectory"],
-        [
-            [
-                LABELS[name],
-                show(f"{name}_parameters", "d"),
-                show(f"{name}_train_s", ".2g", missing="none"),
-                show(f"{name}_mse_train", ".1e"),
-                show(f"{name}_mse_test", ".1e"),
-                show(f"{name}_mse_worst_environment", ".1e").split(" ")[0],
-                show(f"{name}_mse_worst_trajectory", ".1e").split(" ")[0],
-            ]
-            for name in METHODS
-            if f"{name}_mse_test" in known
-        ],
+    table = record.metrics_table(
+        {name: LABELS[name] for name in METHODS if f"{name}_mse_test" in known},
+        {
+            "parameters": "parameters:d",
+            "training, s": "train_s:.2g",
+            "training MSE": "mse_train:.1e",
+            "test MSE": "mse_test:.1e",
+            "worst environment": "mse_worst_environment.value:.1e",
+            "worst trajectory": "mse_worst_trajectory.value:.1e",
+        },
+        "method",
     )
+    for row in table.rows:
+        row[2] = row[2] or "none"  # nothing is trained
+    return table
 
 
 def follow_field(model: LEADS, data: np.ndarray, dt: float = STEP) -> np.ndarray:
@@ -276,16 +270,10 @@ def record_new_leads(name: str, trained: TrainedLeads, truth: np.ndarray) -> Non
 
 def abilities() -> record.Table:
     """Errors at other time steps and in a new environment, where a method has them."""
-    known = record.metrics()
     columns = {
-        "a quarter of a unit": "half_step",
-        "a whole unit": "double_step",
-        "new environment": "new_environment",
+        "a quarter of a unit": "mse_half_step:.1e",
+        "a whole unit": "mse_double_step:.1e",
+        "new environment": "mse_new_environment:.1e",
     }
-    rows = []
-    for name in METHODS:
-        measures = [f"{name}_mse_{measure}" for measure in columns.values()]
-        shown = [record.show(each, ".1e") if each in known else "" for each in measures]
-        if any(shown):
-            rows.append([LABELS[name], *shown])
-    return record.Table(["", *columns], rows)
+    table = record.metrics_table({name: LABELS[name] for name in METHODS}, columns)
+    return record.Table(table.header, [row for row in table.rows if any(row[1:])])

@@ -340,32 +340,22 @@ def noise_table(names: Iterable[str], levels: Mapping[str, float]) -> record.Tab
 
     `levels` are suffixes of metrics -> shares of the spread.
     """
-    metrics = record.metrics()
-
-    def cells(name: str) -> list[str]:
-        noisy = [f"{name}_valid_time{suffix}" for suffix in levels]
-        return [record.show(each, ".2f") if each in metrics else "" for each in noisy]
-
-    return record.Table(
-        ["method", "clean", *(f"noise {level:.0e}" for level in levels.values())],
-        [
-            [LABELS[name], record.show(f"{name}_valid_time", ".2f"), *cells(name)]
-            for name in names
-            if any(cells(name))
-        ],
-    )
+    known = record.metrics()
+    fitted = [n for n in names if any(f"{n}_valid_time{suffix}" in known for suffix in levels)]
+    noisy = {f"noise {level:.0e}": f"valid_time{key}:.2f" for key, level in levels.items()}
+    columns = {"clean": "valid_time:.2f"} | noisy
+    return record.metrics_table({name: LABELS[name] for name in fitted}, columns, "method")
 
 
 def cost_table(names: Iterable[str]) -> record.Table:
     """What a step of some methods costs: parameters, operations, microseconds."""
-    forms = {"parameters": "d", "flops": "d", "step_us": ".3g", "step_us_batch1000": ".3g"}
-    return record.Table(
-        ["method", "parameters", "operations a step", "µs a step, one state", "1000 states"],
-        [
-            [LABELS[name], *(record.show(f"{name}_{key}", form) for key, form in forms.items())]
-            for name in names
-        ],
-    )
+    columns = {
+        "parameters": "parameters:d",
+        "operations a step": "flops:d",
+        "µs a step, one state": "step_us",
+        f"{record.number(1000, 'd')} states": "step_us_batch1000",
+    }
+    return record.metrics_table({name: LABELS[name] for name in names}, columns, "method")
 
 
 def protocol_table() -> record.Table:

@@ -128,14 +128,5 @@ def split_table() -> record.Table:
 
 def direction_table(names: Iterable[str]) -> record.Table:
     """Parameters of networks, and the directions in which these can change the output."""
-    return record.Table(
-        ["network", "parameters", "active directions"],
-        [
-            [
-                title(name),
-                record.show(f"{name}_parameters", "d"),
-                record.show(f"{name}_active_directions"),
-            ]
-            for name in names
-        ],
-    )
+    columns = {"parameters": "parameters:d", "active directions": "active_directions"}
+    return record.metrics_table({name: title(name) for name in names}, columns, "network")

@@ -56,7 +56,7 @@ def cells(grid: Grid, learned: np.ndarray) -> record.Table:
     record.metric("train_tokens", learned.size, tolerance=0.0)
     sizes = (grid.n_cells**grid.dim, grid.vocabulary, learned.size)
     header = ["cells of the grid", "with a token", "tokens to learn from"]
-    return record.Table(header, [[f"{size:,}" for size in sizes]])
+    return record.Table(header, [[record.number(size, "d") for size in sizes]])
 
 
 def training(trained: Sequence[Trained], seeds: Sequence[int]) -> record.Table:
@@ -78,7 +78,7 @@ def training(trained: Sequence[Trained], seeds: Sequence[int]) -> record.Table:
     return record.Table(
         ["seed", "tokens seen", "seconds", "training loss", "validation loss"],
         [
-            [str(s), f"{t.tokens_seen:,}", f"{t.seconds:.0f}"]
+            [str(s), record.number(t.tokens_seen, "d"), f"{t.seconds:.0f}"]
             + [f"{loss:.3f}" for loss in t.history[-1, 1:]]
             for s, t in zip(seeds, trained, strict=True)
         ],
@@ -280,7 +280,7 @@ def sampling(
         samples = [(fresh(n, length), fresh(n, length)) for _ in range(0 if last else pairs)]
         if last:
             samples = list(zip(batches[0::2], batches[1::2], strict=True))[:pairs]
-        row = [f"{n:,} of {length:,} states"]
+        row = [f"{record.number(n, 'd')} of {record.number(length, 'd')} states"]
         for reading, (cost, centres) in readings.items():
             if reading != "w1" and not last and (n, length) not in readings_of:
                 row.append("")

@@ -185,7 +185,7 @@ def test_tables_have_the_methods_that_were_measured():
     report.record_new("leads_alone", TRUTH + 2, TRUTH)
     record.metric("leads_mse_half_step", 0.5)
     assert [row[:4] for row in report.methods().rows] == [
-        ["LEADS", "95095", "3", ""],
+        ["LEADS", "95\u202f095", "3", ""],
         ["mean of the environment", "20", "none", ""],
     ]
     assert report.abilities().rows == [
