@@ -126,7 +126,7 @@ figures.cells(grid, test_states[0, 100:4100])
 # follow the first hundred. The numbers of the cells carry no geometry. Which cells are neighbours,
 # the model has to learn.
 
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 print(*test[0, 100:116])
 
 # %% [markdown]

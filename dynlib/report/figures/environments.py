@@ -41,21 +41,19 @@ def data(learn: np.ndarray) -> style.Shown:
 def curves(curves: Mapping[str, Curves]) -> style.Shown:
     """Test error against training time of every seed; polynomial maps are points."""
     figure, axes = style.figure(4.2)
-    lifts = {"printed_stnn": 14, "printed_leads": 9, "control": 4, "control_onehot": -5}
     for name, each in curves.items():
         for seconds, errors in each:
             axes.plot(seconds, errors, color=COLOURS[name], linewidth=1.1)
-        seconds, errors = each[0]
-        offset = (5, lifts.get(name, 0))
-        style.note(axes, seconds[-1], errors[-1], LABELS[name], name, offset=offset)
+    ends = {name: (each[0][0][-1], each[0][1][-1]) for name, each in curves.items()}
     metrics = record.metrics()
     for name in ("polynomial_2", "polynomial_3", "polynomial_4"):
         x, y = (metrics[f"{name}_{measure}"]["value"] for measure in ("train_s", "mse_test"))
         axes.plot(x, y, "o", color=COLOURS[name], markersize=4)
-        style.note(axes, x, y, LABELS[name], name)
+        ends[name] = x, y
     for printed in (53, 615):
         axes.axvline(printed, color=style.MUTED, linewidth=0.8, linestyle=":")
     axes.set(xscale="log", yscale="log", xlabel="seconds of training", ylabel="test MSE")
+    style.name_ends(axes, ends, LABELS)
     return style.shown(
         figure,
         "curves",
@@ -102,7 +100,7 @@ def rollouts(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) 
 def errors(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) -> style.Shown:
     """Test error of each method in every environment, median over seeds."""
     figure, axes = style.figure(3.6)
-    places = range(len(test))
+    places, ends = range(len(test)), {}
     for name in ("leads", "stnn", "control", "polynomial_3"):
         by_seed = [trajectory_errors(path, test).mean(1) for path in predictions[name]]
         each = np.median(by_seed, axis=0)
@@ -111,11 +109,12 @@ def errors(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) ->
             places, each, "o--" if is_map else "o-", fillstyle="none" if is_map else "full",
             color=COLOURS[name], markersize=4, linewidth=0.7,
         )  # fmt: skip
-        lift = 6 if is_map else -6 if name == "stnn" else 0
-        style.note(axes, places[-1], each[-1], LABELS[name], name, offset=(6, lift))
-    ticks = [f"{system.alpha:g}\n{system.gamma:g}" for system in ENVIRONMENTS]
+        ends[name] = places[-1], each[-1]
+    rates = [(f"{system.alpha:g}", f"{system.gamma:g}") for system in ENVIRONMENTS]
+    ticks = ["\n".join(rate.lstrip("0") for rate in pair) for pair in rates]  # .25 over .75
     axes.set_xticks(places, ticks, fontsize=style.SMALL)
     axes.set(yscale="log", ylabel="test MSE", xlabel="environment: α, γ")
+    style.name_ends(axes, ends, LABELS)
     return style.shown(
         figure,
         "environments",

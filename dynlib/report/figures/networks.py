@@ -93,9 +93,7 @@ def curves(
         axes.margins(x=0.0)
         plain = {name: title(name.removeprefix("printed_")) for name in ends}
         texts = {name: text.removesuffix(" 3-30-30-30-3") for name, text in plain.items()}
-        same = len({x for x, _ in ends.values()}) == 1  # where the curves end
-        for group in [ends] if same else [{name: end} for name, end in ends.items()]:
-            style.name_ends(axes, group, texts)
+        style.name_ends(axes, ends, texts)
     panels[1].set_xlabel("Levenberg-Marquardt steps")
     return style.shown(
         figure,
