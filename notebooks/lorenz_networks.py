@@ -187,9 +187,7 @@ on_pairs = train_all(wanted, learn_pairs, held_out_pairs, device=device)
 printed = Recipe(printed_steps, printed_batch, printed=True, marks=200)
 as_printed = {
     f"printed_stnn_p{p}": (
-        Architecture(branches=p, released=True),
-        printed,
-        printed_seeds,
+        Architecture(branches=p, released=True), printed, printed_seeds
     )
     for p in branches[::-1]
 }
@@ -206,11 +204,8 @@ as_printed = train_all(as_printed, learn_pairs, held_out_pairs, device=device)
 
 # %% tags=["hide-input"]
 Networks(
-    trajectories=data,
-    n_learn=n_learn,
-    seeds=seeds,
-    recipes=recipes,
-    trained=trained,
+    trajectories=data, n_learn=n_learn, seeds=seeds,
+    recipes=recipes, trained=trained,
 ).hand_over("lorenz_networks")
 
 # %% [markdown]
@@ -230,6 +225,10 @@ for name, found in as_printed.items():
 
 # %% tags=["hide-input", "view"]
 report.error_table(trained)
+
+# %% [markdown]
+# How does the error fall with the number of parameters, with structure and without? If structure
+# helps, the structured networks lie below the plain ones of the same size.
 
 # %% tags=["hide-input", "view"]
 figures.size()
