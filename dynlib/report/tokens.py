@@ -22,13 +22,6 @@ from dynlib.tokens.windows import windows
 from dynlib.training import parallel
 from dynlib.training.device import resolve_device
 
-#: Draws new true trajectories: from (n, length) to states (n, length, d) or tokens (n, length).
-Draw = Callable[[int, int], np.ndarray]
-#: Numbers of true trajectories and their lengths, as large as the paper's samples may have been.
-DESIGNS = ((1, 10_000), (10, 1000), (200, 50), (1, 100_000))
-#: The one of them that is measured in every reading of "Wasserstein distance".
-READ = ((10, 1000),)
-
 
 def begin(device: str, seed: int, n_seeds: int) -> tuple[str, int, list[int]]:
     """Set the style of figures, empty the record, and note the device and the seeds.
@@ -130,6 +123,14 @@ def memory(
     for length, values in zip(lengths, networks.T, strict=True):
         record.metric(f"context{length}_cross_entropy", values, over="seeds", unit="nats/token")
     return lengths, networks, counts
+
+
+#: Draws new true trajectories: from (n, length) to states (n, length, d) or tokens (n, length).
+Draw = Callable[[int, int], np.ndarray]
+#: Numbers of true trajectories and their lengths, as large as the paper's samples may have been.
+DESIGNS = ((1, 10_000), (10, 1000), (200, 50), (1, 100_000))
+#: The one of them that is measured in every reading of "Wasserstein distance".
+READ = ((10, 1000),)
 
 
 def encoded(grid: Grid, states: Draw) -> Draw:
