@@ -343,7 +343,7 @@ report.protocol_table()
 # [the playground](../structure/playground.md) you choose another start. It computes in your
 # browser, with the models that the cell below exports.
 
-# %% tags=["hide-input", "view"]
+# %% tags=["hide-input", "remove-output", "view"]
 names = ("stnn", "control", "sindy_fd2", "sindy_fd6", "polynomial_4")
 chosen = {name: methods[name] for name in names}
 field = report.true_field(dt)

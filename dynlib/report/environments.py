@@ -242,7 +242,7 @@ def record_time_step(
         The time step, with which the field is integrated.
     starts : numpy.ndarray
         First states of the test trajectories, shape (n, d).
-    field : LEADS
+    field : dynlib.networks.leads.LEADS
         The field.
     maps : mapping of str to sequence of numpy.ndarray
         Predictions of every seed at `TIMES`, as for :func:`record_interpolated`.

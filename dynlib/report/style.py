@@ -150,7 +150,7 @@ def legible(colour: str, ground: str) -> str:
 
 #: Grounds of the book's pages, light and dark.
 PAPER, NIGHT = "#ffffff", "#14181e"
-#: Colours of the methods' names: as their curves, but dark enough to be read.
+#: Colours of the methods' names, as their curves but dark enough to be read.
 WORDS = {method: legible(colour, PAPER) for method, colour in COLOURS.items()}
 DARK = {
     word: night

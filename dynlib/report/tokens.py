@@ -125,7 +125,7 @@ def memory(
     return lengths, networks, counts
 
 
-#: Draws new true trajectories: from (n, length) to states (n, length, d) or tokens (n, length).
+#: Draws new true trajectories, from (n, length) to states (n, length, d) or tokens (n, length).
 Draw = Callable[[int, int], np.ndarray]
 #: Numbers of true trajectories and their lengths, as large as the paper's samples may have been.
 DESIGNS = ((1, 10_000), (10, 1000), (200, 50), (1, 100_000))
