@@ -54,11 +54,13 @@ from dynlib.operators.bestfit import (
 )
 from dynlib.operators.hankel import Hankel, delay_vectors
 from dynlib.report import operators as report
-from dynlib.report import record
-from dynlib.report.begin import begin
+from dynlib.report import record, style
 from dynlib.report.figures import operators as figures
 
-begin("cpu", [seed])
+style.use_style()
+record.clear()
+torch.set_num_threads(1)
+record.context(device="cpu", threads=1, seeds=[seed])
 rng = np.random.default_rng(seed)
 
 # %% [markdown]

@@ -23,9 +23,7 @@
 # Each is given what it needs and no more: one state, or a window of past states. Every prediction
 # is compared with the truth *of the same step*. The table says what each was fitted on.
 #
-# The methods are the structured network and its rivals in the paper, and baselines that it omits:
-# polynomial maps, a reservoir, and a plain network of the same size.
-#
+# The methods are those of the paper, and baselines that it omits.
 # [The chapter](../structure/arena.md) discusses the numbers. This page shows how they are made.
 
 # %% tags=["parameters", "hide-input"]
@@ -66,6 +64,7 @@ from dynlib.report import forecasts as report
 from dynlib.report import record
 from dynlib.report.begin import begin
 from dynlib.report.figures import forecasts as figures
+from dynlib.report.forecasts import LABELS
 from dynlib.report.playground import Playground
 
 device = begin(device)
@@ -224,8 +223,7 @@ learned_from = dict.fromkeys(nets, f"{n_learn} trajectories")
 report.errors_table(predictions, horizon, fitted_on=learned_from)
 
 # %% [markdown]
-# The height of a curve at its right end is the error of the whole forecast. Where it rises to the
-# level of the mean state, the forecasts have lost the truth.
+# Where a curve rises to the level of the mean state, the forecasts have lost the truth.
 
 # %% tags=["hide-input", "view"]
 figures.accumulated(errors)
@@ -234,8 +232,7 @@ figures.accumulated(errors)
 figures.coordinates(predictions, truth, system.names)
 
 # %% [markdown]
-# A median hides what a forecast looks like. Here is one. A good model that loses the truth does
-# not stop: it follows another trajectory of the attractor.
+# One forecast: a good model that loses the truth follows another trajectory of the attractor.
 
 # %% tags=["hide-input", "view"]
 figures.series(predictions, truth, **rule)
@@ -267,11 +264,18 @@ report.errors_table(same_data, horizon, first=first, suffix="_100traj")
 # Does a better derivative give better coefficients? The regression is the same in all rows.
 
 # %%
-sindy = {name: methods[name][0] for name in methods if "sindy" in name}
-report.record_equations(sindy)
+rows = []
+for kind in DERIVATIVES:
+    (model,) = methods[f"sindy_{kind}"]
+    right, error = report.record_equations(f"sindy_{kind}", model)
+    rows.append([
+        LABELS[f"sindy_{kind}"],
+        "; ".join(f"`{each}`" for each in model.equations(4)),
+        "yes" if right else "no", f"{error:.1e}",
+    ])
 
 # %% tags=["hide-input", "view"]
-report.equation_table(sindy)
+report.equation_table(rows)
 
 # %% [markdown]
 # ## Noise on the data
@@ -336,11 +340,7 @@ report.record_released()
 report.protocol_table()
 
 # %% [markdown]
-# ## Ask a question of your own
-#
-# Change one of the first parameters and run all cells again. Does a longer record help SINDy with
-# differences of order two? How many units does the reservoir need? In
-# [the playground](../structure/playground.md) you choose another start. It computes in your
+# In [the playground](../structure/playground.md) you choose another start. It computes in your
 # browser, with the models that the cell below exports.
 
 # %% tags=["hide-input", "remove-output", "view"]

@@ -60,32 +60,30 @@ def record_settings(chosen: Mapping[str, Mapping[str, float]]) -> None:
             record.metric(f"{name}_{setting}", value, tolerance=0.0)
 
 
-def record_equations(models: Mapping[str, SparseField]) -> None:
+def record_equations(name: str, model: SparseField) -> tuple[bool, float]:
     """Record whether SINDy found the terms of the Lorenz system, and how far off it is.
 
     Metrics: ``_terms_right`` (1 or 0) and ``_coefficient_error``, the largest of a coefficient.
+    Both are returned.
     """
-    for name, model in models.items():
-        right = (model.active == (TRUE_COEFFICIENTS != 0)).all()
-        error = float(np.abs(model.coefficients - TRUE_COEFFICIENTS).max())
-        record.metric(f"{name}_terms_right", int(right), tolerance=0.0)
-        record.metric(f"{name}_coefficient_error", error, tolerance=2.0)
+    right = bool((model.active == (TRUE_COEFFICIENTS != 0)).all())
+    error = float(np.abs(model.coefficients - TRUE_COEFFICIENTS).max())
+    record.metric(f"{name}_terms_right", int(right), tolerance=0.0)
+    record.metric(f"{name}_coefficient_error", error, tolerance=2.0)
+    return right, error
 
 
-def equation_table(models: Mapping[str, SparseField]) -> record.Table:
-    """The equations that SINDy found, and what :func:`record_equations` recorded of them."""
-    known = record.metrics()
+def equation_table(rows: Sequence[Sequence[str]]) -> record.Table:
+    """The equations that SINDy found, one below the other, so that a phone can show them.
+
+    `rows` are the label of a derivative, the equations, whether the terms are right, the error.
+    """
     header = ["derivatives", "equations found", "the seven true terms"]
     return record.Table(
         [*header, "largest error of a coefficient"],
         [
-            [
-                LABELS[name].removeprefix("SINDy, "),
-                "<br>".join(f"`{each}`" for each in model.equations(4)),
-                "yes" if known[f"{name}_terms_right"]["value"] else "no",
-                record.show(f"{name}_coefficient_error", ".1e"),
-            ]
-            for name, model in models.items()
+            [label.removeprefix("SINDy, "), equations.replace("; ", "<br>"), *rest]
+            for label, equations, *rest in rows
         ],
     )
 
