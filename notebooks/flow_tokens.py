@@ -23,7 +23,6 @@
 # [what the tables say](../tokens/tables.md).
 
 # %% tags=["parameters", "hide-input"]
-# fmt: off
 system: str = "lorenz"  # {lorenz, rossler} the flow
 tau: float = 0.03  # [1e-6..10] time between two states
 n_cells: int = 20  # [2..1000] cells per axis, N
@@ -79,23 +78,19 @@ longest_ngram: int = 6  # [4..32] longest memory of the n-grams
 # require: transient + prompt + horizon <= trajectory_length
 # require: transient + prompt + pair_steps <= trajectory_length
 # require: transient + context + context // 2 + longest_ngram + prompt < trajectory_length
-# fmt: on
 
 # %% tags=["hide-input"]
 import numpy as np
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.lyapunov import tangent_exponents
-from dynlib.dynamics.simulate import from_random_times, simulate
+from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
-from dynlib.measure.distribution import Reference
 from dynlib.report import flows, record
 from dynlib.report import tokens as report
 from dynlib.report.figures import tokens as figures
-from dynlib.report.scene import Scene
 from dynlib.tokens.excerpts import Excerpts
-from dynlib.tokens.generation import Generators
-from dynlib.tokens.gpt import GPTConfig, generate, next_probabilities
+from dynlib.tokens.gpt import GPTConfig, next_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
 from dynlib.tokens.memory import best_order
@@ -129,9 +124,7 @@ learn = tokens[:n_learn]
 held_out = tokens[n_learn:] if validation_trajectories else None
 test = grid.encode(test_states, unseen="nearest")
 del train_states
-stay = (test[:, 1:] == test[:, :-1]).mean()  # tokens equal to the one before
-record.metric("stay_fraction", stay, tolerance=0.05)
-report.cells(grid, learn)
+flows.cells(grid, learn, test)
 
 # %% [markdown]
 # ## The truth to compare with
@@ -142,17 +135,9 @@ report.cells(grid, learn)
 # over a group of orbits; there are sixteen groups. The paper prints two parameters of the Lorenz
 # system swapped; a run of that system records the exponent for these too.
 
-
 # %%
-def fresh_states(n: int, length: int) -> np.ndarray:
-    """New true trajectories, each from a random time on."""
-    rng = streams[2]
-    start = flow.initial_states(n, rng)
-    return from_random_times(
-        time_map, start, length, transient=transient, rng=rng
-    )
-
-
+fresh_states = flows.fresh(time_map, transient, streams[2])
+fresh_tokens = report.encoded(grid, fresh_states)
 if system == "lorenz":  # sigma and rho as the paper prints them
     swapped = TimeMap(Lorenz(sigma=28.0, rho=10.0), tau)
     start = simulate(
@@ -161,9 +146,7 @@ if system == "lorenz":  # sigma and rho as the paper prints them
     record.metric(
         "printed_parameters_lyapunov",
         tangent_exponents(swapped, start[:, 0], 1000, alignment=100)[:, 0],
-        over="trajectories",
-        unit="nats/time",
-        tolerance=0.05,
+        over="trajectories", unit="nats/time", tolerance=0.05,
     )
 
 start = fresh_states(reference_orbits // 16 * 16, 1)[:, 0]
@@ -180,16 +163,16 @@ flows.exponents(exponents.reshape(16, -1, flow.dim), tau)
 model_config = GPTConfig(
     vocabulary=grid.vocabulary, layers=layers, heads=heads, width=width,
     context=context, dropout=dropout, embedding=embedding,
-)  # fmt: skip
+)
 training = TrainingConfig(
     steps=steps, batch_size=batch_size, learning_rate=learning_rate,
     optimizer=optimizer, beta2=beta2, epsilon=epsilon, clip=clip,
     weight_decay=weight_decay, schedule=schedule, precision=precision,
-)  # fmt: skip
+)
 trained = train_seeds(
     learn, grid.cells, model_config, training, seeds,
     name=f"{system}-{n_cells}", validation=held_out, device=device,
-)  # fmt: skip
+)
 models = [each.model for each in trained]
 report.training(trained, seeds)
 
@@ -210,14 +193,9 @@ if held_out is not None:
     best = best_order(counts, held_out, targets, test_windows, first=prompt)
 curves = report.memory(models, counts, best, test, n=test_windows, first=prompt)
 
-# %% tags=["view"]
-figures.context(
-    *curves,
-    floor=record.metrics()["entropy_rate"]["value"],
-    finding="Both improve far beyond four tokens, "
-    "counting until its contexts become too rare.",
-    bottom=0,
-)
+# %% tags=["hide-input", "view"]
+floor = record.metrics()["entropy_rate"]["value"]
+figures.context(*curves, floor=floor, kind="flow")
 
 # %% [markdown]
 # ## Rollouts
@@ -235,42 +213,31 @@ figures.context(
 length, n = prompt + rollout_steps, prompt_batches * rollouts
 matched = random_windows(test[:, transient:], length, n, [data_seed, 1])
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
-memory = {"markov": 1, "ngram4": 4, "best_ngram": best}
-chains = {name: counts.shorter(k) for name, k in memory.items()}
-generators = Generators(models, chains, learn, grid.centres, seeds, workers)
+generators = report.rivals(models, counts, best, learn, grid, seeds, workers)
 temperatures = {"model": temperature, "half": 0.5, "greedy": 0.0}
 short = generators.in_batches(
     prompts, rollout_steps, prompt_batches, temperatures
 )
 
-# %% tags=["view"]
-plane = [0, 2] if system == "lorenz" else [0, 1]  # from the side, from above
-row = figures.lively(grid, prompts[:rollouts])
-figures.scheme(
-    grid,
-    plane,
-    prompt=prompts[row],
-    truth=continuations[row],
-    written=short["model"][0][row],
-    following=next_probabilities(models[0], prompts[[row]])[0],
-)
-
 # %% [markdown]
 # ## Trajectories: Figure 2 of the paper
 #
-# One prompt, continued by the system, by GPT-2 sampled, and by GPT-2 decoded greedily.
-
-# %% tags=["view"]
-paths = {
-    "true": grid.decode(continuations[row]),
-    "model": grid.decode(short["model"][0][row]),
-    "greedy": grid.decode(short["greedy"][0][row]),
-}
-figures.trajectories(paths, plane, flow.names)
+# How is a prompt continued? We take one that moves far in its last steps: first step by step,
+# then the whole continuations by the system and by GPT-2, sampled and greedy.
 
 # %% tags=["hide-input", "view"]
-scene_text = "The true continuation of a prompt and two by GPT-2"
-Scene(paths, axes=flow.names, alt=scene_text)
+plane = [0, 2] if system == "lorenz" else [0, 1]  # from the side, from above
+row = figures.lively(grid, prompts[:rollouts])
+likely = next_probabilities(models[0], prompts[[row]])[0]
+written = {name: short[name][0][row] for name in ("model", "greedy")}
+paths = {"true": continuations[row], **written}
+figures.scheme(grid, plane, prompt=prompts[row], paths=paths, following=likely)
+
+# %% tags=["hide-input", "view"]
+figures.trajectories(grid, plane, paths, flow.names)
+
+# %% tags=["hide-input", "view"]
+figures.scene(grid, paths, flow.names)
 
 # %% [markdown]
 # ## Distributions: Table I of the paper
@@ -283,27 +250,14 @@ Scene(paths, axes=flow.names, alt=scene_text)
 # compares with the true continuations of the same prompts instead, which is most likely what
 # the paper did.
 
-
 # %%
-def fresh_tokens(n: int, length: int) -> np.ndarray:
-    """Tokens of new true trajectories."""
-    return grid.encode(fresh_states(n, length), unseen="nearest")
+n = true_batches // 2 * 2
+batches = np.stack([fresh_tokens(rollouts, rollout_steps) for _ in range(n)])
+references = report.references(batches, grid)
+truths = np.stack(np.split(continuations, prompt_batches))
+report.rollouts(short, *references, truths, learn, with_squared=["model"])
 
-
-batches = np.stack(
-    [
-        fresh_tokens(rollouts, rollout_steps)
-        for _ in range(true_batches // 2 * 2)
-    ]
-)
-euclidean = Reference(batches, grid.centres, "euclidean")
-squared = Reference(batches, grid.centres, "squared")
-true_continuations = np.stack(np.split(continuations, prompt_batches))
-report.rollouts(
-    short, euclidean, squared, true_continuations, learn, with_squared=["model"]
-)
-
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 figures.ratio(list(short))
 
 # %% [markdown]
@@ -315,17 +269,7 @@ figures.ratio(list(short))
 
 # %%
 half = (max(1, test_trajectories // 2), trajectory_length)
-distances = report.sampling(
-    fresh_tokens,
-    grid,
-    designs=[(1, 10_000), (10, 1000), (200, 50), (1, 100_000), half],
-    pairs=sampling_pairs,
-    readings_of=[(10, 1000)],
-    references=(euclidean, squared),
-)
-same = record.metrics()[f"sampling_{half[0]}x{half[1]}_w1"]["samples"]
-record.metric("sampling_half_test_w1", same, over="batches", tolerance=0.5)
-distances
+flows.sampling(fresh_tokens, grid, half, sampling_pairs, references)
 
 # %% [markdown]
 # ## Cycles and steps never seen
@@ -335,7 +279,7 @@ distances
 # between them that no training trajectory took. The last row says how often fresh true
 # trajectories do.
 
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 report.cycles(short)
 
 # %% [markdown]
@@ -348,37 +292,35 @@ report.cycles(short)
 #
 # To find such trajectories, states are drawn around the first state of each test prompt. Those
 # whose trajectories write the whole prompt are kept
-# ({func}`dynlib.tokens.shadowing.find_shadows`). All methods decode greedily, as in the paper,
-# except where it says T = 1. *True pair* takes one of the kept trajectories in place of the
-# continuation: a perfect writer of true trajectories would reach this time.
+# ({func}`dynlib.tokens.shadowing.find_shadows`).
 
 # %%
 lyapunov = record.metrics()["lyapunov_reference"]["value"]
+rng, length = streams[3], prompt + horizon
 pieces = Excerpts.cut(
-    test_states, test, conditions, prompt + horizon,
-    first=transient, rng=streams[3],
-)  # fmt: skip
+    test_states, test, conditions, length, first=transient, rng=rng
+)
 shadows = pieces.shadows(
     time_map, grid, prompt, lyapunov, samples=shadow_samples
 )
 orbits = [s.continuations(time_map, grid, prompt, horizon) for s in shadows]
+
+# %% [markdown]
+# All methods decode greedily, as in the paper, except where it says T = 1. *True pair* takes one
+# of the kept trajectories in place of the continuation: a perfect writer of true trajectories
+# would reach this time.
+
+# %%
 asked = pieces.tokens[:, :prompt]
-greedy, drawn = generators.networks(asked, horizon, (0.0, 1.0))
-orders = {1, 2, 3, 4, 6, 8, 12, 16, best} & set(range(1, longest_ngram + 1))
-counting = {
-    k: counts.shorter(k).generate(asked, horizon, temperature=0)
-    for k in sorted(orders)
-}
-continued = {
-    "model": greedy,
-    "sampled": drawn,
-    **{name: [counting[k]] for name, k in memory.items()},
-    **generators.copying(asked, horizon),
-}
+continued, counting = flows.continuations(generators, counts, asked, horizon)
 flows.divergence(continued, orbits, shadows, excerpts=pieces, tau=tau)
 
-# %% tags=["view"]
-figures.accuracy(orbits, counting=counting, networks=greedy)
+# %% [markdown]
+# Does a good forecast need more than a good guess of the next token? If every guess were right
+# with the same probability, the accuracy alone would fix the divergence time: the line.
+
+# %% tags=["hide-input", "view"]
+figures.accuracy(orbits, counting=counting, networks=continued["model"])
 
 # %% [markdown]
 # ## The growth of differences: Figure 3 of the paper
@@ -386,30 +328,23 @@ figures.accuracy(orbits, counting=counting, networks=greedy)
 # GPT-2 continues test trajectories from their first {param}`@run:prompt` states, greedily as in
 # the paper. How fast does the distance between a continuation and the truth grow? *True pairs*
 # give the scale: trajectories of other initial states that write the same prompt. Their distance
-# is expected to grow at the rate of the Lyapunov exponent.
+# is expected to grow at the rate of the Lyapunov exponent. The table gives the slopes.
 
 # %%
-length = prompt + pair_steps
-real = Excerpts.cut(
-    test_states, test, pairs, length, first=transient, rng=streams[3]
-)
-given = real.tokens[:, :prompt]
-written = generate(models[0], given, pair_steps, temperature=0.0)
-written = grid.decode(np.concatenate([given, written], axis=1))
-twins, paired = real.twins(
-    time_map, grid, prompt, lyapunov, samples=max(shadow_samples // 10, 1000)
-)
+length, samples = prompt + pair_steps, max(shadow_samples // 10, 1000)
+real = Excerpts.cut(test_states, test, pairs, length, first=transient, rng=rng)
+written = flows.written_on(models[0], grid, real.tokens, prompt)
+twins, paired = real.twins(time_map, grid, prompt, lyapunov, samples=samples)
 growth = flows.separation(
     real, written, twins, fresh_states(pairs, length), paired=paired,
     prompt=prompt, tau=tau, cell=grid.cell_size.max(),
-)  # fmt: skip
+)
 
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 figures.separation(growth, exponent=lyapunov, prompt=prompt, tau=tau)
 
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 flows.slopes()
 
 # %% [markdown]
-# [The Lorenz chapter](../tokens/lorenz.md) and [the Rössler chapter](../tokens/rossler.md)
-# discuss these results.
+# The chapters on [Lorenz](../tokens/lorenz.md) and [Rössler](../tokens/rossler.md) discuss this.

@@ -25,7 +25,6 @@
 # [The chapter](../structure/hankel.md) discusses what the numbers mean.
 
 # %% tags=["parameters", "hide-input"]
-# fmt: off
 largest: int = 512  # [64..65536] largest size of an operator that is timed
 delays: int = 4  # [2..64] delays of the operator that is fitted
 penalty: float = 1e-3  # [1e-12..1] nuclear-norm penalty, as a share of the largest
@@ -40,7 +39,6 @@ iterations: int = 30000  # [10..10000000] steps that a solver may take
 starts: int = 4  # [1..1000] initial weights of every linear branch that is fitted
 steps: int = 100  # [1..100000] Levenberg-Marquardt steps from each
 # require: largest % 64 == 0
-# fmt: on
 
 # %% tags=["hide-input"]
 import numpy as np

@@ -27,7 +27,6 @@
 # there, or in the docstring of the function that computes it.
 
 # %% tags=["parameters", "hide-input"]
-# fmt: off
 n_cells: int = 50  # [2..1000] cells per axis, N
 context: int = 16  # [2..] longest input in tokens
 steps: int = 60  # [1..] optimiser steps
@@ -74,18 +73,15 @@ products: int = 15  # [8..100] longest product of Jacobians
 # require: prompt + rollout_steps + 100 <= trajectory_length
 # require: context + context // 2 + longest_ngram + prompt < trajectory_length
 # require: products <= lyapunov_steps
-# fmt: on
 
 # %% tags=["hide-input"]
 import numpy as np
 from dynlib.dynamics.lyapunov import product_growth, tangent_exponents
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.henon import Henon
-from dynlib.measure.distribution import Reference
 from dynlib.report import record
 from dynlib.report import tokens as report
 from dynlib.report.figures import tokens as figures
-from dynlib.tokens.generation import Generators
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -122,14 +118,15 @@ held_out = tokens[n_learn:] if validation_trajectories else None
 test = grid.encode(test_states, unseen="nearest")
 report.cells(grid, learn)
 
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 figures.cells(grid, test_states[0, 100:4100])
 
 # %% [markdown]
-# This is what the model reads: the first tokens of a test trajectory, one after the other. The
-# numbers of the cells carry no geometry. Which cells are neighbours, the model has to learn.
+# This is what the model reads: tokens of a test trajectory, one after the other, here sixteen that
+# follow the first hundred. The numbers of the cells carry no geometry. Which cells are neighbours,
+# the model has to learn.
 
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 print(*test[0, 100:116])
 
 # %% [markdown]
@@ -147,15 +144,13 @@ def fresh_states(n: int, length: int) -> np.ndarray:
     return simulate(system, start, length, transient=1000)
 
 
+fresh_tokens = report.encoded(grid, fresh_states)
 exponents = tangent_exponents(
     system, fresh_states(64, 1)[:, 0], reference_steps
 )
 lyapunov = record.metric(
-    "lyapunov_reference",
-    exponents[:, 0],
-    over="trajectories",
-    unit="nats/iteration",
-    tolerance=0.005,
+    "lyapunov_reference", exponents[:, 0], over="trajectories",
+    unit="nats/iteration", tolerance=0.005,
 )
 shown = record.show("lyapunov_reference", ".4f")
 record.Table(["", "nats per iteration"], [["Lyapunov exponent", shown]])
@@ -172,16 +167,16 @@ record.Table(["", "nats per iteration"], [["Lyapunov exponent", shown]])
 model_config = GPTConfig(
     vocabulary=grid.vocabulary, layers=layers, heads=heads, width=width,
     context=context, dropout=dropout, embedding=embedding,
-)  # fmt: skip
+)
 training = TrainingConfig(
     steps=steps, batch_size=batch_size, learning_rate=learning_rate,
     optimizer=optimizer, beta2=beta2, epsilon=epsilon, clip=clip,
     weight_decay=weight_decay, schedule=schedule, precision=precision,
-)  # fmt: skip
+)
 trained = train_seeds(
     learn, grid.cells, model_config, training, seeds,
     name="henon", validation=held_out, device=device,
-)  # fmt: skip
+)
 models = [each.model for each in trained]
 report.training(trained, seeds)
 
@@ -208,14 +203,8 @@ best = (
 )
 curves = report.memory(models, counts, best, test, n=test_windows, first=prompt)
 
-# %% tags=["view"]
-figures.context(
-    *curves,
-    floor=lyapunov["value"],
-    finding="Counting predicts as well as the network from few tokens. It "
-    "improves until its contexts become too rare; the network levels off "
-    "where counting is at its best.",
-)
+# %% tags=["hide-input", "view"]
+figures.context(*curves, floor=lyapunov["value"], kind="map")
 
 # %% [markdown]
 # ## Rollouts
@@ -233,9 +222,7 @@ figures.context(
 # %%
 matched = windows(test, prompt + rollout_steps, rollouts, first=100)[:rollouts]
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
-memory = {"markov": 1, "ngram4": 4, "best_ngram": best}
-chains = {name: counts.shorter(k) for name, k in memory.items()}
-generators = Generators(models, chains, learn, grid.centres, seeds, workers)
+generators = report.rivals(models, counts, best, learn, grid, seeds, workers)
 temperatures = {"model": temperature, "greedy": 0.0}
 short = generators.all(prompts, rollout_steps, temperatures)
 
@@ -252,20 +239,17 @@ short = generators.all(prompts, rollout_steps, temperatures)
 # likely what the paper did. *Squared cost* is the square of the distance that moves a state.
 
 # %%
-batches = grid.encode(
-    fresh_states(true_batches * rollouts, rollout_steps), unseen="nearest"
-).reshape(true_batches, rollouts, rollout_steps)[: true_batches // 2 * 2]
-euclidean = Reference(batches, grid.centres, "euclidean")
-squared = Reference(batches, grid.centres, "squared")
-report.rollouts(short, euclidean, squared, continuations, learn)
+true_tokens = fresh_tokens(true_batches * rollouts, rollout_steps)
+batches = true_tokens.reshape(true_batches, rollouts, rollout_steps)
+references = report.references(batches[: true_batches // 2 * 2], grid)
+report.rollouts(short, *references, continuations, learn)
 
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 methods = ("model", "greedy", "markov")
-figures.density(
-    {"true": batches[0], **{name: short[name][0] for name in methods}}, grid
-)
+visits = {"true": batches[0], **{name: short[name][0] for name in methods}}
+figures.density(visits, grid)
 
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 figures.ratio(
     list(short),
     finding="Decoding greedily and copying one's own past stray far "
@@ -279,20 +263,9 @@ figures.ratio(
 # prints neither, nor the cost. *Cells* measures lengths in cells instead of state units. First see
 # how much the rows differ: a printed distance may belong to any of them.
 
-
 # %%
-def fresh_tokens(n: int, length: int) -> np.ndarray:
-    """Tokens of new true orbits."""
-    return grid.encode(fresh_states(n, length), unseen="nearest")
-
-
 report.sampling(
-    fresh_tokens,
-    grid,
-    designs=[(1, 10_000), (10, 1000), (200, 50), (1, 100_000)],
-    pairs=sampling_pairs,
-    readings_of=[(10, 1000)],
-    references=(euclidean, squared),
+    fresh_tokens, grid, report.DESIGNS, sampling_pairs, report.READ, references
 )
 
 # %% [markdown]
@@ -315,23 +288,22 @@ written = generators.networks(
 true_long = fresh_states(5 * lyapunov_rollouts, lyapunov_steps).reshape(
     5, lyapunov_rollouts, lyapunov_steps, system.dim
 )
-sources = {
-    "orbit": true_long,
-    "tokens": [
-        grid.decode(grid.encode(batch, unseen="nearest")) for batch in true_long
-    ],
+sampled = {
+    "tokens": grid.encode(true_long, unseen="nearest"),
+    **dict(zip(temperatures, written, strict=True)),
+    **generators.counting(long_prompts, lyapunov_steps),
 }
-sampled = dict(zip(temperatures, written, strict=True))
-sampled |= generators.counting(long_prompts, lyapunov_steps)
-for method, samples in sampled.items():
-    sources[method] = [grid.decode(sample) for sample in samples]
+sources = {
+    name: [grid.decode(sample) for sample in samples]
+    for name, samples in sampled.items()
+}
 growth = {
     method: [product_growth(system.jacobian(each), products) for each in states]
-    for method, states in sources.items()
+    for method, states in ({"orbit": true_long} | sources).items()
 }
 report.estimated_exponents(growth, products)
 
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 figures.lyapunov(list(growth), lyapunov["value"])
 
 # %% [markdown]
@@ -341,7 +313,7 @@ figures.lyapunov(list(growth), lyapunov["value"])
 # it must end in a cycle; the question is when. A sampled model can take steps that no training
 # trajectory took. The last row says how often fresh true orbits do.
 
-# %% tags=["view"]
+# %% tags=["hide-input", "view"]
 report.cycles(short)
 
 # %% [markdown]

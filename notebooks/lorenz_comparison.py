@@ -23,18 +23,10 @@
 # Each is given what it needs and no more: one state, or a window of past states. Every prediction
 # is compared with the truth *of the same step*. The table says what each was fitted on.
 #
-# - **Networks** learn the map from one state to the next: the structured network of the paper, a
-#   plain one of the same size, and the paper's large one.
-# - **SINDy** looks for a differential equation with few terms.
-# - **HAVOK and DMD** look for a linear system, in coordinates made of past states.
-# - **Baselines that the paper omits**: polynomial maps, which least squares fits in a moment, and a
-#   reservoir, a random network of which only the output is fitted.
-#
-# [The chapter](../structure/arena.md) discusses what the numbers mean. This page shows how they
-# are made.
+# The methods are those of the paper, and baselines that it omits.
+# [The chapter](../structure/arena.md) discusses the numbers. This page shows how they are made.
 
 # %% tags=["parameters", "hide-input"]
-# fmt: off
 horizon: int = 120  # [10..100000] steps of a forecast
 n_starts: int = 6  # [2..100000] fresh starts
 record_steps: int = 1200  # [500..1000000] states of the record that most methods are fitted on
@@ -49,13 +41,11 @@ start_seed: int = 999  # [0..4294967295] seed of the fresh starts
 device: str = "auto"  # {auto, cpu, cuda} where networks train on noisy data
 # require: search_from < record_steps - horizon
 # require: largest_delays * 4 <= search_from
-# fmt: on
 
 # %% tags=["hide-input"]
 from functools import partial
 
 import numpy as np
-import torch
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.pairs import integrate, pairs
 from dynlib.dynamics.simulate import simulate
@@ -64,25 +54,20 @@ from dynlib.identify.havok import DelayDMD, Havok
 from dynlib.identify.polynomial import PolynomialMap
 from dynlib.identify.reservoir import fit_reservoir
 from dynlib.identify.search import grid, search
-from dynlib.identify.sindy import DERIVATIVES, SparseField, fit_sindy
+from dynlib.identify.sindy import DERIVATIVES, fit_sindy
 from dynlib.measure.forecaster import forecasts
 from dynlib.measure.rollout import spread
-from dynlib.networks.assembled import AssembledStNN
-from dynlib.networks.count import total
 from dynlib.networks.ensembles import Networks
 from dynlib.networks.forecaster import forecasters
 from dynlib.networks.handed import briefly_trained, trained_again
 from dynlib.report import forecasts as report
-from dynlib.report import record, style
+from dynlib.report import record
+from dynlib.report.begin import begin
 from dynlib.report.figures import forecasts as figures
 from dynlib.report.forecasts import LABELS
 from dynlib.report.playground import Playground
-from dynlib.training.device import resolve_device
 
-style.use_style()
-record.clear()
-torch.set_num_threads(1)
-device = resolve_device(device)
+device = begin(device)
 
 # %% [markdown]
 # ## The record, the starts and the rule
@@ -96,7 +81,7 @@ device = resolve_device(device)
 # of them a small error grows by the factor $e$.
 #
 # The truth is computed too. A second solver, of another order and with fixed steps, shows how far
-# it can be trusted.
+# it can be trusted: over the whole horizon, the two differ by {res}`:truth_difference:.0e` at most.
 
 # %%
 system = Lorenz(beta=8 / 3)
@@ -120,15 +105,8 @@ windows, truth = paths[:, :window], paths[:, window:]
 starts = windows[:, -1]
 sigma = spread(known[min(1000, record_steps // 2) :])
 rule = {"spread": sigma, "dt": dt, "exponent": exponent}
-reach = horizon * dt * exponent
-record.metric("spread", sigma, tolerance=0.05)
-record.metric("horizon_lyapunov", reach, unit="Lyapunov times", tolerance=0.0)
-
-solver = TimeMap(system, dt, substeps=20)
-again = simulate(solver, starts, horizon + 1)[:, 1:]
-difference = np.abs(again - truth).max()
-record.metric("truth_difference", difference, tolerance=100.0)
-print(f"two solvers of the truth differ by {difference:.0e} at most")
+again = simulate(TimeMap(system, dt, substeps=20), starts, horizon + 1)[:, 1:]
+report.record_rule(truth, again, **rule)
 
 # %% [markdown]
 # ## Settings are searched on the record alone
@@ -144,10 +122,8 @@ lengths = sorted({10, largest_delays // 2, largest_delays})
 delays = grid(delays=lengths, rank=(8, 15, 30, 60))
 delays = [each for each in delays if each["rank"] < 3 * each["delays"]]
 reservoirs = grid(
-    spectral_radius=(0.4, 0.9),
-    leak=(0.5, 1.0),
-    input_scaling=(0.05, 0.2),
-    ridge=(1e-8, 1e-6),
+    spectral_radius=(0.4, 0.9), leak=(0.5, 1.0),
+    input_scaling=(0.05, 0.2), ridge=(1e-8, 1e-6),
 )
 havok, dmd = partial(Havok.fit, dt=dt), DelayDMD.fit
 reservoir = partial(fit_reservoir, units=reservoir_units)
@@ -158,9 +134,7 @@ searches = {
     "reservoir": search(reservoir, reservoirs, known, **where),
 }
 best = {name: settings for name, (settings, _) in searches.items()}
-for name in ("havok", "dmd"):
-    for setting, value in best[name].items():
-        record.metric(f"{name}_{setting}", value, tolerance=0.0)
+report.record_settings({name: best[name] for name in ("havok", "dmd")})
 
 # %% tags=["hide-input", "view"]
 report.search_table(searches)
@@ -173,11 +147,9 @@ report.search_table(searches)
 # small networks for a few seconds instead.
 
 # %%
-networks = Networks.handed(
-    "lorenz_networks",
-    otherwise=partial(briefly_trained, system, scattered, dt, device),
-)
-record.context(device=device, threads=1, seeds=networks.seeds)
+instead = partial(briefly_trained, system, scattered, dt, device)
+networks = Networks.handed("lorenz_networks", otherwise=instead)
+record.context(seeds=networks.seeds)
 data, n_learn = networks.trajectories, networks.n_learn
 handed = {"stnn": "stnn_p6", "control": "control_p6", "ffnn": "ffnn"}
 nets = forecasters({n: networks.trained[each] for n, each in handed.items()})
@@ -206,9 +178,8 @@ degrees = range(2, 8)
 def fitted(x: np.ndarray) -> dict:
     """The methods that learn from one record: name -> [its model]."""
     models = {f"sindy_{each}": fit_sindy(x, dt, each) for each in DERIVATIVES}
-    for degree in degrees:
-        fit = PolynomialMap.fit(x[:-1], x[1:], degree)
-        models[f"polynomial_{degree}"] = fit
+    for n in degrees:
+        models[f"polynomial_{n}"] = PolynomialMap.fit(x[:-1], x[1:], n)
     models["reservoir"] = reservoir(x, **best["reservoir"])
     models["dmd"] = dmd(x, **best["dmd"])
     models["havok"] = havok(x, **best["havok"])
@@ -252,8 +223,7 @@ learned_from = dict.fromkeys(nets, f"{n_learn} trajectories")
 report.errors_table(predictions, horizon, fitted_on=learned_from)
 
 # %% [markdown]
-# The height of a curve at its right end is the error of the whole forecast. Where it rises to the
-# level of the mean state, the forecasts have lost the truth.
+# Where a curve rises to the level of the mean state, the forecasts have lost the truth.
 
 # %% tags=["hide-input", "view"]
 figures.accumulated(errors)
@@ -262,8 +232,7 @@ figures.accumulated(errors)
 figures.coordinates(predictions, truth, system.names)
 
 # %% [markdown]
-# A median hides what a forecast looks like. Here is one. A good model that loses the truth does
-# not stop: it follows another trajectory of the attractor.
+# One forecast: a good model that loses the truth follows another trajectory of the attractor.
 
 # %% tags=["hide-input", "view"]
 figures.series(predictions, truth, **rule)
@@ -277,11 +246,9 @@ figures.series(predictions, truth, **rule)
 # %%
 many = data[:n_learn]
 same_data = {f"sindy_{k}": [fit_sindy(many, dt, k)] for k in ("fd2", "fd6")}
-for degree in degrees:
-    fit = PolynomialMap.fit(*pairs(many), degree)
-    same_data[f"polynomial_{degree}"] = [fit]
-found = forecasts(same_data, windows, horizon)
-_ = report.record_rollouts(found, truth, suffix="_100traj", **rule)
+for n in degrees:
+    same_data[f"polynomial_{n}"] = [PolynomialMap.fit(*pairs(many), n)]
+report.record_forecasts(same_data, windows, truth, suffix="_100traj", **rule)
 
 # %% tags=["hide-input", "view"]
 first = "fitted on the networks' trajectories"
@@ -297,29 +264,18 @@ report.errors_table(same_data, horizon, first=first, suffix="_100traj")
 # Does a better derivative give better coefficients? The regression is the same in all rows.
 
 # %%
-true_coefficients = np.zeros((3, 10))  # of 1, x, y, z, xx, xy, xz, yy, yz, zz
-true_coefficients[0, [1, 2]] = -10, 10
-true_coefficients[1, [1, 2, 6]] = 28, -1, -1
-true_coefficients[2, [3, 5]] = -8 / 3, 1
 rows = []
 for kind in DERIVATIVES:
     (model,) = methods[f"sindy_{kind}"]
-    right = bool((model.active == (true_coefficients != 0)).all())
-    error = float(np.abs(model.coefficients - true_coefficients).max())
-    record.metric(f"sindy_{kind}_terms_right", int(right), tolerance=0.0)
-    record.metric(f"sindy_{kind}_coefficient_error", error, tolerance=2.0)
-    rows.append(
-        [
-            LABELS[f"sindy_{kind}"],
-            "; ".join(f"`{each}`" for each in model.equations(4)),
-            "yes" if right else "no",
-            f"{error:.1e}",
-        ]
-    )
+    right, error = report.record_equations(f"sindy_{kind}", model)
+    rows.append([
+        LABELS[f"sindy_{kind}"],
+        "; ".join(f"`{each}`" for each in model.equations(4)),
+        "yes" if right else "no", f"{error:.1e}",
+    ])
 
 # %% tags=["hide-input", "view"]
-header = ["derivatives", "equations found", "the seven true terms"]
-record.Table([*header, "largest error of a coefficient"], rows)
+report.equation_table(rows)
 
 # %% [markdown]
 # ## Noise on the data
@@ -334,14 +290,12 @@ rng = np.random.default_rng(seed)
 levels = {"_noise1e4": 1e-4, "_noise1e3": 1e-3, "_noise1e2": 1e-2}
 for suffix, level in levels.items():
     noisy = fitted(known + level * sigma * rng.normal(size=known.shape))
-    found = forecasts(noisy, windows, horizon)
-    report.record_rollouts(found, truth, suffix=suffix, **rule)
+    report.record_forecasts(noisy, windows, truth, suffix=suffix, **rule)
 
 blurred = data + 1e-3 * sigma * rng.normal(size=data.shape)
 two = {name: handed[name] for name in ("stnn", "control")}
 noisy = forecasters(trained_again(networks, two, blurred, device=device))
-found = forecasts(noisy, windows, horizon)
-_ = report.record_rollouts(found, truth, suffix="_noise1e3", **rule)
+report.record_forecasts(noisy, windows, truth, suffix="_noise1e3", **rule)
 
 # %% tags=["hide-input", "view"]
 report.noise_table(predictions, levels)
@@ -356,13 +310,7 @@ report.noise_table(predictions, levels)
 # steps.
 
 # %%
-thousand = np.repeat(windows, -(-1000 // n_starts), axis=0)[:1000]
-bare = {name: models[0].model for name, models in nets.items()}
-bare["stnn"] = AssembledStNN(bare["stnn"])
-for name, (model, *_) in methods.items():
-    report.record_cost(name, model, thousand, network=bare.get(name))
-coded = total(nets["stnn"][0].model, "flops_coded")
-record.metric("stnn_flops_coded", coded, tolerance=0.0)
+report.record_costs(methods, nets, windows)
 
 # %% tags=["hide-input", "view"]
 report.cost_table(methods)
@@ -381,38 +329,22 @@ figures.pareto(degrees)
 # itself.
 
 # %%
-start = known[None, -1:]
-future = long[record_steps - 1 : record_steps + horizon]
-late, aligned = future[:-1], future[1:]  # one step out of line, in line
-single = {"truth": aligned}
-for name in ("stnn", "ffnn", "sindy_fd2"):
-    single[name] = methods[name][0].rollout(start, horizon)[0]
-for name in ("truth", "stnn", "ffnn"):
-    report.record_single(f"single_{name}_misaligned", single[name], late)
-    report.record_single(f"single_{name}_aligned", single[name], aligned)
-report.record_single("single_sindy_aligned", single["sindy_fd2"], aligned)
+future = long[record_steps - 1 : record_steps + horizon]  # from the start on
+report.record_one_start(methods, future)
 rebuilt = havok(known, delays=min(100, largest_delays), rank=16).reconstruct()
-in_sample = rebuilt[:horizon], known[:horizon]
-report.record_single("havok_insample_accumulated", *in_sample)
+rebuilt = rebuilt[:horizon], known[:horizon]
+report.record_single("havok_insample_accumulated", *rebuilt)
 report.record_released()
 
 # %% tags=["hide-input", "view"]
 report.protocol_table()
 
 # %% [markdown]
-# ## Ask a question of your own
-#
-# Change one of the first parameters and run all cells again. Does a longer record help SINDy with
-# differences of order two? How many units does the reservoir need? Which curves keep their order
-# over a longer horizon?
-#
 # In [the playground](../structure/playground.md) you choose another start. It computes in your
-# browser, with the models that the last cell of this notebook exports.
-#
-# [The chapter](../structure/arena.md) discusses the results of this notebook.
+# browser, with the models that the cell below exports.
 
-# %% tags=["remove-cell", "view"]
+# %% tags=["hide-input", "remove-output", "view"]
 names = ("stnn", "control", "sindy_fd2", "sindy_fd6", "polynomial_4")
 chosen = {name: methods[name] for name in names}
-field = SparseField(true_coefficients, dt)
+field = report.true_field(dt)
 Playground.of(chosen, predictions, truth, starts, field, **rule)

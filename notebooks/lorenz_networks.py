@@ -26,7 +26,6 @@
 # [The chapter](../structure/lorenz.md) discusses what the numbers mean.
 
 # %% tags=["parameters", "hide-input"]
-# fmt: off
 trajectories: int = 15  # [5..100000] trajectories
 steps: int = 20  # [1..10000000] steps in our setting
 starts: int = 2  # [1..1000] initial weights tried a seed
@@ -51,11 +50,9 @@ seed: int = 0  # [0..] first training seed
 rollout_steps: int = 200  # [10..100000] steps of the rollouts shown
 device: str = "auto"  # {auto, cpu, cuda} where to train; these networks prefer a CPU
 # require: printed_large_steps == 0 or printed_large_steps >= 4
-# fmt: on
 
 # %% tags=["hide-input"]
 import numpy as np
-import torch
 from dynlib.dynamics.pairs import integrate, pairs, split_at_random
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.networks.assembled import AssembledStNN
@@ -65,18 +62,14 @@ from dynlib.networks.ffnn import in_numpy, widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import active_directions
 from dynlib.peers.released import ReleasedStNN
-from dynlib.report import costs, record, style
+from dynlib.report import costs, record
 from dynlib.report import networks as report
+from dynlib.report.begin import begin
 from dynlib.report.figures import networks as figures
-from dynlib.training.device import resolve_device
 
-style.use_style()
-record.clear()
-torch.set_num_threads(1)
-device = resolve_device(device)
 seeds = list(range(seed, seed + n_seeds))
 printed_seeds = list(range(seed, seed + printed_seeds))
-record.context(device=device, threads=1, seeds=seeds)
+device = begin(device, seeds)
 
 # %% [markdown]
 # ## Data
@@ -194,9 +187,7 @@ on_pairs = train_all(wanted, learn_pairs, held_out_pairs, device=device)
 printed = Recipe(printed_steps, printed_batch, printed=True, marks=200)
 as_printed = {
     f"printed_stnn_p{p}": (
-        Architecture(branches=p, released=True),
-        printed,
-        printed_seeds,
+        Architecture(branches=p, released=True), printed, printed_seeds
     )
     for p in branches[::-1]
 }
@@ -213,11 +204,8 @@ as_printed = train_all(as_printed, learn_pairs, held_out_pairs, device=device)
 
 # %% tags=["hide-input"]
 Networks(
-    trajectories=data,
-    n_learn=n_learn,
-    seeds=seeds,
-    recipes=recipes,
-    trained=trained,
+    trajectories=data, n_learn=n_learn, seeds=seeds,
+    recipes=recipes, trained=trained,
 ).hand_over("lorenz_networks")
 
 # %% [markdown]
@@ -237,6 +225,10 @@ for name, found in as_printed.items():
 
 # %% tags=["hide-input", "view"]
 report.error_table(trained)
+
+# %% [markdown]
+# How does the error fall with the number of parameters, with structure and without? If structure
+# helps, the structured networks lie below the plain ones of the same size.
 
 # %% tags=["hide-input", "view"]
 figures.size()

@@ -25,7 +25,6 @@
 # rollouts. [The chapter](../structure/leads.md) discusses what the numbers mean.
 
 # %% tags=["parameters", "hide-input"]
-# fmt: off
 train_trajectories: int = 2  # [2..1000] training trajectories an environment
 steps: int = 10  # [1..100000] Levenberg-Marquardt steps on pairs, our setting
 refine_steps: int = 2  # [1..100000] further steps on whole trajectories
@@ -45,13 +44,11 @@ printed_leads_steps: int = 4  # [1..10000000] steps of LEADS as its authors trai
 new_steps: int = 4  # [2..1000000] steps for the own field of a new environment
 seed: int = 0  # [0..] first training seed
 device: str = "auto"  # {auto, cpu, cuda} where to train; these networks prefer a CPU
-# fmt: on
 
 # %% tags=["hide-input"]
 from functools import partial
 
 import numpy as np
-import torch
 from dynlib.dynamics.systems.lotka_volterra import (
     ENVIRONMENTS,
     TIMES,
@@ -60,8 +57,6 @@ from dynlib.dynamics.systems.lotka_volterra import (
     trajectories,
 )
 from dynlib.identify.environments import fit_equations, fit_maps
-from dynlib.measure.environments import trajectory_errors, with_start
-from dynlib.networks import leads_training
 from dynlib.networks.count import total
 from dynlib.networks.ensembles import train_all
 from dynlib.networks.environments import (
@@ -75,16 +70,11 @@ from dynlib.networks.leads_training import LeadsRecipe, train_leads
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.peers.unrolled import refine
 from dynlib.report import environments as report
-from dynlib.report import record, style
+from dynlib.report.begin import begin
 from dynlib.report.figures import environments as figures
-from dynlib.training.device import resolve_device
 
-style.use_style()
-record.clear()
-torch.set_num_threads(1)
-device = resolve_device(device)
 seeds = list(range(seed, seed + n_seeds))
-record.context(device=device, threads=1, seeds=seeds)
+device = begin(device, seeds)
 
 # %% [markdown]
 # ## Data
@@ -105,11 +95,8 @@ record.context(device=device, threads=1, seeds=seeds)
 learn = trajectories(
     ENVIRONMENTS, initial_states(train_trajectories), official=official
 )
-test = trajectories(
-    ENVIRONMENTS,
-    initial_states(test_trajectories, test=True),
-    official=official,
-)
+test_starts = initial_states(test_trajectories, test=True)
+test = trajectories(ENVIRONMENTS, test_starts, official=official)
 count, n_steps, dt = len(ENVIRONMENTS), len(TIMES) - 1, TIMES[1] - TIMES[0]
 report.record_integration(test[0, :, 0])
 
@@ -143,9 +130,8 @@ fits["equations"] = fit_equations(
 )
 for name, fit in fits.items():
     predictions[name] = [fit.predictions]
-    report.record_method(
-        name, predictions[name], test, fit.parameters, fit.seconds
-    )
+    cost = fit.parameters, fit.seconds
+    report.record_method(name, predictions[name], test, *cost)
 
 # %% [markdown]
 # ## Small networks
@@ -177,6 +163,10 @@ settings = {
     "printed_stnn": (Architecture(branches=6, released=True), printed, number),
 }
 
+# %% [markdown]
+# Each of them is trained on the pairs of all environments at once, from several seeds. Then
+# `follow` starts it at the first state of every test trajectory and feeds back its own outputs.
+
 # %%
 networks, follows = {}, {}
 for name, (architecture, recipe, codes) in settings.items():
@@ -201,42 +191,26 @@ for name, (architecture, recipe, codes) in settings.items():
 # - *Ours*: the published model, loss and penalty, all environments at once; first on single steps,
 #   then on windows of four, then on whole trajectories, with a learning rate that falls to zero.
 # - *As published*: one trajectory of every environment per step, restarts from the truth with a
-#   probability that falls, a constant learning rate. Their code takes 120 000 steps and keeps the
+#   probability that falls, a constant learning rate. Their code takes 120 000 steps and keeps the
 #   model that is best on the test set. Here it stops after {param}`:printed_leads_steps` steps, so
 #   no verdict rests on it.
 
 # %%
-curriculum = LeadsRecipe(
-    steps=(leads_one, leads_four, leads_full),
-    windows=(1, 4, n_steps),
-    learning_rate=leads_rate,
-    decay=True,
-    rounds=1,
-)
+falling = {"learning_rate": leads_rate, "decay": True, "rounds": 1}
+full = (leads_one, leads_four, leads_full)
+curriculum = LeadsRecipe(steps=full, windows=(1, 4, n_steps), **falling)
 published = LeadsRecipe(steps=(printed_leads_steps,), windows=(0,))
-
-
-def follow_field(model, data: np.ndarray, dt: float = dt) -> np.ndarray:
-    """Trajectories that LEADS predicts from the first states of others."""
-    first, n_steps = data[:, :, 0], data.shape[2] - 1
-    return with_start(first, leads_training.rollout(model, first, n_steps, dt))
-
-
 for name, recipe, its_seeds in (
     ("leads", curriculum, range(seed, seed + leads_seeds)),
     ("printed_leads", published, [seed]),
 ):
     label = f"training {name}"
-    networks[name] = found = [
+    networks[name] = [
         train_leads(recipe, learn, dt, each, device=device, label=label)
         for each in its_seeds
     ]
-    follows[name] = follow_field
-    size = sum(weight.numel() for weight in found[0].model.parameters())
-    predictions[name] = report.record_trained(
-        name, found, follow_field, learn, test, size
-    )
-    record.metric(f"{name}_steps", int(found[0].steps[-1]), tolerance=0.0)
+    follows[name] = report.follow_field
+    predictions[name] = report.record_leads(name, networks[name], learn, test)
 
 # %% [markdown]
 # ## Errors and times: their Table 2
@@ -294,13 +268,10 @@ figures.errors(predictions, test)
 
 # %%
 field = networks["leads"][0].model
+maps = {name: predictions[name] for name in ("stnn", "polynomial_3")}
 for label, factor in (("half", 0.5), ("double", 2.0)):
-    times = np.arange(0, TIMES[-1] + 1e-9, factor * dt)
-    truth = trajectories(ENVIRONMENTS, test[0, :, 0], times)
-    error = trajectory_errors(follow_field(field, truth, factor * dt), truth)
-    record.metric(f"leads_mse_{label}_step", error.mean(), tolerance=3.0)
-    for name in ("stnn", "polynomial_3"):
-        report.record_interpolated(name, predictions[name], truth, times, label)
+    starts = test[0, :, 0]
+    report.record_time_step(label, factor * dt, starts, field=field, maps=maps)
 
 # %% [markdown]
 # ## A new environment
@@ -313,22 +284,13 @@ for label, factor in (("half", 0.5), ("double", 2.0)):
 new = LotkaVolterra(alpha=0.6, gamma=0.4)
 seen = trajectories([new], learn[0, :1, 0])
 unseen = trajectories([new], test[0, :, 0])
-short = LeadsRecipe(
-    steps=(new_steps // 2, new_steps - new_steps // 2),
-    windows=(1, n_steps),
-    learning_rate=leads_rate,
-    decay=True,
-    rounds=1,
-)
+halves = (new_steps // 2, new_steps - new_steps // 2)
+short = LeadsRecipe(steps=halves, windows=(1, n_steps), **falling)
 for name, shared in (("leads", field), ("leads_alone", None)):
     own = train_leads(
         short, seen, dt, seed, shared=shared, device=device, label=name
     )
-    report.record_new(name, follow_field(own.model, unseen), unseen)
-    seconds = own.seconds[-1]
-    record.metric(
-        f"{name}_new_train_s", seconds, unit="s", tolerance=10.0, timing=True
-    )
+    report.record_new_leads(name, own, unseen)
 
 # %% [markdown]
 # The structured network has no weights of its own for an environment. The best that it can do is to

@@ -55,9 +55,9 @@ def layer_table(networks: Mapping[str, StNN | FFNN]) -> record.Table:
     for name in ("stnn_p6", "ffnn", "control_p6"):
         words = title(name)
         for layer in layers(networks[name]):
-            counts = [str(getattr(layer, field)) for field in fields]
+            counts = [record.number(getattr(layer, field), "d") for field in fields]
             rows.append([f"{words}: {layer.name}", *counts])
-        sums = [f"**{total(networks[name], field)}**" for field in fields]
+        sums = [f"**{record.number(total(networks[name], field), 'd')}**" for field in fields]
         rows.append([f"**{words}**", *sums])
     header = ["layer", "weights", "biases", "flops", "as coded", "multiplied out"]
     return record.Table(header, rows)
@@ -105,7 +105,8 @@ def record_times(models: Mapping[str, tuple[Any, int]]) -> dict[tuple[str, int],
 
 def time_table(clock: Mapping[tuple[str, int], float]) -> record.Table:
     """Times of one evaluation, and their ratios to the feed-forward network's."""
-    header = ["", "µs, one state", "µs, 10 000 states", "over FFNN, one state", "10 000 states"]
+    many = f"{record.number(BATCHES[1], 'd')} states"
+    header = ["", "µs, one state", f"µs, {many}", "over FFNN, one state", many]
     return record.Table(
         header,
         [

@@ -10,13 +10,17 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from dynlib.dynamics.systems.lotka_volterra import ENVIRONMENTS, TIMES, trajectories
-from dynlib.measure.environments import time_to, trajectory_errors
+from dynlib.measure.environments import time_to, trajectory_errors, with_start
 from dynlib.measure.timing import microseconds
+from dynlib.networks import leads_training
 from dynlib.networks.leads import LEADS
+from dynlib.networks.leads_training import TrainedLeads
 from dynlib.peers.leads_loop import LoopedLEADS
 from dynlib.report import record
 from dynlib.report.style import LABELS
 
+#: Time between two states of the data.
+STEP = TIMES[1] - TIMES[0]
 #: Times and test errors in a method's training, for every seed.
 Curves = Sequence[tuple[np.ndarray, np.ndarray]]
 #: From a model and trajectories to those that the model predicts from the same first states.
@@ -116,27 +120,37 @@ def record_trained(
 def methods() -> record.Table:
     """Size, training time and errors of every method: the paper's Table 2."""
     known = record.metrics()
-
-    def show(name: str, form: str, missing: str = "") -> str:
-        return record.show(name, form) if name in known else missing
-
-    header = ["method", "parameters", "training, s", "training MSE", "test MSE"]
-    return record.Table(
-        [*header, "worst environment", "worst trajectory"],
-        [
-            [
-                LABELS[name],
-                show(f"{name}_parameters", "d"),
-                show(f"{name}_train_s", ".2g", missing="none"),
-                show(f"{name}_mse_train", ".1e"),
-                show(f"{name}_mse_test", ".1e"),
-                show(f"{name}_mse_worst_environment", ".1e").split(" ")[0],
-                show(f"{name}_mse_worst_trajectory", ".1e").split(" ")[0],
-            ]
-            for name in METHODS
-            if f"{name}_mse_test" in known
-        ],
+    table = record.metrics_table(
+        {name: LABELS[name] for name in METHODS if f"{name}_mse_test" in known},
+        {
+            "parameters": "parameters:d",
+            "training, s": "train_s:.2g",
+            "training MSE": "mse_train:.1e",
+            "test MSE": "mse_test:.1e",
+            "worst environment": "mse_worst_environment.value:.1e",
+            "worst trajectory": "mse_worst_trajectory.value:.1e",
+        },
+        "method",
     )
+    for row in table.rows:
+        row[2] = row[2] or "none"  # nothing is trained
+    return table
+
+
+def follow_field(model: LEADS, data: np.ndarray, dt: float = STEP) -> np.ndarray:
+    """Trajectories that LEADS predicts from the first states of others."""
+    first, n_steps = data[:, :, 0], data.shape[2] - 1
+    return with_start(first, leads_training.rollout(model, first, n_steps, dt))
+
+
+def record_leads(
+    name: str, found: Sequence[TrainedLeads], learn: np.ndarray, test: np.ndarray
+) -> list[np.ndarray]:
+    """As :func:`record_trained`, of LEADS, and the number of its steps, ``_steps``."""
+    size = sum(weight.numel() for weight in found[0].model.parameters())
+    predictions = record_trained(name, found, follow_field, learn, test, size)
+    record.metric(f"{name}_steps", int(found[0].steps[-1]), tolerance=0.0)
+    return predictions
 
 
 def error_curves(found: Sequence[Any], follow: Follow, test: np.ndarray) -> Curves:
@@ -210,24 +224,56 @@ def record_interpolated(
     record.metric(f"{name}_mse_{label}_step", errors, over="seeds", tolerance=3.0)
 
 
+def record_time_step(
+    label: str,
+    dt: float,
+    starts: np.ndarray,
+    *,
+    field: LEADS,
+    maps: Mapping[str, Sequence[np.ndarray]],
+) -> None:
+    """Record errors at another time step, ``leads_mse_<label>_step`` and those of some maps.
+
+    Parameters
+    ----------
+    label : str
+        Of the time step.
+    dt : float
+        The time step, with which the field is integrated.
+    starts : numpy.ndarray
+        First states of the test trajectories, shape (n, d).
+    field : dynlib.networks.leads.LEADS
+        The field.
+    maps : mapping of str to sequence of numpy.ndarray
+        Predictions of every seed at `TIMES`, as for :func:`record_interpolated`.
+    """
+    times = np.arange(0, TIMES[-1] + 1e-9, dt)
+    truth = trajectories(ENVIRONMENTS, starts, times)
+    error = trajectory_errors(follow_field(field, truth, dt), truth)
+    record.metric(f"leads_mse_{label}_step", error.mean(), tolerance=3.0)
+    for name, predictions in maps.items():
+        record_interpolated(name, predictions, truth, times, label)
+
+
 def record_new(name: str, path: np.ndarray, truth: np.ndarray) -> None:
     """Record the error of a method in a new environment, ``_mse_new_environment``."""
     error = trajectory_errors(path, truth).mean()
     record.metric(f"{name}_mse_new_environment", error, tolerance=3.0)
 
 
+def record_new_leads(name: str, trained: TrainedLeads, truth: np.ndarray) -> None:
+    """As :func:`record_new`, of LEADS, and how long it was trained, ``_new_train_s``."""
+    record_new(name, follow_field(trained.model, truth), truth)
+    seconds = trained.seconds[-1]
+    record.metric(f"{name}_new_train_s", seconds, unit="s", tolerance=10.0, timing=True)
+
+
 def abilities() -> record.Table:
     """Errors at other time steps and in a new environment, where a method has them."""
-    known = record.metrics()
     columns = {
-        "a quarter of a unit": "half_step",
-        "a whole unit": "double_step",
-        "new environment": "new_environment",
+        "a quarter of a unit": "mse_half_step:.1e",
+        "a whole unit": "mse_double_step:.1e",
+        "new environment": "mse_new_environment:.1e",
     }
-    rows = []
-    for name in METHODS:
-        measures = [f"{name}_mse_{measure}" for measure in columns.values()]
-        shown = [record.show(each, ".1e") if each in known else "" for each in measures]
-        if any(shown):
-            rows.append([LABELS[name], *shown])
-    return record.Table(["", *columns], rows)
+    table = record.metrics_table({name: LABELS[name] for name in METHODS}, columns)
+    return record.Table(table.header, [row for row in table.rows if any(row[1:])])

@@ -8,13 +8,56 @@ from typing import Any
 
 import numpy as np
 
+from dynlib.dynamics.simulate import from_random_times
+from dynlib.measure.distribution import Reference
 from dynlib.measure.separation import growth_rate, mean_separation
-from dynlib.report import record, style
+from dynlib.report import record, style, tokens
 from dynlib.tokens.excerpts import Excerpts
+from dynlib.tokens.generation import Generators
+from dynlib.tokens.gpt import TokenGPT, generate
+from dynlib.tokens.grid import Grid
+from dynlib.tokens.markov import NGram
 from dynlib.tokens.shadowing import Shadows, divergence_steps, true_divergence_steps
 
 #: Independent parts of the test set, over which intervals are taken.
 PARTS = 5
+
+
+#: Memories of the n-grams whose forecasts are compared with their accuracy.
+ORDERS = (1, 2, 3, 4, 6, 8, 12, 16)
+
+
+def fresh(time_map: Any, transient: int, rng: np.random.Generator) -> tokens.Draw:
+    """Draws new true trajectories of a time map's flow, each from a random time on."""
+
+    def draw(n: int, length: int) -> np.ndarray:
+        start = time_map.flow.initial_states(n, rng)
+        return from_random_times(time_map, start, length, transient=transient, rng=rng)
+
+    return draw
+
+
+def cells(grid: Grid, learned: np.ndarray, test: np.ndarray) -> record.Table:
+    """As :func:`dynlib.report.tokens.cells`, and how often a test token is the one before."""
+    stay = (test[:, 1:] == test[:, :-1]).mean()
+    record.metric("stay_fraction", stay, tolerance=0.05)
+    return tokens.cells(grid, learned)
+
+
+def sampling(
+    fresh: tokens.Draw,
+    grid: Grid,
+    half: tuple[int, int],
+    pairs: int,
+    references: tuple[Reference, Reference],
+) -> record.Table:
+    """As :func:`dynlib.report.tokens.sampling`, with one more design: half of the test set."""
+    designs = (*tokens.DESIGNS, half)
+    table = tokens.sampling(fresh, grid, designs, pairs, tokens.READ, references)
+    n, length = half
+    same = record.metrics()[f"sampling_{n}x{length}_w1"]["samples"]
+    record.metric("sampling_half_test_w1", same, over="batches", tolerance=0.5)
+    return table
 
 
 def exponents(found: np.ndarray, tau: float) -> record.Table:
@@ -44,6 +87,40 @@ def exponents(found: np.ndarray, tau: float) -> record.Table:
     first = ["largest", record.show("lyapunov_reference", ".4f")]
     last = ["inverse of the largest, time units", record.show("inverse_lyapunov", ".3f")]
     return record.Table(["", "exponent"], [first, *smaller, last])
+
+
+def continuations(
+    generators: Generators, counts: NGram, prompts: np.ndarray, n_steps: int
+) -> tuple[dict[str, list[np.ndarray]], dict[int, np.ndarray]]:
+    """Greedy continuations by every method, and by n-grams of many orders.
+
+    Parameters
+    ----------
+    generators : dynlib.tokens.generation.Generators
+        The methods. GPT-2 continues at temperature 1 as well, as ``"sampled"``.
+    counts : dynlib.tokens.markov.NGram
+        Counts of the longest order.
+    prompts : numpy.ndarray
+        Tokens, shape (C, k).
+    n_steps : int
+        Tokens to generate, T.
+
+    Returns
+    -------
+    continued : dict of str to list of numpy.ndarray
+        By method: tokens (C, T), one array a training seed.
+    counting : dict of int to numpy.ndarray
+        By the order of the n-gram, for `ORDERS`: tokens (C, T).
+    """
+    greedy, drawn = generators.networks(prompts, n_steps, (0.0, 1.0))
+    memory = {name: chain.order for name, chain in generators.chains.items()}
+    orders = {*ORDERS, *memory.values()} & set(range(1, counts.order + 1))
+    counting = {
+        k: counts.shorter(k).generate(prompts, n_steps, temperature=0) for k in sorted(orders)
+    }
+    continued = {"model": greedy, "sampled": drawn}
+    continued |= {name: [counting[k]] for name, k in memory.items()}
+    return continued | generators.copying(prompts, n_steps), counting
 
 
 def divergence(
@@ -116,6 +193,13 @@ class Separation:
     curves: dict[str, np.ndarray]
     spread: float
     bounds: tuple[float, float]
+
+
+def written_on(model: TokenGPT, grid: Grid, sentences: np.ndarray, prompt: int) -> np.ndarray:
+    """States of sentences (n, T) that a model writes on greedily from their first tokens."""
+    given = sentences[:, :prompt]
+    written = generate(model, given, sentences.shape[1] - prompt, temperature=0.0)
+    return grid.decode(np.concatenate([given, written], axis=1))
 
 
 def separation(

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from dynlib.measure.forecaster import Forecaster
+from dynlib.identify.sindy import SparseField
+from dynlib.measure.forecaster import Forecaster, forecasts
 from dynlib.measure.rollout import accumulated_mse, failures, step_errors, valid_time
 from dynlib.measure.timing import microseconds
-from dynlib.networks.forecaster import feed_back
+from dynlib.networks.assembled import AssembledStNN
+from dynlib.networks.count import total
+from dynlib.networks.forecaster import NetworkForecaster, feed_back
 from dynlib.report import record, style
 
 #: Names in tables and figures; here the structured network has six branches throughout.
@@ -24,6 +27,70 @@ RELEASED = {
     "sindy": (2.448, 27.71),
     "havok": (0.00299, 16.13),
 }
+
+
+#: Coefficients of the Lorenz system, of 1, x, y, z, xx, xy, xz, yy, yz and zz.
+TRUE_COEFFICIENTS = np.array(
+    [
+        [0, -10, 10, 0, 0, 0, 0, 0, 0, 0],
+        [0, 28, -1, 0, 0, 0, -1, 0, 0, 0],
+        [0, 0, 0, -8 / 3, 0, 1, 0, 0, 0, 0],
+    ]
+)
+
+
+def record_rule(
+    truth: np.ndarray, again: np.ndarray, *, spread: float, dt: float, exponent: float
+) -> None:
+    """Record what forecasts are measured by.
+
+    Metrics: ``spread``, ``horizon_lyapunov``, ``truth_difference``. `again` is the truth of a
+    second solver, as `truth` (starts, steps, dim).
+    """
+    reach = truth.shape[1] * dt * exponent
+    record.metric("spread", spread, tolerance=0.05)
+    record.metric("horizon_lyapunov", reach, unit="Lyapunov times", tolerance=0.0)
+    record.metric("truth_difference", np.abs(again - truth).max(), tolerance=100.0)
+
+
+def record_settings(chosen: Mapping[str, Mapping[str, float]]) -> None:
+    """Record the settings that a search chose, ``<method>_<setting>``."""
+    for name, settings in chosen.items():
+        for setting, value in settings.items():
+            record.metric(f"{name}_{setting}", value, tolerance=0.0)
+
+
+def record_equations(name: str, model: SparseField) -> tuple[bool, float]:
+    """Record whether SINDy found the terms of the Lorenz system, and how far off it is.
+
+    Metrics: ``_terms_right`` (1 or 0) and ``_coefficient_error``, the largest of a coefficient.
+    Both are returned.
+    """
+    right = bool((model.active == (TRUE_COEFFICIENTS != 0)).all())
+    error = float(np.abs(model.coefficients - TRUE_COEFFICIENTS).max())
+    record.metric(f"{name}_terms_right", int(right), tolerance=0.0)
+    record.metric(f"{name}_coefficient_error", error, tolerance=2.0)
+    return right, error
+
+
+def equation_table(rows: Sequence[Sequence[str]]) -> record.Table:
+    """The equations that SINDy found, one below the other, so that a phone can show them.
+
+    `rows` are the label of a derivative, the equations, whether the terms are right, the error.
+    """
+    header = ["derivatives", "equations found", "the seven true terms"]
+    return record.Table(
+        [*header, "largest error of a coefficient"],
+        [
+            [label.removeprefix("SINDy, "), equations.replace("; ", "<br>"), *rest]
+            for label, equations, *rest in rows
+        ],
+    )
+
+
+def true_field(dt: float) -> SparseField:
+    """The true equations, in the form of SINDy's."""
+    return SparseField(TRUE_COEFFICIENTS, dt)
 
 
 def record_rollout(
@@ -92,6 +159,16 @@ def record_rollouts(
     }
 
 
+def record_forecasts(
+    methods: Mapping[str, Sequence[Forecaster]],
+    windows: np.ndarray,
+    truth: np.ndarray,
+    **options: Any,
+) -> None:
+    """:func:`record_rollout` of several methods, which forecast from windows (starts, T, dim)."""
+    record_rollouts(forecasts(methods, windows, truth.shape[1]), truth, **options)
+
+
 def record_single(name: str, prediction: np.ndarray, truth: np.ndarray) -> None:
     """Record the accumulated errors of one rollout (steps, dim), at 100 steps and at its end.
 
@@ -101,6 +178,29 @@ def record_single(name: str, prediction: np.ndarray, truth: np.ndarray) -> None:
     for count, label in ((min(100, len(truth)), "100"), (len(truth), "horizon")):
         found = accumulated_mse(errors, count)[0]
         record.metric(f"{name}_mse_{label}", found, tolerance=2.0)
+
+
+def record_one_start(methods: Mapping[str, Sequence[Forecaster]], future: np.ndarray) -> None:
+    """Record errors of one start, compared with the truth in line and one step late.
+
+    Metrics: of ``single_truth``, ``single_stnn`` and ``single_ffnn``, ``_misaligned`` and
+    ``_aligned``; ``single_sindy_aligned``; each as :func:`record_single`.
+
+    Parameters
+    ----------
+    methods : mapping of str to sequence of Forecaster
+        By name, with ``"stnn"``, ``"ffnn"`` and ``"sindy_fd2"``; the first model of each counts.
+    future : numpy.ndarray
+        True states from the start on, shape (steps + 1, dim).
+    """
+    late, aligned = future[:-1], future[1:]
+    single = {"truth": aligned}
+    for name in ("stnn", "ffnn", "sindy_fd2"):
+        single[name] = methods[name][0].rollout(future[None, :1], len(aligned))[0]
+    for name in ("truth", "stnn", "ffnn"):
+        record_single(f"single_{name}_misaligned", single[name], late)
+        record_single(f"single_{name}_aligned", single[name], aligned)
+    record_single("single_sindy_aligned", single["sindy_fd2"], aligned)
 
 
 def record_released() -> None:
@@ -144,6 +244,25 @@ def record_cost(
             call = partial(feed_back, network, batch, n_steps)
         taken = microseconds(call) / n_steps
         record.metric(f"{name}_step_us{suffix}", taken, unit="us", tolerance=3.0, timing=True)
+
+
+def record_costs(
+    methods: Mapping[str, Sequence[Forecaster]],
+    nets: Mapping[str, Sequence[NetworkForecaster]],
+    windows: np.ndarray,
+) -> None:
+    """:func:`record_cost` of the first model of every method, and ``stnn_flops_coded``.
+
+    A network, which `nets` holds too, is timed by its bare evaluation; the structured one with
+    its factors multiplied out. The `windows` are repeated until there are a thousand.
+    """
+    thousand = np.repeat(windows, -(-1000 // len(windows)), axis=0)[:1000]
+    bare: dict[str, Any] = {name: models[0].model for name, models in nets.items()}
+    coded = total(bare["stnn"], "flops_coded")
+    bare["stnn"] = AssembledStNN(bare["stnn"])
+    for name, (model, *_) in methods.items():
+        record_cost(name, model, thousand, network=bare.get(name))
+    record.metric("stnn_flops_coded", coded, tolerance=0.0)
 
 
 def show_row(name: str, suffix: str = "") -> list[str]:
@@ -219,32 +338,22 @@ def noise_table(names: Iterable[str], levels: Mapping[str, float]) -> record.Tab
 
     `levels` are suffixes of metrics -> shares of the spread.
     """
-    metrics = record.metrics()
-
-    def cells(name: str) -> list[str]:
-        noisy = [f"{name}_valid_time{suffix}" for suffix in levels]
-        return [record.show(each, ".2f") if each in metrics else "" for each in noisy]
-
-    return record.Table(
-        ["method", "clean", *(f"noise {level:.0e}" for level in levels.values())],
-        [
-            [LABELS[name], record.show(f"{name}_valid_time", ".2f"), *cells(name)]
-            for name in names
-            if any(cells(name))
-        ],
-    )
+    known = record.metrics()
+    fitted = [n for n in names if any(f"{n}_valid_time{suffix}" in known for suffix in levels)]
+    noisy = {f"noise {level:.0e}": f"valid_time{key}:.2f" for key, level in levels.items()}
+    columns = {"clean": "valid_time:.2f"} | noisy
+    return record.metrics_table({name: LABELS[name] for name in fitted}, columns, "method")
 
 
 def cost_table(names: Iterable[str]) -> record.Table:
     """What a step of some methods costs: parameters, operations, microseconds."""
-    forms = {"parameters": "d", "flops": "d", "step_us": ".3g", "step_us_batch1000": ".3g"}
-    return record.Table(
-        ["method", "parameters", "operations a step", "µs a step, one state", "1000 states"],
-        [
-            [LABELS[name], *(record.show(f"{name}_{key}", form) for key, form in forms.items())]
-            for name in names
-        ],
-    )
+    columns = {
+        "parameters": "parameters:d",
+        "operations a step": "flops:d",
+        "µs a step, one state": "step_us",
+        f"{record.number(1000, 'd')} states": "step_us_batch1000",
+    }
+    return record.metrics_table({name: LABELS[name] for name in names}, columns, "method")
 
 
 def protocol_table() -> record.Table:
@@ -270,26 +379,3 @@ def protocol_table() -> record.Table:
             for label, given, late, aligned in rows
         ],
     )  # fmt: skip
-
-
-def apart(heights: np.ndarray, gap: float) -> np.ndarray:
-    """Positions on a logarithmic axis near the given ones, `gap` decades or more apart.
-
-    For labels at the ends of curves, in the order of the curves.
-
-    Examples
-    --------
-    >>> apart(np.array([1.0, 1.1, 100.0]), 0.5).round(2)
-    array([  0.59,   1.87, 100.  ])
-    """
-    order = np.argsort(heights)
-    places = np.log10(heights)[order]
-    for _ in range(200):
-        for i in range(len(places) - 1):
-            short = gap - (places[i + 1] - places[i])
-            if short > 0:
-                places[i] -= short / 2
-                places[i + 1] += short / 2
-    found = np.empty_like(places)
-    found[order] = places
-    return 10**found

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from dynlib.networks.recipes import Pairs, Trained
 from dynlib.networks.scores import failed, one_step_errors
 from dynlib.report import record
-from dynlib.report.style import COLOURS, LABELS
 
 #: Losses of the last epoch in the authors' repository; those of structured networks are means
 #: over four outputs, of which one is always zero.
@@ -21,15 +19,6 @@ RELEASED = {
     "stnn_p6": 2.331e-6 * 4 / 3,
     "ffnn": 4.315e-6,
 }
-
-
-def label(axes: Axes, x: float, y: float, method: str, **options) -> None:
-    """Name a curve beside it, at a point in data coordinates, in its method's colour."""
-    axes.annotate(
-        options.pop("text", LABELS[method]), (x, y), xytext=options.pop("offset", (5, 0)),
-        textcoords="offset points", color=COLOURS[method], va=options.pop("va", "center"),
-        fontsize=options.pop("fontsize", 10), **options,
-    )  # fmt: skip
 
 
 def title(name: str) -> str:
@@ -139,14 +128,5 @@ def split_table() -> record.Table:
 
 def direction_table(names: Iterable[str]) -> record.Table:
     """Parameters of networks, and the directions in which these can change the output."""
-    return record.Table(
-        ["network", "parameters", "active directions"],
-        [
-            [
-                title(name),
-                record.show(f"{name}_parameters", "d"),
-                record.show(f"{name}_active_directions"),
-            ]
-            for name in names
-        ],
-    )
+    columns = {"parameters": "parameters:d", "active directions": "active_directions"}
+    return record.metrics_table({name: title(name) for name in names}, columns, "network")

@@ -21,7 +21,7 @@ from dynlib.operators.bestfit import (
 )
 from dynlib.operators.hankel import Hankel, distance_from_hankel, operations
 from dynlib.report import record
-from dynlib.report.networks import LABELS
+from dynlib.report.style import LABELS
 
 #: The operators that may advance a vector of delays.
 TITLES = {
@@ -207,7 +207,7 @@ def cost_table(costs: Costs) -> record.Table:
     header = ["n", "dense", "first column only", "FFT, real", "FFT, complex"]
     rows = []
     for i, n in enumerate(costs.sizes):
-        counts = [f"{each[i]:,}".replace(",", "\u2009") for each in costs.counts.values()]
+        counts = [record.number(each[i], "d") for each in costs.counts.values()]
         ratios = [
             costs.clocks["fft", batch][i] / costs.clocks["dense", batch][i]
             for batch in (1, costs.large_batch)

@@ -130,6 +130,17 @@ def named(method: str, measure: str) -> str:
     return measure if method == "model" else f"{method}_{measure}"
 
 
+def number(value: float, form: str = ".3g") -> str:
+    """A number as text; narrow spaces, at which no line breaks, stand between thousands.
+
+    Examples
+    --------
+    >>> number(12_345, "d"), number(12.345)
+    ('12\u202f345', '12.3')
+    """
+    return format(value, form.replace("d", ",d")).replace(",", "\u202f")
+
+
 def show(name: str, form: str = ".3g") -> str:
     """A recorded metric as text: its value, and its interval in brackets where it has one."""
     _check_known(name)
@@ -137,10 +148,10 @@ def show(name: str, form: str = ".3g") -> str:
     _check_form(form, entry["value"])
     if entry["value"] is None:
         return "none"
-    text = format(entry["value"], form)
+    text = number(entry["value"], form)
     if entry["low"] is None:
         return text
-    return f"{text} [{entry['low']:{form}}, {entry['high']:{form}}]"
+    return f"{text} [{number(entry['low'], form)}, {number(entry['high'], form)}]"
 
 
 class Table:

@@ -7,11 +7,14 @@ book can swap them for dark mode; the colours of methods are legible on both gro
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1f2328", "#59636e", "#d1d9e0"
@@ -116,7 +119,47 @@ LABELS = {
     "mean": "mean of the environment",
 } | {f"polynomial_{degree}": f"polynomial, degree {degree}" for degree in range(2, 10)}
 
+
+def contrast(colour: str, ground: str) -> float:
+    """Contrast ratio of two colours, as the accessibility guidelines (WCAG 2) define it.
+
+    Examples
+    --------
+    >>> contrast("#ffffff", "#000000"), contrast(MUTED, MUTED)
+    (21.0, 1.0)
+    """
+    weights = (0.2126, 0.7152, 0.0722)
+
+    def luminance(name: str) -> float:
+        linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(name))
+        return sum(weight * c for weight, c in zip(weights, linear, strict=True))
+
+    dark, light = sorted(luminance(each) for each in (colour, ground))
+    return round((light + 0.05) / (dark + 0.05), 6)
+
+
+def legible(colour: str, ground: str) -> str:
+    """The colour itself, or mixed with black or white until it can be read as text on a ground."""
+    end = np.zeros(3) if ground == PAPER else np.ones(3)
+    mixed = (
+        to_hex((1 - share) * np.array(to_rgb(colour)) + share * end)
+        for share in np.linspace(0, 1, 51)
+    )
+    return next(each for each in mixed if contrast(each, ground) >= 4.5)
+
+
+#: Grounds of the book's pages, light and dark.
+PAPER, NIGHT = "#ffffff", "#14181e"
+#: Colours of the methods' names, as their curves but dark enough to be read.
+WORDS = {method: legible(colour, PAPER) for method, colour in COLOURS.items()}
+DARK = {
+    word: night
+    for method, word in WORDS.items()
+    if (night := legible(COLOURS[method], NIGHT)) != word
+} | DARK
+
 WIDTH = 5.0  # inches: text of 11 points stays legible when a phone shows it 340 px wide
+SMALL = 10  # points: labels in a figure; smaller ones cannot be read on a phone
 
 
 def use_style() -> None:
@@ -167,15 +210,54 @@ def figure(height: float = 3.4, rows: int = 1, columns: int = 1, **options) -> t
 def note(axes: Axes, x: float, y: float, text: str, method: str, **options) -> None:
     """Label a curve directly, at a point in data coordinates, in its method's colour."""
     axes.annotate(
-        text,
-        (x, y),
-        xytext=options.pop("offset", (4, 0)),
-        textcoords="offset points",
-        color=COLOURS[method],
-        va=options.pop("va", "center"),
-        fontsize=options.pop("fontsize", 10),
-        **options,
-    )
+        text, (x, y), xytext=options.pop("offset", (5, 0)), textcoords="offset points",
+        color=WORDS[method], va=options.pop("va", "center"), annotation_clip=False,
+        fontsize=SMALL, **options,
+    )  # fmt: skip
+
+
+def place(axes: Axes, x: float, y: float, text: str, method: str, **options) -> None:
+    """Write in a method's colour at a point in fractions of the axes."""
+    axes.text(
+        x, y, text, transform=axes.transAxes, color=WORDS[method], fontsize=SMALL, **options
+    )  # fmt: skip
+
+
+def name_ends(
+    axes: Axes, ends: Mapping[str, tuple[float, float]], texts: Mapping[str, str]
+) -> None:
+    """Name curves at their right ends, apart where these are close, on a logarithmic axis.
+
+    `ends` and `texts` are points and names by method; a method may begin with ``printed_``.
+    """
+    decades = np.ptp(np.log10(axes.get_ylim()))
+    points = 72 * axes.bbox.height / axes.figure.dpi  # height of the axes
+    heights = apart(np.array([y for _, y in ends.values()]), 1.2 * SMALL / points * decades)
+    for (method, (x, _)), y in zip(ends.items(), heights, strict=True):
+        note(axes, x, y, texts[method], method.removeprefix("printed_"))
+
+
+def apart(heights: np.ndarray, gap: float) -> np.ndarray:
+    """Positions on a logarithmic axis near the given ones, `gap` decades or more apart.
+
+    For labels at the ends of curves, in the order of the curves.
+
+    Examples
+    --------
+    >>> apart(np.array([1.0, 1.1, 100.0]), 0.5).round(2)
+    array([  0.59,   1.87, 100.  ])
+    """
+    order = np.argsort(heights)
+    places = np.log10(heights)[order]
+    for _ in range(200):
+        for i in range(len(places) - 1):
+            short = gap - (places[i + 1] - places[i])
+            if short > 0:
+                places[i] -= short / 2
+                places[i + 1] += short / 2
+    found = np.empty_like(places)
+    found[order] = places
+    return 10**found
 
 
 @dataclass(frozen=True)

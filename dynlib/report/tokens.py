@@ -12,6 +12,7 @@ from dynlib.measure.distribution import Reference, rollout_measures
 from dynlib.measure.sequences import periods, transitions, unseen_transitions
 from dynlib.measure.transport import token_distance
 from dynlib.report import record, style
+from dynlib.tokens.generation import Generators
 from dynlib.tokens.gpt import TokenGPT, log_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -52,7 +53,7 @@ def cells(grid: Grid, learned: np.ndarray) -> record.Table:
     record.metric("train_tokens", learned.size, tolerance=0.0)
     sizes = (grid.n_cells**grid.dim, grid.vocabulary, learned.size)
     header = ["cells of the grid", "with a token", "tokens to learn from"]
-    return record.Table(header, [[f"{size:,}" for size in sizes]])
+    return record.Table(header, [[record.number(size, "d") for size in sizes]])
 
 
 def training(trained: Sequence[Trained], seeds: Sequence[int]) -> record.Table:
@@ -74,7 +75,7 @@ def training(trained: Sequence[Trained], seeds: Sequence[int]) -> record.Table:
     return record.Table(
         ["seed", "tokens seen", "seconds", "training loss", "validation loss"],
         [
-            [str(s), f"{t.tokens_seen:,}", f"{t.seconds:.0f}"]
+            [str(s), record.number(t.tokens_seen, "d"), f"{t.seconds:.0f}"]
             + [f"{loss:.3f}" for loss in t.history[-1, 1:]]
             for s, t in zip(seeds, trained, strict=True)
         ],
@@ -126,6 +127,44 @@ def memory(
     for length, values in zip(lengths, networks.T, strict=True):
         record.metric(f"context{length}_cross_entropy", values, over="seeds", unit="nats/token")
     return lengths, networks, counts
+
+
+#: Draws new true trajectories, from (n, length) to states (n, length, d) or tokens (n, length).
+Draw = Callable[[int, int], np.ndarray]
+#: Numbers of true trajectories and their lengths, as large as the paper's samples may have been.
+DESIGNS = ((1, 10_000), (10, 1000), (200, 50), (1, 100_000))
+#: The one of them that is measured in every reading of "Wasserstein distance".
+READ = ((10, 1000),)
+
+
+def encoded(grid: Grid, states: Draw) -> Draw:
+    """Draws the tokens of new true trajectories, from what draws their states."""
+
+    def draw(n: int, length: int) -> np.ndarray:
+        return grid.encode(states(n, length), unseen="nearest")
+
+    return draw
+
+
+def rivals(
+    models: Sequence[TokenGPT],
+    counts: NGram,
+    best: int,
+    learned: np.ndarray,
+    grid: Grid,
+    seeds: Sequence[int],
+    workers: int,
+) -> Generators:
+    """GPT-2 and its rivals: n-grams of one, four and `best` tokens of memory, and two copyists."""
+    memory = {"markov": 1, "ngram4": 4, "best_ngram": best}
+    chains = {name: counts.shorter(k) for name, k in memory.items()}
+    return Generators(models, chains, learned, grid.centres, seeds, workers)
+
+
+def references(batches: np.ndarray, grid: Grid) -> tuple[Reference, Reference]:
+    """True batches (2n, R, T) to measure with, by the Euclidean and by the squared cost."""
+    euclidean = Reference(batches, grid.centres, "euclidean")
+    return euclidean, Reference(batches, grid.centres, "squared")
 
 
 def rollouts(
@@ -225,7 +264,7 @@ def _periods(samples: list[np.ndarray]) -> str:
 
 
 def sampling(
-    fresh: Callable[[int, int], np.ndarray],
+    fresh: Draw,
     grid: Grid,
     designs: Sequence[tuple[int, int]],
     pairs: int,
@@ -273,7 +312,7 @@ def sampling(
         samples = [(fresh(n, length), fresh(n, length)) for _ in range(0 if last else pairs)]
         if last:
             samples = list(zip(batches[0::2], batches[1::2], strict=True))[:pairs]
-        row = [f"{n:,} of {length:,} states"]
+        row = [f"{record.number(n, 'd')} of {record.number(length, 'd')} states"]
         for reading, (cost, centres) in readings.items():
             if reading != "w1" and not last and (n, length) not in readings_of:
                 row.append("")

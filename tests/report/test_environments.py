@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dynlib.dynamics.systems.lotka_volterra import TIMES
+from dynlib.dynamics.systems.lotka_volterra import ENVIRONMENTS, TIMES, trajectories
 from dynlib.networks.leads import LEADS
 from dynlib.report import environments as report
 from dynlib.report import record
@@ -143,13 +143,49 @@ def test_what_a_cubic_spline_holds_is_interpolated_exactly():
     assert record.metrics()["stnn_mse_half_step"]["value"] < 1e-18
 
 
+def still():
+    """LEADS whose field is zero, trained for seven steps in three seconds."""
+    model = LEADS(len(ENVIRONMENTS))
+    for weight in model.parameters():
+        weight.data.zero_()
+    return SimpleNamespace(model=model, seconds=np.array([1.0, 3.0]), steps=np.array([1, 7]))
+
+
+def test_another_time_step_is_compared_with_the_truth_at_its_own_times():
+    starts, times = np.array([[1.0, 2.0], [1.5, 1.2]]), np.arange(39) / 4
+    at_points = trajectories(ENVIRONMENTS, starts)
+    report.record_time_step(
+        "half", 0.25, starts, field=still().model, maps={"stnn": [at_points, at_points + 1]}
+    )
+    truth = trajectories(ENVIRONMENTS, starts, times)
+    found = record.metrics()
+    moved = np.square(truth - truth[:, :, :1]).mean()
+    assert found["leads_mse_half_step"]["value"] == pytest.approx(moved)
+    exact, off = found["stnn_mse_half_step"]["samples"]
+    assert exact < 1e-4
+    assert off == pytest.approx(1, abs=0.01)
+
+
+def test_leads_is_recorded_with_its_size_steps_and_time():
+    truth = trajectories(ENVIRONMENTS, np.array([[1.0, 2.0]]))
+    trained = still()
+    (path,) = report.record_leads("leads", [trained], truth, truth)
+    report.record_new_leads("leads", trained, truth)
+    np.testing.assert_array_equal(path, np.broadcast_to(truth[:, :, :1], truth.shape))
+    found = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert found["leads_steps"] == 7
+    assert found["leads_parameters"] == sum(w.numel() for w in trained.model.parameters())
+    assert found["leads_train_s"] == found["leads_new_train_s"] == 3
+    assert found["leads_mse_new_environment"] == pytest.approx(found["leads_mse_test"])
+
+
 def test_tables_have_the_methods_that_were_measured():
     record_method("leads", [shifted(OFFSETS)], TRUTH, 95_095, 3.0)
     record_method("mean", [TRUTH], TRUTH, 20, None)
     report.record_new("leads_alone", TRUTH + 2, TRUTH)
     record.metric("leads_mse_half_step", 0.5)
     assert [row[:4] for row in report.methods().rows] == [
-        ["LEADS", "95095", "3", ""],
+        ["LEADS", "95\u202f095", "3", ""],
         ["mean of the environment", "20", "none", ""],
     ]
     assert report.abilities().rows == [

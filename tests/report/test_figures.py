@@ -69,6 +69,30 @@ def test_a_figure_has_the_common_width():
     plt.close(figure)
 
 
+@pytest.mark.parametrize("method", style.COLOURS)
+def test_names_of_methods_can_be_read_by_day_and_by_night(method):
+    word = style.WORDS[method]
+    assert style.contrast(word, style.PAPER) >= 4.5
+    assert style.contrast(style.DARK.get(word, word), style.NIGHT) >= 4.5
+    kept = style.contrast(style.COLOURS[method], style.PAPER) >= 4.5
+    assert (word == style.COLOURS[method]) == kept  # no darker than it must be
+
+
+def test_no_colour_is_replaced_twice_for_the_night():
+    assert not style.DARK.keys() & set(style.DARK.values())
+
+
+def test_curves_that_end_together_are_named_one_below_the_other():
+    figure, axes = style.figure(3.0)
+    axes.set(yscale="log", ylim=(1e-3, 1e3), xlim=(0, 10))
+    style.name_ends(axes, {"stnn": (10, 1.0), "ffnn": (10, 1.1), "dmd": (10, 900.0)}, style.LABELS)
+    stnn, ffnn, dmd = (text.xy[1] for text in axes.texts)
+    inches = axes.bbox.height / figure.dpi
+    plt.close(figure)
+    assert np.log10(ffnn / stnn) == pytest.approx(1.2 * 10 / 72 / inches * 6)
+    assert dmd == pytest.approx(900)
+
+
 def test_every_method_has_a_colour_and_a_label_of_its_own():
     assert style.COLOURS.keys() == style.LABELS.keys()
     assert len(set(style.LABELS.values())) == len(style.LABELS)

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from dynlib.report import flows, record
+from dynlib.dynamics.flows import TimeMap
+from dynlib.dynamics.systems.lorenz import Lorenz
+from dynlib.report import flows, record, tokens
 from dynlib.tokens.excerpts import Excerpts
+from dynlib.tokens.gpt import GPTConfig, TokenGPT, generate
+from dynlib.tokens.markov import NGram
 from dynlib.tokens.shadowing import Shadows
 
 
@@ -24,6 +28,55 @@ def test_exponents_are_means_of_groups():
     assert metrics["inverse_lyapunov"]["samples"] == [1 / each for each in (2.5, 8.5, 14.5, 20.5)]
     assert metrics["entropy_rate"]["value"] == pytest.approx(1.15)
     assert table.rows[1:3] == [["second", "12.5000"], ["third", "13.5000"]]
+
+
+def test_sizes_come_with_the_share_of_repeated_tokens(henon_grid):
+    test = np.array([[0, 0, 1, 1, 1], [2, 3, 4, 5, 6]])
+    table = flows.cells(henon_grid, test, test)
+    assert record.metrics()["stay_fraction"]["value"] == 3 / 8
+    assert table.rows[0][2] == "10"
+
+
+def test_half_a_test_set_is_one_more_design(henon_grid):
+    """Both sides are of the same tokens, but for one design."""
+    batches = np.zeros((4, 2, 3), int)
+    odd = iter([0, 1] * 9)
+
+    def fresh(n, length):
+        return np.full((n, length), next(odd) if (n, length) == (3, 5) else 0)
+
+    known = tokens.references(batches, henon_grid)
+    flows.sampling(fresh, henon_grid, (3, 5), 2, known)
+    found = record.metrics()
+    apart = np.linalg.norm(henon_grid.centres[1] - henon_grid.centres[0])
+    assert found["sampling_half_test_w1"]["samples"] == pytest.approx([apart, apart])
+    for n, length in tokens.DESIGNS:
+        assert found[f"sampling_{n}x{length}_w1"]["value"] == 0
+    assert "sampling_10x1000_w2sq_cells" in found
+    assert "sampling_200x50_w2sq_cells" not in found
+
+
+class Copy:
+    """A network that writes its last token again at temperature 0, and the next one at 1."""
+
+    def networks(self, prompts, n_steps, temperatures):
+        return [[np.repeat(prompts[:, -1:] + int(t), n_steps, axis=1)] for t in temperatures]
+
+    def copying(self, prompts, n_steps):
+        return {"recall": [prompts[:, :n_steps]]}
+
+
+def test_every_method_continues_greedily():
+    counts = NGram(np.array([[0, 1, 2] * 30]), 5, 4)
+    generators, prompts = Copy(), np.array([[2, 0, 1, 2, 0]])
+    generators.chains = {"markov": counts.shorter(1), "best_ngram": counts.shorter(5)}
+    continued, counting = flows.continuations(generators, counts, prompts, 3)
+    assert list(counting) == [1, 2, 3, 4, 5]  # five is the best, longer ones are not counted
+    assert all(each.tolist() == [[1, 2, 0]] for each in counting.values())
+    assert list(continued) == ["model", "sampled", "markov", "best_ngram", "recall"]
+    assert continued["model"][0].tolist() == [[0, 0, 0]]
+    assert continued["sampled"][0].tolist() == [[1, 1, 1]]
+    assert continued["best_ngram"][0] is counting[5]
 
 
 def excerpts(states, trajectories=5):
@@ -99,3 +152,24 @@ def test_cells_too_coarse_for_a_slope_are_recorded_as_failures():
     )  # fmt: skip
     assert record.metrics()["separation_slope"]["value"] is None
     assert record.metrics()["separation_slope_failures"]["value"] == 5
+
+
+def test_fresh_trajectories_are_new_and_obey_the_flow():
+    time_map = TimeMap(Lorenz(), 0.02)
+    draw = flows.fresh(time_map, 30, np.random.default_rng(0))
+    first, second = draw(3, 5), draw(3, 5)
+    assert first.shape == (3, 5, 3)
+    assert not np.isclose(first, second).any()
+    np.testing.assert_allclose(time_map.step(first[:, 0]), first[:, 1], rtol=1e-9)
+
+
+def test_what_is_written_begins_with_the_prompt(henon_grid, henon_tokens):
+    model = TokenGPT(
+        GPTConfig(vocabulary=henon_grid.vocabulary, layers=1, heads=1, width=8, context=8),
+        henon_grid.cells,
+    )
+    sentences = henon_tokens[:2, :12]
+    states = flows.written_on(model, henon_grid, sentences, 5)
+    np.testing.assert_array_equal(states[:, :5], henon_grid.decode(sentences[:, :5]))
+    written = generate(model, sentences[:, :5], 7, temperature=0.0)
+    np.testing.assert_array_equal(states[:, 5:], henon_grid.decode(written))

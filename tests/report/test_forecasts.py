@@ -2,10 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 
 from dynlib.dynamics.pairs import pairs
+from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.identify.polynomial import PolynomialMap
+from dynlib.identify.sindy import SparseField
+from dynlib.networks.count import total
 from dynlib.networks.ffnn import FFNN
+from dynlib.networks.forecaster import NetworkForecaster
+from dynlib.networks.stnn import StNN
 from dynlib.report import forecasts as report
 from dynlib.report import record
 
@@ -116,3 +122,78 @@ def test_released_errors_stand_beside_ours():
     assert [row[1:] for row in report.protocol_table().rows] == [
         ["", "0", "1"], ["2", "3", "4"], ["5", "6", "7"], ["8", "", "9"], ["10", "", "11"]
     ]  # fmt: skip
+
+
+def test_what_forecasts_are_measured_by_is_recorded():
+    report.record_rule(TRUTH, TRUTH + 1e-6, **RULE)
+    report.record_settings({"dmd": {"delays": 10, "rank": 8}})
+    found = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert found == pytest.approx(
+        {
+            "spread": 1, "horizon_lyapunov": 24, "truth_difference": 1e-6,
+            "dmd_delays": 10, "dmd_rank": 8,
+        }
+    )  # fmt: skip
+
+
+def test_equations_are_compared_with_those_of_the_system():
+    """The coefficients are those of the system's own velocity, at random states."""
+    states = np.random.default_rng(0).normal(size=(5, 3))
+    x, y, z = states.T
+    terms = np.stack([x**0, x, y, z, x * x, x * y, x * z, y * y, y * z, z * z])
+    velocity = Lorenz(beta=8 / 3).velocity(states)
+    np.testing.assert_allclose((report.TRUE_COEFFICIENTS @ terms).T, velocity)
+
+    near = report.TRUE_COEFFICIENTS.copy()
+    near[0, 1] += 0.25
+    more = report.TRUE_COEFFICIENTS.copy()
+    more[2, 9] = 1e-3
+    models = {"sindy_fd2": SparseField(near, 0.1), "sindy_fd6": SparseField(more, 0.1)}
+    said = [report.record_equations(name, model) for name, model in models.items()]
+    assert said == [(True, pytest.approx(0.25)), (False, pytest.approx(1e-3))]
+    found = {name: entry["value"] for name, entry in record.metrics().items()}
+    assert found == pytest.approx(
+        {
+            "sindy_fd2_terms_right": 1, "sindy_fd2_coefficient_error": 0.25,
+            "sindy_fd6_terms_right": 0, "sindy_fd6_coefficient_error": 1e-3,
+        }
+    )  # fmt: skip
+    row = ["SINDy, order 6", "; ".join(near_equations := models["sindy_fd2"].equations(4)), "yes"]
+    assert report.equation_table([row]).rows == [["order 6", "<br>".join(near_equations), "yes"]]
+
+
+class Steps:
+    """A forecaster that adds one a step; it shows what windows it was asked for."""
+
+    parameters, flops = 1, 3
+
+    def rollout(self, windows, n_steps):
+        return windows[:, -1:] + np.arange(1, n_steps + 1)[None, :, None]
+
+
+def test_one_start_is_compared_in_line_and_one_step_late():
+    future = np.arange(21.0)[:, None] * np.ones(3)
+    report.record_one_start({key: [Steps()] for key in ("stnn", "ffnn", "sindy_fd2")}, future)
+    found = {name: entry["value"] for name, entry in record.metrics().items()}
+    expected = {f"single_{name}_misaligned": 1 for name in ("truth", "stnn", "ffnn")}
+    expected |= {f"single_{name}_aligned": 0 for name in ("truth", "stnn", "ffnn", "sindy")}
+    assert found == {
+        f"{name}_mse_{steps}": value
+        for name, value in expected.items()
+        for steps in ("100", "horizon")
+    }
+
+
+def test_forecasts_are_recorded_as_their_rollouts_are():
+    windows, truth = np.zeros((6, 4, 3)), np.zeros((6, 120, 3)) + np.arange(1, 121)[:, None]
+    report.record_forecasts({"stnn": [Steps()]}, windows, truth, suffix="_noise", **RULE)
+    assert record.metrics()["stnn_accumulated_mse_horizon_noise"]["value"] == 0
+
+
+def test_networks_are_timed_bare_and_counted_as_coded():
+    network = NetworkForecaster(StNN(4, 1, dtype=torch.float64))
+    methods = {"stnn": [network], "sindy_fd2": [report.true_field(0.01)]}
+    report.record_costs(methods, {"stnn": [network]}, np.ones((4, 2, 3)))
+    found = record.metrics()
+    assert found["stnn_flops_coded"]["value"] == total(network.model, "flops_coded")
+    assert {"stnn_step_us_batch1000", "sindy_fd2_step_us"} <= set(found)

@@ -87,7 +87,7 @@ def test_a_table_of_errors_has_a_row_a_network():
     for name in ("ffnn", "printed_ffnn"):
         report.record_network(name, [trained(1.0, 0), trained(3.0, 0)], zero, zero, variance)
     (row, printed) = report.error_table(["ffnn", "printed_ffnn"]).rows
-    assert row[:3] == ["FFNN 3-30-30-30-3", "2073", "5.0e+00 [1.0e+00, 9.0e+00]"]
+    assert row[:3] == ["FFNN 3-30-30-30-3", "2\u202f073", "5.0e+00 [1.0e+00, 9.0e+00]"]
     assert row[4:] == ["5e+00", "5e+00", "5e+00", "5.0e+00", "2 of 2"]
     assert printed[0] == "FFNN 3-30-30-30-3, as printed"
 

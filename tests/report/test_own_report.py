@@ -289,7 +289,7 @@ def test_forecasts_are_tabulated_and_put_into_words():
     rows = own.forecast_table(labels, 120).rows
     assert [row[:3] for row in rows] == [
         ["StNN, p = 6", "388", "1.0e+00 [1.0e+00, 1.0e+00]"],
-        ["reservoir", "2073", "9.0e+00 [9.0e+00, 9.0e+00]"],
+        ["reservoir", "2\u202f073", "9.0e+00 [9.0e+00, 9.0e+00]"],
         ["no change", "", "8.1e+01 [8.1e+01, 8.1e+01]"],
     ]
     for name, value in {"": 1.5, "markov_": 2.0, "best_ngram_": 1.0}.items():

@@ -51,13 +51,11 @@ def test_cells_are_those_of_the_grid():
 
 def test_context_says_in_words_where_its_curves_go():
     networks = np.array([[3.0, 2.0, 1.5]])
-    shown = figures.context(
-        [1, 3, 4], networks, np.array([3.0, 1.25, 2.5]), floor=1.2, finding="It is so.", bottom=0
-    )
+    shown = figures.context([1, 3, 4], networks, np.array([3.0, 1.25, 2.5]), floor=1.2, kind="flow")
     (axes,) = shown.figure.axes
     np.testing.assert_array_equal(lines(axes, "o")[0], [[1, 3.0], [3, 2.0], [4, 1.5]])
     assert axes.get_ylim()[0] == 0
-    assert shown.caption.endswith("It is so.")
+    assert shown.caption.endswith("until its contexts become too rare.")
     assert "the n-grams start at 3.00, reach 1.25 at 2 tokens and end at 2.50" in shown.alt
     assert "GPT-2 starts at 3.00 and ends at 1.50" in shown.alt
     assert shown.name == "context"
@@ -115,7 +113,7 @@ def test_scheme_shows_cells_probabilities_and_continuations():
     following = np.zeros(SPACE.vocabulary)
     following[[7, 9, 11]] = [0.2, 0.5, 0.01]
     shown = figures.scheme(
-        SPACE, [0, 2], prompt=prompt, truth=truth, written=written, following=following
+        SPACE, [0, 2], prompt=prompt, paths={"true": truth, "model": written}, following=following
     )
     first, second, third, fourth = shown.figure.axes
 
@@ -137,13 +135,14 @@ def test_scheme_shows_cells_probabilities_and_continuations():
 
 
 def test_trajectories_are_projections():
-    paths = {m: np.arange(12.0).reshape(4, 3) + i for i, m in enumerate(("true", "model"))}
-    paths["greedy"] = np.zeros((4, 3))
-    shown = figures.trajectories(paths, [0, 2], ("x", "y", "z"))
+    paths = {m: np.arange(4) + 50 * i for i, m in enumerate(("true", "model", "greedy"))}
+    shown = figures.trajectories(SPACE, [0, 2], paths, ("x", "y", "z"))
     for axes, path in zip(shown.figure.axes, paths.values(), strict=True):
-        np.testing.assert_array_equal(lines(axes)[0], path[:, [0, 2]])
+        np.testing.assert_array_equal(lines(axes)[0], SPACE.decode(path)[:, [0, 2]])
         assert axes.get_xlabel() == "x"
     assert shown.figure.axes[0].get_ylabel() == "z"
+    turned = figures.scene(SPACE, paths, ("x", "y", "z"))
+    np.testing.assert_array_equal(turned.curves["greedy"], SPACE.decode(paths["greedy"]))
 
 
 def test_accuracy_stands_over_the_steps_that_agree():

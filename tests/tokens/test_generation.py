@@ -460,8 +460,8 @@ def test_training_records_speed_and_losses():
     assert found["train_tokens_per_s"]["samples"] == [250, 500]
     assert found["validation_cross_entropy"]["samples"] == [1.5, 1.25]
     assert table.rows == [
-        ["7", "1,000", "4", "2.000", "1.500"],
-        ["3", "1,000", "2", "2.000", "1.500"],
+        ["7", "1\u202f000", "4", "2.000", "1.500"],
+        ["3", "1\u202f000", "2", "2.000", "1.500"],
     ]
     record.clear()
     report.training([Trained(model, 1000, 4.0, history, None)], [0])
@@ -526,7 +526,7 @@ def test_cells_record_the_vocabulary_and_the_training_set():
     table = report.cells(Grid(np.zeros(2), np.ones(2), 50, np.arange(7)), np.zeros((3, 400)))
     found = {name: entry["value"] for name, entry in record.metrics().items()}
     assert found == {"vocabulary": 7, "vocabulary_grid": 2500, "train_tokens": 1200}
-    assert table.rows == [["2,500", "7", "1,200"]]
+    assert table.rows == [["2\u202f500", "7", "1\u202f200"]]
 
 
 def test_exponents_are_fitted_to_all_products_and_to_the_longer_ones():

@@ -10,11 +10,8 @@ from dynlib.dynamics.systems.lotka_volterra import ENVIRONMENTS, TIMES, trajecto
 from dynlib.measure.environments import cases, trajectory_errors
 from dynlib.report import record, style
 from dynlib.report.environments import Curves
-from dynlib.report.networks import label
 from dynlib.report.style import COLOURS, LABELS
 
-#: Labels at the ends of curves may stand outside the axes.
-ENDS = {"fontsize": 9, "annotation_clip": False}
 SMOOTH = np.linspace(TIMES[0], TIMES[-1], 200)
 
 
@@ -26,7 +23,7 @@ def data(learn: np.ndarray) -> style.Shown:
         for path in paths:
             axes.plot(*path.T, color=style.MUTED, linewidth=0.7)
             axes.plot(*path[0], ".", color=COLOURS["leads"], markersize=4)
-        axes.set_title(f"{system.alpha:g}, {system.gamma:g}", fontsize=9)
+        axes.set_title(f"{system.alpha:g}, {system.gamma:g}", fontsize=style.SMALL)
         axes.set(xticks=[0, 3], yticks=[0, 3])
     panels[1, 2].set_xlabel("prey x")
     panels[0, 0].set_ylabel("predators y")
@@ -44,21 +41,19 @@ def data(learn: np.ndarray) -> style.Shown:
 def curves(curves: Mapping[str, Curves]) -> style.Shown:
     """Test error against training time of every seed; polynomial maps are points."""
     figure, axes = style.figure(4.2)
-    lifts = {"printed_stnn": 14, "printed_leads": 9, "control": 4, "control_onehot": -5}
     for name, each in curves.items():
         for seconds, errors in each:
             axes.plot(seconds, errors, color=COLOURS[name], linewidth=1.1)
-        seconds, errors = each[0]
-        offset = (5, lifts.get(name, 0))
-        label(axes, seconds[-1], errors[-1], name, offset=offset, **ENDS)
+    ends = {name: (each[0][0][-1], each[0][1][-1]) for name, each in curves.items()}
     metrics = record.metrics()
     for name in ("polynomial_2", "polynomial_3", "polynomial_4"):
         x, y = (metrics[f"{name}_{measure}"]["value"] for measure in ("train_s", "mse_test"))
         axes.plot(x, y, "o", color=COLOURS[name], markersize=4)
-        label(axes, x, y, name, **ENDS)
+        ends[name] = x, y
     for printed in (53, 615):
         axes.axvline(printed, color=style.MUTED, linewidth=0.8, linestyle=":")
     axes.set(xscale="log", yscale="log", xlabel="seconds of training", ylabel="test MSE")
+    style.name_ends(axes, ends, LABELS)
     return style.shown(
         figure,
         "curves",
@@ -84,11 +79,12 @@ def rollouts(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) 
             axes.plot(*true[0].T, color=style.INK, linewidth=0.9)
             axes.plot(*test[e, i].T, ".", color=style.INK, markersize=3)
             axes.plot(*path[e, i].T, "o", color=COLOURS[name], markersize=4, fillstyle="none")
-            axes.set_title(f"{errors[e, i]:.0e}", fontsize=9, color=style.MUTED)
+            axes.set_title(f"{errors[e, i]:.0e}", fontsize=style.SMALL, color=style.MUTED)
             axes.set(xticks=[], yticks=[])
-        row[0].set_ylabel(LABELS[name], color=COLOURS[name], fontsize=9)
+        row[0].set_ylabel(LABELS[name], color=style.WORDS[name], fontsize=style.SMALL)
     for axes, case in zip(panels[0], ("best", "typical", "worst"), strict=True):
-        axes.set_title(f"{case}: {axes.get_title(loc='left')}", fontsize=9, color=style.MUTED)
+        words = f"{case}: {axes.get_title(loc='left')}"
+        axes.set_title(words, fontsize=style.SMALL, color=style.MUTED)
     return style.shown(
         figure,
         "rollouts",
@@ -104,7 +100,7 @@ def rollouts(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) 
 def errors(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) -> style.Shown:
     """Test error of each method in every environment, median over seeds."""
     figure, axes = style.figure(3.6)
-    places = range(len(test))
+    places, ends = range(len(test)), {}
     for name in ("leads", "stnn", "control", "polynomial_3"):
         by_seed = [trajectory_errors(path, test).mean(1) for path in predictions[name]]
         each = np.median(by_seed, axis=0)
@@ -113,11 +109,12 @@ def errors(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) ->
             places, each, "o--" if is_map else "o-", fillstyle="none" if is_map else "full",
             color=COLOURS[name], markersize=4, linewidth=0.7,
         )  # fmt: skip
-        lift = 6 if is_map else -6 if name == "stnn" else 0
-        label(axes, places[-1], each[-1], name, offset=(6, lift), **ENDS)
-    ticks = [f"{system.alpha:g}\n{system.gamma:g}" for system in ENVIRONMENTS]
-    axes.set_xticks(places, ticks, fontsize=8)
+        ends[name] = places[-1], each[-1]
+    rates = [(f"{system.alpha:g}", f"{system.gamma:g}") for system in ENVIRONMENTS]
+    ticks = ["\n".join(rate.lstrip("0") for rate in pair) for pair in rates]  # .25 over .75
+    axes.set_xticks(places, ticks, fontsize=style.SMALL)
     axes.set(yscale="log", ylabel="test MSE", xlabel="environment: α, γ")
+    style.name_ends(axes, ends, LABELS)
     return style.shown(
         figure,
         "environments",

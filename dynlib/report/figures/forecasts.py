@@ -8,7 +8,7 @@ import numpy as np
 
 from dynlib.measure.rollout import valid_time
 from dynlib.report import record, style
-from dynlib.report.forecasts import LABELS, apart
+from dynlib.report.forecasts import LABELS
 from dynlib.report.style import COLOURS, Shown
 
 #: Larger errors are drawn at this height; a rollout may grow beyond all numbers.
@@ -26,17 +26,12 @@ def accumulated(errors: Mapping[str, np.ndarray]) -> Shown:
     ]  # fmt: skip
     figure, axes = style.figure(4.4)
     curves = {name: np.median(_running(errors[name]), axis=0) for name in names}
-    horizon = len(curves["stnn"])
-    places = apart(np.array([curve[-1] for curve in curves.values()]), 0.85)
-    for (name, curve), place in zip(curves.items(), places, strict=True):
+    for name, curve in curves.items():
         dashes = "--" if name == "climatology" else "-"
         axes.plot(_steps(curve), curve, dashes, color=COLOURS[name], linewidth=1.5)
-        axes.annotate(
-            LABELS[name].replace(", differences of", ","), (horizon, curve[-1]),
-            xytext=(1.04 * horizon, place), color=COLOURS[name], fontsize=8, va="center",
-            annotation_clip=False,
-        )  # fmt: skip
     axes.set(yscale="log", xlabel="steps", ylabel="accumulated MSE")
+    ends = {name: (len(curve), curve[-1]) for name, curve in curves.items()}
+    style.name_ends(axes, ends, LABELS | {"sindy_fd2": "SINDy, order 2"})
     return style.shown(
         figure,
         "accumulated",
@@ -62,10 +57,7 @@ def coordinates(
         for axis, axes in enumerate(panels):
             curve = np.median(_running(squared[..., axis]), axis=(0, 1))
             axes.plot(_steps(curve), curve, color=COLOURS[name])
-        panels[0].annotate(
-            LABELS[name].split(",")[0], (0.02 + 0.23 * number, 1.05), xycoords="axes fraction",
-            color=COLOURS[name], fontsize=9,
-        )  # fmt: skip
+        style.place(panels[0], 0.02 + 0.25 * number, 1.05, LABELS[name].split(",")[0], name)
     for axes, axis_name in zip(panels, axes_names, strict=True):
         axes.set(yscale="log", ylabel=axis_name)
     panels[-1].set_xlabel("steps")
@@ -106,10 +98,7 @@ def series(
         if not censored[0]:
             at = np.searchsorted(clock, left[0] - 1e-9)
             axes.plot(clock[at], shown[at], "o", color=COLOURS[name], markersize=6)
-        axes.annotate(
-            LABELS[name], (0.01, 0.98), xycoords="axes fraction", va="top", fontsize=8,
-            color=COLOURS[name],
-        )  # fmt: skip
+        style.place(axes, 0.01, 1, LABELS[name], name, va="top")
         axes.set(ylim=(-27, 42), yticks=[-20, 0, 20])
     panels[-1].set_xlabel("Lyapunov times")
     figure.supylabel("x", fontsize=11)
@@ -134,12 +123,9 @@ def pareto(degrees: Sequence[int]) -> Shown:
     figure, axes = style.figure(4.2)
     found = [at(f"polynomial_{degree}") for degree in degrees]
     x, y = [flops for flops, _ in found], [entry["value"] for _, entry in found]
-    colour = COLOURS["polynomial_2"]
-    axes.plot(x, y, "o-", color=colour, markersize=4)
-    axes.annotate(
-        f"polynomials, degree {degrees[0]} to {degrees[-1]}", (x[-2], y[-2]), xytext=(6, 2),
-        textcoords="offset points", color=colour, fontsize=9,
-    )  # fmt: skip
+    axes.plot(x, y, "o-", color=COLOURS["polynomial_2"], markersize=4)
+    words = f"polynomials, degree {degrees[0]} to {degrees[-1]}"
+    style.note(axes, x[-2], y[-2], words, "polynomial_2", offset=(6, 2), va="bottom")
     placed = {
         "stnn": ("StNN", 5, 5), "control": ("plain, same size", -4, -13),
         "ffnn": ("FFNN-2073", 5, 3), "sindy_fd2": ("SINDy, order 2", 5, -12),
@@ -150,10 +136,7 @@ def pareto(degrees: Sequence[int]) -> Shown:
         flops, entry = at(name)
         axes.plot([flops] * 2, [entry["low"], entry["high"]], color=COLOURS[name], linewidth=1.5)
         axes.plot(flops, entry["value"], "o", color=COLOURS[name], markersize=5)
-        axes.annotate(
-            label, (flops, entry["value"]), xytext=(right, up), textcoords="offset points",
-            color=COLOURS[name], fontsize=9,
-        )  # fmt: skip
+        style.note(axes, flops, entry["value"], label, name, offset=(right, up), va="bottom")
     axes.set(xscale="log", yscale="log", xlabel="operations a step", ylabel="accumulated MSE")
     return style.shown(
         figure,

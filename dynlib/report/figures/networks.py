@@ -9,8 +9,7 @@ import numpy as np
 from dynlib.networks.recipes import Trained
 from dynlib.networks.scores import rollout
 from dynlib.report import record, style
-from dynlib.report.forecasts import apart
-from dynlib.report.networks import label, title
+from dynlib.report.networks import title
 from dynlib.report.style import COLOURS, LABELS
 
 
@@ -54,7 +53,9 @@ def size() -> style.Shown:
         for place, entry in zip(places, errors, strict=True):
             seeds = entry["samples"]
             axes.plot([place] * len(seeds), seeds, "_", color=colour, alpha=0.6)
-        label(axes, sizes[-1], values[-1], family, offset=(10, lift), ha=side)
+        style.note(
+            axes, sizes[-1], values[-1], LABELS[family], family, offset=(10, lift), ha=side
+        )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="validation MSE")
     axes.set_xlim(55, 3000)
     ticks = [68, 132, 260, 388, 2073]
@@ -88,14 +89,11 @@ def curves(
                 axes.plot(steps, training, color=colour, linewidth=0.5, alpha=0.7)
                 axes.plot(steps, validation, color=colour, linewidth=1.4)
             ends[name] = steps[-1], validation[-1]
-        gap = 0.7 if len({x for x, _ in ends.values()}) == 1 else 0.0
-        heights = apart(np.array([y for _, y in ends.values()]), gap)
-        for (name, (x, _)), y in zip(ends.items(), heights, strict=True):
-            plain = name.removeprefix("printed_")
-            words = title(plain).removesuffix(" 3-30-30-30-3")
-            label(axes, x, y, plain, text=words, fontsize=9, annotation_clip=False)
         axes.set(xscale="log", yscale="log", ylabel="MSE")
         axes.margins(x=0.0)
+        plain = {name: title(name.removeprefix("printed_")) for name in ends}
+        texts = {name: text.removesuffix(" 3-30-30-30-3") for name, text in plain.items()}
+        style.name_ends(axes, ends, texts)
     panels[1].set_xlabel("Levenberg-Marquardt steps")
     return style.shown(
         figure,
@@ -125,10 +123,7 @@ def rollouts(
         axes.set_ylabel("x")
     panels[1].set_xlabel("time")
     for i, family in enumerate(("true", "stnn", "ffnn")):
-        panels[0].annotate(
-            LABELS[family], (0.02 + 0.2 * i, 1.04), xycoords="axes fraction",
-            color=COLOURS[family], fontsize=10,
-        )  # fmt: skip
+        style.place(panels[0], 0.02 + 0.2 * i, 1.04, LABELS[family], family)
     return style.shown(
         figure,
         "rollouts",

@@ -12,9 +12,8 @@ from matplotlib.colors import ListedColormap
 from dynlib.operators.bestfit import BestFit
 from dynlib.operators.hankel import Hankel
 from dynlib.report import style
-from dynlib.report.networks import label
 from dynlib.report.operators import TITLES, Costs
-from dynlib.report.style import COLOURS
+from dynlib.report.style import COLOURS, LABELS
 
 
 def windows(series: np.ndarray, dt: float) -> style.Shown:
@@ -55,10 +54,10 @@ def cost(costs: Costs) -> style.Shown:
             axes.plot(sizes[: len(times)], times, "o-", markersize=3, color=COLOURS[kind])
     for kind, offset in (("dense", (-6, 2)), ("fft", (-2, -14))):
         y = counts[kind][-1]
-        label(panels[0], sizes[-1], y, kind, offset=offset, ha="right")
+        style.note(panels[0], sizes[-1], y, LABELS[kind], kind, offset=offset, ha="right")
     shifted = costs.clocks["shift", 1]
     x = sizes[len(shifted) - 1]
-    label(panels[1], x, shifted[-1], "shift")
+    style.note(panels[1], x, shifted[-1], LABELS["shift"], "shift")
     panels[0].set(xscale="log", yscale="log", title="operations")
     panels[1].set(yscale="log", title="microseconds, one vector")
     panels[2].set(yscale="log", title=f"microseconds, {batches[1]} vectors", xlabel="size n")
@@ -88,14 +87,12 @@ def operators(operators: Mapping[str, np.ndarray]) -> style.Shown:
         else:
             bound = np.abs(operator).max()
             image = axes.imshow(operator, cmap="RdBu_r", vmin=-bound, vmax=bound)
-        axes.set_title(TITLES[name], fontsize=9)
+        axes.set_title(TITLES[name].replace("the measurements", "the data"), fontsize=style.SMALL)
         axes.set(xticks=[], yticks=[])
         for (i, j), entry in np.ndenumerate(operator) if len(operator) <= 6 else ():
             pale = np.mean(image.cmap(image.norm(entry))[:3]) > 0.5
-            axes.text(
-                j, i, f"{round(entry, 2) + 0.0:.2f}", ha="center", va="center", fontsize=8,
-                color="#1f2428" if pale else "#ffffff",
-            )  # fmt: skip
+            words, colour = f"{round(entry, 2) + 0.0:.2f}", "#1f2428" if pale else "#ffffff"
+            axes.text(j, i, words, ha="center", va="center", fontsize=style.SMALL, color=colour)
     return style.shown(
         figure,
         "operators",
@@ -117,7 +114,8 @@ def convergence(fits: Mapping[str, BestFit]) -> style.Shown:
         history = fits[method].history
         axes.plot(*history.T, color=COLOURS[method])
         x, y = history[np.argmin(np.abs(np.log(history[:, 1] / height)))]
-        label(axes, x, y, method, offset=(right, 0), ha="left" if right > 0 else "right")
+        side = "left" if right > 0 else "right"
+        style.note(axes, x, y, LABELS[method], method, offset=(right, 0), ha=side)
     axes.set(xscale="log", yscale="log", xlabel="steps", ylabel="relative duality gap")
     return style.shown(
         figure,
@@ -156,7 +154,7 @@ def factors() -> style.Shown:
     figure, panels = style.figure(1.7, 1, 5, width_ratios=[1, 2, 2, 2, 2])
     for axes, (name, pattern) in zip(panels, patterns.items(), strict=True):
         axes.imshow(pattern, cmap=palette, vmin=0, vmax=2)
-        axes.set_title(name, fontsize=8)
+        axes.set_title(name, fontsize=style.SMALL)
         axes.set(xticks=[], yticks=[])
     return style.shown(
         figure,

@@ -116,10 +116,7 @@ def series(
         axes.plot(clock, truth[:, 0], color=style.INK, linewidth=2)
         axes.plot(clock[:end], path[:end], color=COLOURS[name], linewidth=1.1)
         axes.set_ylim(low - margin, high + 4 * margin)
-        axes.annotate(
-            labels[name], (0.01, 0.98), xycoords="axes fraction", va="top", fontsize=9,
-            color=COLOURS[name],
-        )  # fmt: skip
+        style.place(axes, 0.01, 1, labels[name], name, va="top")
     panels[-1].set_xlabel("Lyapunov times" if exponent else "time")
     figure.supylabel(coordinate, fontsize=11)
     return style.shown(

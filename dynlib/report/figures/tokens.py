@@ -12,6 +12,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from dynlib.report import record, style
 from dynlib.report.flows import Separation
+from dynlib.report.scene import Scene
 from dynlib.report.tokens import lyapunov_name
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.shadowing import divergence_steps
@@ -78,20 +79,29 @@ def context_curves(
     axes.minorticks_off()
 
 
+#: What follows from the figure of memory, for a map and for a flow; its lowest cross-entropy.
+CONTEXT: dict[str, tuple[str, float | None]] = {
+    "map": (
+        "Counting predicts as well as the network from few tokens. It improves until its contexts "
+        "become too rare; the network levels off where counting is at its best.",
+        None,
+    ),
+    "flow": (
+        "Both improve far beyond four tokens, counting until its contexts become too rare.",
+        0.0,
+    ),
+}
+
+
 def context(
-    lengths: Sequence[int],
-    networks: np.ndarray,
-    counts: np.ndarray,
-    *,
-    floor: float,
-    finding: str,
-    bottom: float | None = None,
+    lengths: Sequence[int], networks: np.ndarray, counts: np.ndarray, *, floor: float, kind: str
 ) -> style.Shown:
     """What :func:`dynlib.report.tokens.memory` returns, over an entropy rate `floor`.
 
-    `finding` ends the caption; `bottom` is the lower end of the vertical axis.
+    `kind` is ``"map"`` or ``"flow"``.
     """
     figure, axes = style.figure(3.4)
+    finding, bottom = CONTEXT[kind]
     context_curves(axes, lengths, networks, counts, floor)
     axes.set_ylim(bottom=bottom)
     best = int(np.argmin(counts))
@@ -230,8 +240,7 @@ def scheme(
     plane: Sequence[int],
     *,
     prompt: np.ndarray,
-    truth: np.ndarray,
-    written: np.ndarray,
+    paths: Mapping[str, np.ndarray],
     following: np.ndarray,
 ) -> style.Shown:
     """How a trajectory is written on, in four panels.
@@ -242,14 +251,17 @@ def scheme(
         The cells.
     plane : sequence of int
         The two coordinates to draw.
-    prompt, truth, written : numpy.ndarray
-        Tokens (T,): a prompt, its true continuation and the model's.
+    prompt : numpy.ndarray
+        Tokens (T,).
+    paths : mapping of str to numpy.ndarray
+        Tokens that follow, ``"true"`` and the ``"model"``'s.
     following : numpy.ndarray
         The model's probabilities of the token after the prompt, (V,).
     """
     side, low = grid.cell_size[plane], grid.low[plane]
     past, future, continued = (
-        grid.decode(tokens)[:, plane] for tokens in (prompt[-12:], truth[:18], written[:18])
+        grid.decode(tokens)[:, plane]
+        for tokens in (prompt[-12:], paths["true"][:18], paths["model"][:18])
     )
     likely = np.argsort(following)[-8:]
     strength = np.clip(following[likely] / following[likely[-1]], 0.08, 0.9)
@@ -295,12 +307,13 @@ def scheme(
 
 
 def trajectories(
-    paths: Mapping[str, np.ndarray], plane: Sequence[int], names: Sequence[str]
+    grid: Grid, plane: Sequence[int], paths: Mapping[str, np.ndarray], names: Sequence[str]
 ) -> style.Shown:
-    """States (T, d) of a true continuation and of two by the model, in two coordinates."""
+    """A true continuation and two by the model, tokens (T,), in two coordinates."""
     figure, panels = style.figure(2.4, 1, 3, sharex=True, sharey=True)
     for axes, (method, path) in zip(panels, paths.items(), strict=True):
-        axes.plot(*path[:, plane].T, color=style.COLOURS[method], linewidth=0.8)
+        states = grid.decode(path)[:, plane]
+        axes.plot(*states.T, color=style.COLOURS[method], linewidth=0.8)
         axes.set_title(style.LABELS[method])
         axes.set_xlabel(names[plane[0]])
     panels[0].set_ylabel(names[plane[1]])
@@ -317,6 +330,12 @@ def trajectories(
             "sampled at temperature one, and GPT-2 decoded greedily."
         ),
     )
+
+
+def scene(grid: Grid, paths: Mapping[str, np.ndarray], names: Sequence[str]) -> Scene:
+    """The same in three dimensions."""
+    states = {method: grid.decode(path) for method, path in paths.items()}
+    return Scene(states, axes=names, alt="The true continuation of a prompt and two by GPT-2")
 
 
 def accuracy(
@@ -391,10 +410,7 @@ def separation(found: Separation, *, exponent: float, prompt: int, tau: float) -
     for method, curve in found.curves.items():
         axes.plot(times, curve, color=style.COLOURS[method])
     for height, text, method in ((0.14, "GPT-2 and truth", "model"), (0.05, "a true pair", "pair")):
-        axes.text(
-            0.98, height, text, transform=axes.transAxes, ha="right", fontsize=10,
-            color=style.COLOURS[method],
-        )  # fmt: skip
+        style.place(axes, 0.98, height, text, method, ha="right")
     late = np.flatnonzero(found.curves["pair"] > found.bounds[0])
     if len(late):
         begin = max(0, late[0] - int(2 / exponent / tau))
