@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from workflow.errors import Refused
-from workflow.files import ROOT, unclean, write_whole
+from workflow.files import ROOT, shown_path, unclean, write_whole
 from workflow.runs.experiments import Run, load
-from workflow.runs.integrity import Damaged, damaged_artefacts, read_reference, shown
+from workflow.runs.integrity import Damaged, damaged_artefacts, read_reference
 from workflow.runs.outputs import figures, merged, on_dark
 from workflow.runs.status import read_results, state
 
@@ -68,10 +68,10 @@ def verify(preset: str, names: list[str]) -> tuple[str, int]:
             lines.append(f"  times, reported only: {len(times) - len(slow)} of {len(times)} agree")
             lines += [f"    {name}: {detail}" for name, _, detail in slow]
         code = code or int(bool(odd))
-    for folder in damaged_artefacts(ROOT / "build" / "artefacts"):
+    for folder in map(shown_path, damaged_artefacts(ROOT / "build" / "artefacts")):
         lines.append(
-            f"{shown(folder)} does not match its checksums; the run that needs it trains again, "
-            f"or say: rm -r {shown(folder)}"
+            f"{folder} does not match its checksums; the run that needs it trains again, or say: "
+            f"rm -r {folder}"
         )
         code = 1
     return "\n".join(lines), code
@@ -97,9 +97,10 @@ def accept(preset: str, names: list[str]) -> str:
     for run in load(preset, names or None):
         again = f": python -m workflow run {run.name} --preset {preset} --force"
         results = acceptable(run, "run it", again)
-        name = f"fig-{run.name}-{run.picture}.svg"
-        figure = figures(merged(run)).get(name, b"").decode() if run.picture else ""
-        if run.picture and not figure:
+        picture = run.declaration.picture
+        name = f"fig-{run.name}-{picture}.svg"
+        figure = figures(merged(run)).get(name, b"").decode() if picture else ""
+        if picture and not figure:
             raise Refused(f"{run.name} ({preset}) made no figure {name}, its picture")
         write_whole(run.reference, run.results.read_text(encoding="utf-8"))
         if figure:
