@@ -34,6 +34,7 @@ from workflow.runs.status import state
 
 #: Marks the line of the log that says why a run ended.
 CAUSE = "CAUSE: "
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 #: Bytes that the name of a socket may have on Linux.
 LONGEST_SOCKET = 107
 LOCK_PATIENCE = int(os.environ.get("WORKFLOW_LOCK_PATIENCE", "20"))  # seconds
@@ -137,7 +138,8 @@ def execute(run: Run) -> None:
     scratch = scratch_folder()
     target = run.part
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.environ |= for_python() | {
+    os.environ |= for_python() | ONE_THREAD
+    os.environ |= {
         "JUPYTER_RUNTIME_DIR": str(scratch),
         "DYNLIB_RECORD": str(scratch / "record.json"),
         "DYNLIB_HAND_OVER": str(run.folder / "handed"),
@@ -145,9 +147,6 @@ def execute(run: Run) -> None:
         "DYNLIB_ARTEFACTS": os.environ.get("DYNLIB_ARTEFACTS", str(ROOT / "build" / "artefacts")),
         "PYTHONHASHSEED": "0",
         "PYTHONWARNINGS": "ignore:IProgress not found",  # tqdm asks for widgets; pages have none
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
     }
     try:
         notebook = read_notebook(run.source)

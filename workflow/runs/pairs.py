@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -104,30 +103,18 @@ def named(cells: Cells, others: Cells) -> str:
     return ", ".join(f"cell {i} ({shown(text.splitlines()[0])})" for i, text in texts)
 
 
-@dataclass(frozen=True)
 class Pair:
-    """Both halves of a notebook that has both."""
+    """Both halves of a notebook: `source`, the text, and `path`, the notebook for Jupyter.
 
-    name: str
+    Jupyter holds a notebook's metadata while it is open. So the checksum in the .ipynb does not
+    change when an edit is taken over; `record` is the file that then has the latest one.
+    """
 
-    @property
-    def source(self) -> Path:
-        """The text."""
-        return ROOT / "notebooks" / f"{self.name}.py"
-
-    @property
-    def path(self) -> Path:
-        """The notebook for Jupyter."""
-        return self.source.with_suffix(".ipynb")
-
-    @property
-    def record(self) -> Path:
-        """The file with the latest checksum, if the .ipynb has an older one.
-
-        Jupyter holds a notebook's metadata while it is open. So the checksum in the .ipynb does
-        not change when an edit is taken over.
-        """
-        return ROOT / "build" / "pairs" / f"{self.name}.json"
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.source = ROOT / "notebooks" / f"{name}.py"
+        self.path = self.source.with_suffix(".ipynb")
+        self.record = ROOT / "build" / "pairs" / f"{name}.json"
 
     @cached_property
     def notebook(self) -> Any:
