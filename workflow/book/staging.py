@@ -15,7 +15,7 @@ from pathlib import Path
 
 from workflow.book.thumbnail import thumbnail
 from workflow.files import ROOT, write_whole
-from workflow.runs.experiments import Run
+from workflow.runs.experiments import Run, number_cells
 from workflow.runs.integrity import read_reference
 from workflow.runs.outputs import figures, merged, models
 from workflow.runs.status import readable
@@ -51,6 +51,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
             why = stale.get(run.name, "missing")
             text = f"# {run.declaration.title}\n\nThis run has not been made: {why}."
             empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+            number_cells(empty)
             nbformat.write(empty, part / "runs" / f"{run.name}.ipynb")
             continue
         notebook = merged(run, stale=run.name in stale)
