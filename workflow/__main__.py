@@ -12,9 +12,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from workflow.book.pdf import make_pdf
+from workflow.book.readme import write_readme
+from workflow.book.render import check_links, make_book
+from workflow.carry.carry import carry
+from workflow.cluster.bundle import bundle, unbundle
+from workflow.cluster.engine import submit
+from workflow.cluster.sweep import accept_seeds, points, read_grid, sweep
 from workflow.errors import Refused
+from workflow.ledger.verify import verify
 from workflow.runs.experiments import load
+from workflow.runs.pairs import take_over, write_pairs
 from workflow.runs.parameters import split_parameters
+from workflow.runs.reference import accept
+from workflow.runs.schedule import schedule
+from workflow.runs.stamps import marks
+from workflow.runs.status import status
 
 #: Commands that read notebooks: edits of an .ipynb are first copied to its source.
 EDITED = ("run", "cluster", "sweep", "book", "status", "verify", "accept", "bundle", "parameters")
@@ -98,104 +111,65 @@ def show_parameters(preset: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
+def carry_out(options: argparse.Namespace, own: dict[str, str]) -> tuple[str, int]:
+    """What a command prints at its end, and its exit code."""
+    if own and options.command not in OWN:
+        raise Refused(f"{options.command} takes no parameters; {', '.join(OWN)} do")
+    preset, runs = getattr(options, "preset", None) or "cpu", getattr(options, "runs", [])
+    if options.command in EDITED:
+        take_over(runs, stop=options.command != "status")
+    match options.command:
+        case "run":
+            loaded = load(preset, runs, own)
+            code = schedule(loaded, force=options.force, cores=options.cores)
+            paths = ", ".join(os.path.relpath(run.results) for run in loaded)
+            return f"results: {paths}" if own and code == 0 else "", code
+        case "cluster":
+            return "", submit(load(preset, runs, own), options.profile, dry_run=options.dry_run)
+        case "sweep" if options.accept:
+            return accept_seeds(points(preset, runs[0], read_grid(own))), 0
+        case "sweep":
+            code = sweep(
+                preset, runs[0], own,
+                profile=options.profile, dry_run=options.dry_run, cores=options.cores,
+            )  # fmt: skip
+            return "", code
+        case "book":
+            return "", make_book(preset, cores=options.cores, allow_stale=options.allow_stale)
+        case "pdf":
+            return f"the PDF is at {os.path.relpath(make_pdf(preset))}", 0
+        case "links":
+            return "", check_links(preset)
+        case "status":
+            return status(options.preset, runs), 0
+        case "verify":
+            return verify(preset, runs)
+        case "accept":
+            return accept(preset, runs), 0
+        case "carry":
+            return carry(options.preset, runs, options.cores, options.rename)
+        case "bundle":
+            return bundle(preset, runs), 0
+        case "unbundle":
+            return unbundle(options.file), 0
+        case "stamp":
+            return json.dumps(marks(load(preset, runs, own)[0])), 0
+        case "parameters":
+            return show_parameters(preset, runs), 0
+        case "pairs":
+            done = write_pairs(options.notebooks, half=options.half, strip=options.strip)
+            return "" if done else "all pairs are up to date", 0
+    return write_readme(), 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Carry out a command and return its exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        own, rest = split_parameters(arguments)
-        options = parser().parse_args(rest)
-        if own and options.command not in OWN:
-            raise Refused(f"{options.command} takes no parameters; {', '.join(OWN)} do")
-        preset, runs = getattr(options, "preset", None) or "cpu", getattr(options, "runs", [])
-        if options.command in EDITED:
-            from workflow.runs.pairs import take_over
-
-            take_over(runs, stop=options.command != "status")
-        match options.command:
-            case "run":
-                from workflow.runs.schedule import schedule
-
-                loaded = load(preset, runs, own)
-                code = schedule(loaded, force=options.force, cores=options.cores)
-                if own and code == 0:
-                    print("results:", ", ".join(os.path.relpath(run.results) for run in loaded))
-                return code
-            case "cluster":
-                from workflow.cluster.engine import submit
-
-                return submit(load(preset, runs, own), options.profile, dry_run=options.dry_run)
-            case "sweep":
-                from workflow.cluster.sweep import points, read_grid, sweep
-
-                if options.accept:
-                    from workflow.cluster.sweep_reference import accept_seeds
-
-                    print(accept_seeds(points(preset, runs[0], read_grid(own))))
-                    return 0
-                return sweep(
-                    preset, runs[0], own,
-                    profile=options.profile, dry_run=options.dry_run, cores=options.cores,
-                )  # fmt: skip
-            case "book":
-                from workflow.book.render import make_book
-
-                return make_book(preset, cores=options.cores, allow_stale=options.allow_stale)
-            case "pdf":
-                from workflow.book.pdf import make_pdf
-
-                print(f"the PDF is at {os.path.relpath(make_pdf(preset))}")
-            case "links":
-                from workflow.book.render import check_links
-
-                return check_links(preset)
-            case "status":
-                from workflow.runs.status import status
-
-                print(status(options.preset, runs))
-            case "verify":
-                from workflow.ledger.verify import verify
-
-                text, code = verify(preset, runs)
-                print(text)
-                return code
-            case "accept":
-                from workflow.runs.reference import accept
-
-                print(accept(preset, runs))
-            case "carry":
-                from workflow.carry.carry import carry
-
-                text, code = carry(options.preset, runs, options.cores, options.rename)
-                print(text)
-                return code
-            case "bundle":
-                from workflow.cluster.bundle import bundle
-
-                print(bundle(preset, runs))
-            case "unbundle":
-                from workflow.cluster.bundle import unbundle
-
-                print(unbundle(options.file))
-            case "stamp":
-                from workflow.runs.stamps import marks
-
-                (run,) = load(preset, runs, own)
-                print(json.dumps(marks(run)))
-            case "parameters":
-                print(show_parameters(preset, runs))
-            case "pairs":
-                from workflow.runs.pairs import write_pairs
-
-                line = ""
-                for line in write_pairs(options.notebooks, half=options.half, strip=options.strip):
-                    print(line, flush=True)
-                if not line:
-                    print("all pairs are up to date")
-            case "readme":
-                from workflow.book.readme import write_readme
-
-                print(write_readme())
-        return 0
+        own, rest = split_parameters(sys.argv[1:] if arguments is None else arguments)
+        text, code = carry_out(parser().parse_args(rest), own)
+        if text:
+            print(text, flush=True)
+        return code
     except Refused as error:
         print(error, file=sys.stderr)
         return 2

@@ -158,17 +158,15 @@ def too_new():
     ]
 
 
-def another(folder):
-    """Why the environment in `folder` does not fit this interpreter; empty if it does."""
-    if not os.path.exists(os.path.join(folder, "pyvenv.cfg")):
-        return ""
+def another(folder, torch):
+    """Why the environment in `folder` must be made anew; empty if it fits."""
     try:
         theirs = ask(folder, "--who").strip()
     except (OSError, subprocess.CalledProcessError):
         return "the Python that made it is gone"
-    if theirs == interpreter():
-        return ""
-    return "it belongs to Python %s" % theirs.replace(" ", " in ", 1)
+    if theirs != interpreter():
+        return "it belongs to Python %s" % theirs.replace(" ", " in ", 1)
+    return "" if torch == recorded(folder) else "it has another build of torch"
 
 
 def create(folder, arguments, cost, torch="index"):
@@ -180,9 +178,7 @@ def create(folder, arguments, cost, torch="index"):
             "%s holds files and is not a virtual environment: move it, or name another folder "
             "(`make setup VENV=/path/to/folder`)." % folder
         )
-    reason = another(folder)
-    if marked and not reason and torch != recorded(folder):
-        reason = "it has another build of torch"
+    reason = another(folder, torch) if marked else ""
     if reason:
         print("making %s anew: %s" % (folder, reason))
     print("setting up %s with Python %s (once; minutes; %s) ..." % (folder, version(), cost))
@@ -210,15 +206,13 @@ def lock(folder):
     torch = recorded(folder)
     create(folder, ["-e", EXTRAS], COSTS[torch], torch)
     python = os.path.join(folder, "bin", "python")
-    excluded = ""
-    while True:
-        newer = ask(folder, "--too-new")
-        if not newer.strip():
-            break
+    excluded, limits = "", os.path.join(folder, "limits.txt")
+    newer = ask(folder, "--too-new")
+    while newer.strip():
         excluded += newer
-        limits = os.path.join(folder, "limits.txt")
         write(limits, excluded)
         pip(folder, ["-c", limits, "-e", EXTRAS] + TORCH[torch], os.path.join(folder, "lock.log"))
+        newer = ask(folder, "--too-new")
     frozen = subprocess.check_output(
         [python, "-m", "pip", "freeze", "--all", "--exclude-editable"], cwd=ROOT
     )
@@ -259,19 +253,17 @@ def main(arguments):
     if arguments == ["--check"]:
         return
     os.environ.pop("PYTHONPATH", None)  # pip would count what lies there as installed
-    folder = arguments[-1]
-    if arguments[0] == "--lock":
+    option, folder = arguments[0], arguments[-1]
+    if option == "--lock":
         lock(folder)
         return
-    if arguments[0] == "--extra":
+    if option == "--extra":
         extra(arguments[1], folder)
         return
-    cluster = arguments[0] == "--cluster"
-    torch = recorded(folder)
-    if arguments[0] == "--torch":
-        torch = arguments[1]
-        if torch not in TORCH:
-            stop("TORCH must be %s, not %r." % (" or ".join(sorted(TORCH)), torch))
+    cluster = option == "--cluster"
+    torch = arguments[1] if option == "--torch" else recorded(folder)
+    if torch not in TORCH:
+        stop("TORCH must be %s, not %r." % (" or ".join(sorted(TORCH)), torch))
     current = key([CLUSTER] if cluster else ["requirements.lock", "pyproject.toml"], torch)
     stamp = os.path.join(folder, ".complete")
     if read(stamp) == current:

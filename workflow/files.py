@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import fcntl
 import functools
 import hashlib
+import io
 import json
 import os
 import shlex
@@ -25,6 +27,11 @@ NO_REPOSITORY = (
 )
 
 
+def shown_path(path: Path) -> str:
+    """A path as messages show it, in the clone from its top."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
 def read_text(path: Path) -> str:
     """Text of a file that users edit: UTF-8, with or without a BOM, with any line ends.
 
@@ -33,10 +40,9 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        place = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        where = f"byte {error.start} is {error.object[error.start]:#04x}"
         raise Refused(
-            f"{place} is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x}); "
-            "save it in the encoding UTF-8"
+            f"{shown_path(path)} is not UTF-8 text ({where}); save it in the encoding UTF-8"
         ) from None
 
 
@@ -46,6 +52,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(content.encode() if isinstance(content, str) else content)
     part.replace(path)
+
+
+def csv_text(rows: list[dict[str, Any]]) -> str:
+    """Rows as CSV, with a column for every name that one of them has."""
+    text = io.StringIO()
+    heads = dict.fromkeys(head for row in rows for head in row)
+    writer = csv.DictWriter(text, list(heads), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def cached_by_file(function: Callable[[Path], Content]) -> Callable[[Path], Content]:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from workflow.book import render as rendering
-from workflow.runs import outputs
+from workflow.book import staging
+from workflow.runs import experiments, outputs
+from workflow.runs.experiments import load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -197,6 +199,20 @@ def test_a_changed_page_alone_is_forgotten_and_any_other_change_forgets_all(
     keeps = rendering.forget_changed(output, staged, before, rendering.checksums(staged))
     assert keeps == bool(kept)
     assert {path.name for path in read.glob("*")} == kept
+
+
+def test_the_page_of_a_missing_run_is_the_same_each_time(tmp_path, monkeypatch):
+    runs = load("smoke", ["hankel_operator"])
+    for module in (staging, experiments):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    (tmp_path / "book").mkdir()
+    for name in ("_config.yml", "book/index.md", "book/ledger.md"):
+        (tmp_path / name).write_text("# Title\n", encoding="utf-8")
+    page = [
+        (staging.stage("smoke", runs, {}) / "runs" / "hankel_operator.ipynb").read_bytes()
+        for _ in range(2)
+    ]
+    assert page[0] == page[1]
 
 
 def test_stale_and_missing_runs_can_be_rendered_under_a_banner(copied):

@@ -150,7 +150,7 @@ def test_a_link_in_place_of_a_member_is_read_as_data(packed):
     contents = members(packed.bundle)
     del contents[RESULTS]
     pack(packed.bundle, contents | {RESULTS: b"/etc/passwd"})
-    refused(packed, "plain: ")
+    refused(packed, "plain.json is cut short or not a results file")
     pack(packed.bundle, contents, link(RESULTS, "/etc/passwd"))
     refused(packed, "is not in its manifest")
 
@@ -251,7 +251,7 @@ def forge_notebook(contents):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: c | {RESULTS: b"{"}, "plain: Expecting"),
+        (lambda c: c | {RESULTS: b"{"}, "plain.json is cut short or not a results file: Expecting"),
         (lambda c: c | {RESULTS: b"[" * 100_000}, "nested too deeply"),
         (lambda c: c | {RESULTS: b'{"run": NaN}'}, "NaN is not a finite number"),
         (lambda c: c | {NOTEBOOK: b"{}"}, "is not an executed notebook"),
@@ -261,6 +261,7 @@ def forge_notebook(contents):
         (rewrite(RESULTS, lambda r: r.update(preset="cpu")), "was changed after"),
         (rewrite(NOTEBOOK, lambda n: n.update(nbformat=3)), "it is not of format 4"),
         (rewrite(NOTEBOOK, lambda n: n["cells"].append({})), "is not an executed notebook"),
+        (rewrite(NOTEBOOK, lambda n: n["cells"][-1].update(source="1 +")), "is not an executed"),
         (rewrite(NOTEBOOK, lambda n: n["metadata"].pop("companion") and None), "not an executed"),
         (rewrite("manifest.json", lambda m: m.update(format=99)), "manifest: "),
         (rewrite("manifest.json", lambda m: m.update(preset="../x")), "there is no preset"),

@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT, Clone, make_clone
 
 from workflow.book.provenance import carried
+from workflow.runs.integrity import checksum
 
 TOY = """
 \"\"\"A module to change.\"\"\"
@@ -115,6 +116,13 @@ class Project(Clone):
 
     def reference(self) -> dict:
         return json.loads((self.root / "results" / "cpu" / "toy.json").read_text(encoding="utf-8"))
+
+    def write(self, reference: dict) -> None:
+        """Commit another reference, with its checksum."""
+        reference["provenance"]["checksum"] = checksum(reference)
+        path = self.root / "results" / "cpu" / "toy.json"
+        path.write_text(json.dumps(reference), encoding="utf-8")
+        self.commit()
 
     def change(self, path: str, old: str, new: str) -> None:
         self.edit(path, old, new)
@@ -345,26 +353,16 @@ def test_a_longer_chain_and_what_has_no_name_are_refused(project):
     project.commit()
     content = project.reference()
     facts = content["provenance"]
-    del facts["checksum"]
     facts["carried"] = [{"to": {"commit": facts["commit"]}}] * 10
-    (project.root / "results" / "cpu" / "toy.json").write_text(
-        json.dumps(content), encoding="utf-8"
-    )
-    project.commit()
+    project.write(content)
     code, text = project.carry()
     assert "it was carried 10 times, 10 at most" in text
     facts["carried"], facts["commit"] = [], "0" * 40
-    (project.root / "results" / "cpu" / "toy.json").write_text(
-        json.dumps(content), encoding="utf-8"
-    )
-    project.commit()
+    project.write(content)
     code, text = project.carry()
     assert "commit 0000000000, which made it, is not in this clone" in text
     facts["dirty"] = True
-    (project.root / "results" / "cpu" / "toy.json").write_text(
-        json.dumps(content), encoding="utf-8"
-    )
-    project.commit()
+    project.write(content)
     assert "made from uncommitted changes" in project.carry()[1]
 
 
@@ -372,11 +370,7 @@ def test_a_reference_that_the_named_commit_did_not_make_is_refused(project):
     project.change("dynlib/toy.py", "SCALE = 2.0", "SCALE = 1.0 + 1.0")
     content = project.reference()
     content["provenance"]["commit"] = project.git("rev-parse", "HEAD").strip()
-    del content["provenance"]["checksum"]
-    (project.root / "results" / "cpu" / "toy.json").write_text(
-        json.dumps(content), encoding="utf-8"
-    )
-    project.commit()
+    project.write(content)
     assert re.search(r"commit \w{10}, which it names, has another stamp", project.carry()[1])
 
 
@@ -385,7 +379,7 @@ def test_every_run_has_a_witness_that_its_notebook_accepts():
 
     for preset in ("cpu", "paper"):
         for run in load(preset):
-            short = dict(run.witness)
+            short = run.settings.witness
             assert short, run.name
             assert run.witness_parameters == run.parameters | {
                 name: type(run.parameters[name])(value) for name, value in short.items()

@@ -1,7 +1,6 @@
 """Past one machine: every job calls the runner, and what a scheduler leaves is in no one's way."""
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import Clone
 
 from workflow.cluster import engine
 from workflow.errors import Refused
@@ -21,19 +21,6 @@ from workflow.runs.status import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = engine.HERE / "profiles"
-
-
-def results(clone, run, preset="smoke"):
-    return json.loads(
-        (clone.root / "build" / preset / "results" / f"{run}.json").read_text(encoding="utf-8")
-    )
-
-
-def until(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def scheduler_of(process):
@@ -51,7 +38,7 @@ def scheduler_of(process):
 
 def kill_scheduler(process):
     """``kill -9`` of the Snakemake that a command has started, and what the command then says."""
-    until(lambda: scheduler_of(process))
+    Clone.until(lambda: scheduler_of(process))
     os.kill(scheduler_of(process), signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     return process.returncode, output
@@ -70,9 +57,9 @@ def test_a_plan_has_a_job_a_run_with_its_needs_and_its_resources():
     jobs = engine.plan(runs)
     assert list(jobs) == ["lorenz_networks", "lorenz_comparison"]
     assert jobs["lorenz_comparison"]["needs"] == ["lorenz_networks"]
-    assert jobs["lorenz_networks"]["cores"] == runs[0].cores
+    assert jobs["lorenz_networks"]["cores"] == runs[0].settings.cores
     assert jobs["lorenz_networks"]["command"].endswith(
-        f"-m workflow run lorenz_networks --preset paper --cores {runs[0].cores}"
+        f"-m workflow run lorenz_networks --preset paper --cores {runs[0].settings.cores}"
     )
     assert engine.plan(runs[1:])["lorenz_comparison"]["needs"] == []
 
@@ -135,7 +122,7 @@ def test_jobs_run_once_each_after_what_it_needs(clone, snakemake):
     code, text = clone(*command)
     assert code == 0, text
     assert text.endswith("tiny: done\nplain: done\n")
-    started = [results(clone, run)["provenance"]["started"] for run in ("plain", "tiny")]
+    started = [clone.results(run)["provenance"]["started"] for run in ("plain", "tiny")]
     assert started == sorted(started)
     code, text = clone(*command)
     assert (code, text.count("fresh, nothing to do"), text.count("\n")) == (0, 2, 2)
@@ -154,8 +141,8 @@ def test_a_killed_scheduler_goes_on_and_repeats_nothing(clone, scheduler):
     command = ("cluster", "--preset", "smoke", "--profile", scheduler.profile)
     process = clone.start(*command, **scheduler.environment)
     plain = clone.root / "build/smoke/results/plain.json"
-    until(plain.exists)
-    until((clone.root / "build/smoke/notebooks/tiny.part.ipynb").exists)
+    Clone.until(plain.exists)
+    Clone.until((clone.root / "build/smoke/notebooks/tiny.part.ipynb").exists)
     done = plain.stat().st_mtime_ns
     code, text = kill_scheduler(process)
     killed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -167,7 +154,7 @@ def test_a_killed_scheduler_goes_on_and_repeats_nothing(clone, scheduler):
     assert code == 0, text
     assert plain.stat().st_mtime_ns == done
     # The job that was under way went on, and the new one found its work done.
-    assert results(clone, "tiny")["provenance"]["started"] <= killed
+    assert clone.results("tiny")["provenance"]["started"] <= killed
     if scheduler.environment:
         assert re.findall(r"rule_(\w+) .*gpu:1", queued(scheduler)) == ["tiny", "tiny"]
 
@@ -186,13 +173,13 @@ def test_an_interrupt_stops_the_jobs_too(clone, scheduler, number):
     command = ("cluster", "tiny", "--preset", "smoke", "--profile", scheduler.profile)
     process = clone.start(*command, **scheduler.environment)
     progress = clone.root / "build/smoke/notebooks/tiny.part.ipynb"
-    until(progress.exists)
+    Clone.until(progress.exists)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on" in output
     assert "Traceback" not in output
-    until(lambda: not progress.exists(), 20)
+    Clone.until(lambda: not progress.exists(), 20)
     assert not (clone.root / "build/smoke/results/tiny.json").exists()
 
 

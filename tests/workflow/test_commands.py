@@ -11,6 +11,7 @@ import sys
 import pytest
 from PIL import Image
 
+from workflow import files
 from workflow.__main__ import main
 from workflow.book import readme, render
 from workflow.book.thumbnail import SIZE, thumbnail
@@ -74,7 +75,7 @@ def test_a_full_disk_is_said_with_its_place(capsys, monkeypatch):
     def full():
         raise OSError(28, "No space left on device", "README.md.part")
 
-    monkeypatch.setattr(readme, "write_readme", full)
+    monkeypatch.setattr("workflow.__main__.write_readme", full)
     assert main(["readme"]) == 1
     text = capsys.readouterr().err
     assert text.startswith("stopped: README.md.part: No space left on device;")
@@ -85,7 +86,7 @@ def test_an_interrupt_is_130(capsys, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(readme, "write_readme", interrupted)
+    monkeypatch.setattr("workflow.__main__.write_readme", interrupted)
     assert main(["readme"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -94,7 +95,7 @@ def test_a_reader_that_has_gone_is_no_error(capsys, monkeypatch):
     def gone():
         raise BrokenPipeError
 
-    monkeypatch.setattr(readme, "write_readme", gone)
+    monkeypatch.setattr("workflow.__main__.write_readme", gone)
     replaced = []
     monkeypatch.setattr(os, "dup2", lambda _, number: replaced.append(number))
     monkeypatch.setattr(sys.stdout, "fileno", lambda: 1, raising=False)
@@ -122,7 +123,8 @@ def test_the_readme_is_written_once(capsys, tmp_path, monkeypatch):
 def staged(tmp_path, monkeypatch):
     """A staged book whose links Sphinx does not ask: what it would say is given."""
     (tmp_path / "build" / "smoke" / "book").mkdir(parents=True)
-    monkeypatch.setattr(render, "ROOT", tmp_path)
+    for module in (render, files):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
 
     def say(links):
         def jupyter_book(preset, staged, output, *options, log):

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -65,12 +66,11 @@ def test_damage_is_named_everywhere_and_mended_by_the_next_run(made, path, spoil
     assert made.values("plain") == before
 
 
-def test_a_results_file_without_checksum_is_of_an_older_runner(made):
+def test_a_results_file_without_checksum_is_damaged(made):
     content = made.results("plain")
-    del content["provenance"]["checksum"], content["provenance"]["notebook_sha256"]
+    del content["provenance"]["checksum"]
     (made.root / RESULTS).write_text(json.dumps(content), encoding="utf-8")
-    assert "stale" in made.status()["plain"]
-    assert "have no checksum" in made.status()["plain"]
+    assert re.search(r" damaged .* provenance, checksum: Field required", made.status()["plain"])
 
 
 @pytest.mark.parametrize("spoil", [truncate, edit_value])

@@ -53,7 +53,7 @@ def test_every_run_declares_every_preset_with_parameters_that_fit():
     for preset in PRESETS:
         for run in load(preset):
             assert set(run.parameters) == set(run.declared)
-            assert run.cores >= 1
+            assert run.settings.cores >= 1
             assert set(run.needs) <= set(declared_runs())
 
 
@@ -94,7 +94,7 @@ def test_notebook_defaults_are_the_smoke_preset():
         assert any(run.parameters == defaults for run in sharing)
         allowed = {"system", "tau", "n_cells", "context"} if len(sharing) > 1 else set()
         for run in sharing:
-            assert {name for name, _ in run.overrides} <= allowed
+            assert set(run.settings.parameters) <= allowed
 
 
 def test_the_paper_preset_is_the_printed_setting():

@@ -11,8 +11,8 @@ import pytest
 
 from workflow.files import read_text
 from workflow.runs.experiments import read_cells, read_notebook
+from workflow.runs.pairs import HEADER, rewritten, settled
 from workflow.runs.pairs import plain as cells_of
-from workflow.runs.pairs import rewritten, settled
 from workflow.runs.stamps import code_checksum
 from workflow.runs.status import executed_stamps
 
@@ -127,7 +127,7 @@ def test_cells_are_added_moved_tagged_and_removed(plain):
     done, text = plain.clone("parameters", "plain")
     assert done == 0, text
     assert "cell 1 ('answer = 42'), cell 2 ('Ünïcode')" in text
-    assert "removed" in text
+    assert "in place of cell 2 ('from dynlib.report import record') (" in text
     assert "from dynlib.report import record" in text
     assert read_cells(plain.py) == (
         ("code", ("parameters",), parameters.source),
@@ -241,7 +241,7 @@ def test_files_of_windows_editors_are_read_alike(run_plain, name, kind):
     run_plain.edit_ipynb("# Plain", "# Plain words")
     code, text = clone("pairs")
     assert code == 0, text
-    assert "cell 0 ('# Plain words') (" in text
+    assert "cell 0 ('# Plain words') in place of cell 0 ('# Plain') (" in text
     assert run_plain.py.read_bytes() == run_plain.py.read_bytes().lstrip(b"\xef\xbb\xbf")
     assert "# # Plain words\n" in run_plain.py.read_text(encoding="utf-8")
 
@@ -389,6 +389,13 @@ def test_any_cell_travels_and_leaves_the_others_as_they_were(source, kind, place
     lost = {part.strip() for part in before[1:]} - {part.strip() for part in after[1:]}
     assert len(lost) <= 1
     assert rewritten(text, old, old)[0] == text
+
+
+def test_the_title_of_a_cell_travels_with_it():
+    text = HEADER + '# %% A step tags=["a"]\nx = 1\n'
+    old = settled(cells_of(jupytext.reads(text, fmt="py:percent")))
+    content, _ = rewritten(text, old, [("code", "x = 2", old[0][2])])
+    assert content == text.replace("1", "2")
 
 
 def test_make_passes_on_what_is_asked(tmp_path):

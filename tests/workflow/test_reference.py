@@ -17,8 +17,9 @@ from workflow.runs.expressions import is_true
 def run(tmp_path, monkeypatch):
     """A fresh run with a picture, whose figures are those given."""
     run = SimpleNamespace(
-        name="r", picture="p", results=tmp_path / "r.json", reference=tmp_path / "ref" / "r.json"
-    )
+        name="r", declaration=SimpleNamespace(picture="p"),
+        results=tmp_path / "r.json", reference=tmp_path / "ref" / "r.json",
+    )  # fmt: skip
     content = {"provenance": {"dirty": False, "stamp": "0123456789abcdef"}}
     run.results.write_text(json.dumps(content), encoding="utf-8")
     drawn = {"fig-r-p.svg": b'<svg stroke="#1f2328"/>'}

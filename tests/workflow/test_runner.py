@@ -11,22 +11,10 @@ import pytest
 from workflow.runs.integrity import checksum
 
 
-def results(clone, run="tiny", preset="smoke"):
-    return clone.results(run, preset)
-
-
-def values(content):
-    return {name: entry["value"] for name, entry in content["metrics"].items()}
-
-
-def lines(clone, preset="smoke"):
-    return clone.status(preset)
-
-
 def test_runs_stamp_skip_and_stale(clone):
     code, text = clone("run", "--preset", "smoke")
     assert code == 0, text
-    content = results(clone)
+    content = clone.results("tiny")
     assert content["parameters"]["steps"] == 3
     assert {"stamp", "commit", "dirty", "wall_s", "cpu_s", "peak_rss_mb", "versions"} <= set(
         content["provenance"]
@@ -43,31 +31,31 @@ def test_runs_stamp_skip_and_stale(clone):
     clone.edit("notebooks/tiny.py", "Prose with", "Other prose with")
     clone.edit("notebooks/tiny.py", "import time\n", "import time  # to wait\n")
     clone.edit("dynlib/tokens/gpt.py", '"""GPT-2 on cells', '"""Another docstring on cells')
-    assert all(" fresh " in line for line in lines(clone).values())
+    assert all(" fresh " in line for line in clone.status().values())
 
     # Code does, for the run that uses it and for no other.
     clone.edit(
         "dynlib/tokens/gpt.py", "cached, seen = cached + fresh", "cached, seen = 0 + cached + fresh"
     )
-    found = lines(clone)
+    found = clone.status()
     assert " stale " in found["tiny"]
     assert "changed: dynlib.tokens.gpt" in found["tiny"]
     assert " fresh " in found["plain"]
 
     clone.edit("requirements.lock", "torch==", "torch==1")
-    assert "version of torch" in lines(clone)["tiny"]
+    assert "version of torch" in clone.status()["tiny"]
     clone.edit(
         "experiments.yml",
         "smoke: {cores: 1, parameters: {}}",
         "smoke: {cores: 1, parameters: {steps: 4}}",
     )
-    assert "steps" in lines(clone)["tiny"]
-    assert " fresh " in lines(clone)["plain"]
+    assert "steps" in clone.status()["tiny"]
+    assert " fresh " in clone.status()["plain"]
 
 
 def test_a_failure_keeps_the_last_good_result_and_the_failed_notebook(clone):
     assert clone("run", "--preset", "smoke")[0] == 0
-    before = results(clone)
+    before = clone.results("tiny")
     clone.edit("notebooks/tiny.py", "fail: bool = False", "fail: bool = True")
     clone.edit("notebooks/plain.py", '("n", n)', '("n", n + 1)')
     code, text = clone("run", "--preset", "smoke")
@@ -75,11 +63,11 @@ def test_a_failure_keeps_the_last_good_result_and_the_failed_notebook(clone):
     assert "RuntimeError: asked to fail" in text
     assert "again: python -m workflow run tiny --preset smoke" in text
     assert "Traceback" not in text
-    assert results(clone) == before
+    assert clone.results("tiny") == before
     failed = json.loads((clone.root / "build/smoke/failed/tiny.ipynb").read_text(encoding="utf-8"))
     assert any("asked to fail" in json.dumps(cell) for cell in failed["cells"])
-    assert values(results(clone, "plain"))["n"] == 5  # the other run went on
-    assert " failed " in lines(clone)["tiny"]
+    assert clone.values("plain")["n"] == 5  # the other run went on
+    assert " failed " in clone.status()["tiny"]
     clone.edit("notebooks/tiny.py", "fail: bool = True", "fail: bool = False")
     assert clone("run", "--preset", "smoke", "--force")[0] == 0
     assert not (clone.root / "build/smoke/failed/tiny.ipynb").exists()
@@ -87,11 +75,11 @@ def test_a_failure_keeps_the_last_good_result_and_the_failed_notebook(clone):
 
 def test_own_parameters_go_to_a_folder_apart(clone):
     assert clone("run", "plain", "--preset", "smoke")[0] == 0
-    before = results(clone, "plain")
+    before = clone.results("plain")
     code, text = clone("run", "plain", "--preset", "smoke", "-p", "n", "7")
     assert code == 0, text
-    assert values(results(clone, "plain", "smoke+n=7"))["n"] == 7
-    assert results(clone, "plain") == before
+    assert clone.values("plain", "smoke+n=7")["n"] == 7
+    assert clone.results("plain") == before
 
 
 def below(pid):
@@ -130,7 +118,7 @@ def test_kill_9_in_the_middle_of_training_ends_in_the_same_metrics(clone, tmp_pa
     )
     undisturbed = str(tmp_path / "apart")
     assert clone("run", "tiny", "--force", DYNLIB_ARTEFACTS=undisturbed)[0] == 0
-    expected = values(results(clone, preset="cpu"))
+    expected = clone.values("tiny", "cpu")
     (clone.root / "build/cpu/results/tiny.json").unlink()
 
     process = clone.start("run", "tiny")
@@ -146,7 +134,7 @@ def test_kill_9_in_the_middle_of_training_ends_in_the_same_metrics(clone, tmp_pa
     code, text = clone("run", "tiny")  # at once: what is still dying is waited for
     assert code == 0, text
     assert not alive(family)  # no orphan went on training
-    assert values(results(clone, preset="cpu")) == expected
+    assert clone.values("tiny", "cpu") == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -219,7 +207,7 @@ def test_runs_wait_for_what_they_need_and_are_stale_with_it(clone):
     assert code == 0, text
     assert text.index("plain: done") < text.index("tiny: done")
     clone.edit("notebooks/plain.py", '("n", n)', '("n", n + 1)')
-    assert "run plain" in lines(clone)["tiny"]
+    assert "run plain" in clone.status()["tiny"]
     clone.edit("notebooks/plain.py", '("n", n + 1)', '("n", n / 0)')
     code, text = clone("run", "--preset", "smoke")
     assert code == 1

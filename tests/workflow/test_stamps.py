@@ -6,11 +6,12 @@ import importlib.metadata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
 
 from dynlib.training import sources
 from workflow.errors import Refused
 from workflow.runs.experiments import load
-from workflow.runs.stamps import DISTRIBUTIONS, inputs, locked, normalise, split, stamp
+from workflow.runs.stamps import DISTRIBUTIONS, inputs, locked, split, stamp
 
 
 def test_comments_docstrings_and_layout_do_not_count():
@@ -73,7 +74,7 @@ def test_the_stamp_covers_what_a_file_holds(tmp_path):
 def test_import_names_map_to_the_distributions_that_provide_them():
     provided = importlib.metadata.packages_distributions()
     for name, distribution in DISTRIBUTIONS.items():
-        assert normalise(distribution) in {normalise(d) for d in provided[name]}
+        assert canonicalize_name(distribution) in {canonicalize_name(d) for d in provided[name]}
 
 
 def test_what_is_installed_is_what_is_locked():

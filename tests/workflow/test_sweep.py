@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from workflow.cluster import sweep_reference
-from workflow.cluster.sweep import as_page, groups, points, read_grid, title
+from workflow.cluster import sweep
+from workflow.cluster.sweep import accept_seeds, as_page, groups, points, read_grid, title
 from workflow.errors import Refused
 from workflow.runs import reference
 from workflow.runs.integrity import read_reference
@@ -167,13 +167,13 @@ def finished(monkeypatch, tmp_path):
     given = {run.results: fabricated(run.parameters["seed"]) for run in runs}
     monkeypatch.setattr(reference, "state", lambda run: ("fresh", ""))
     monkeypatch.setattr(reference, "read_results", given.get)
-    monkeypatch.setattr(sweep_reference, "ROOT", tmp_path)
+    monkeypatch.setattr(sweep, "ROOT", tmp_path)
     return runs, given, tmp_path / "results" / "sweeps" / "henon_tokens_seeds.json"
 
 
 def test_a_sweep_over_seeds_becomes_a_reference_that_pages_read(finished):
     runs, _, place = finished
-    assert "over seeds 0, 1, 2" in sweep_reference.accept_seeds(runs)
+    assert "over seeds 0, 1, 2" in accept_seeds(runs)
     found = read_reference(place)
     assert set(found["metrics"]) == {"loss"}
     loss = found["metrics"]["loss"]
@@ -192,11 +192,11 @@ def test_no_reference_of_another_sweep_or_of_changed_code(finished, monkeypatch)
     runs, given, place = finished
     other = points("smoke", "henon_tokens", {"seed": ["0"], "n_cells": ["20", "35"]})
     with pytest.raises(Refused, match="varies the seed and nothing else"):
-        sweep_reference.accept_seeds(other)
+        accept_seeds(other)
     given[runs[1].results] = fabricated(1, dirty=True)
     with pytest.raises(Refused, match=r"seed 1 \(smoke\+seed=1\) was run from a tree"):
-        sweep_reference.accept_seeds(runs)
+        accept_seeds(runs)
     monkeypatch.setattr(reference, "state", lambda run: ("stale", "code"))
     with pytest.raises(Refused, match=r"seed 0 \(smoke\+seed=0\) is stale code; sweep first"):
-        sweep_reference.accept_seeds(runs)
+        accept_seeds(runs)
     assert not place.exists()

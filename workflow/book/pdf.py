@@ -16,16 +16,18 @@ import yaml
 
 from workflow.errors import Refused
 from workflow.files import ROOT
-from workflow.runs.experiments import PRESETS
+from workflow.runs.experiments import check_preset
 
 if TYPE_CHECKING:
-    from bs4 import Tag
+    from bs4 import BeautifulSoup, Tag
 
 #: Elements that are not printed: buttons, code of notebooks, scenes in 3D, the filter.
 DROPPED = (
     "a.headerlink, script, style, button, .scene3d, .ledger-filter, .cell_input, details.hide, "
     ".ground-dark, .viewcode-link, .toctree-wrapper"
 )
+#: Elements of the head that a printed page does not need. The last asks for the reader's theme.
+UNUSED = 'link[rel~="preload"], link[rel~="next"], script[src*="theme"], script[data-cfasync]'
 
 
 def chapters(toc: dict[str, Any]) -> list[tuple[str, str]]:
@@ -48,6 +50,13 @@ def anchor(page: str, name: str = "") -> str:
     return f"{page.replace('/', '-')}--{name}" if name else page.replace("/", "-")
 
 
+def parsed(text: str) -> BeautifulSoup:
+    """HTML as elements."""
+    from bs4 import BeautifulSoup
+
+    return BeautifulSoup(text, "html.parser")
+
+
 def first(document: Tag, selector: str) -> Tag:
     """The first element of a page that a CSS selector finds."""
     found = document.select_one(selector)
@@ -61,10 +70,7 @@ def first(document: Tag, selector: str) -> Tag:
 
 def article(html: Path, page: str, pages: set[str]) -> Tag:
     """The text of a page, with names and links for the joined document."""
-    from bs4 import BeautifulSoup
-
-    soup = BeautifulSoup((html / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
-    text = first(soup, "article.bd-article")
+    text = first(parsed((html / f"{page}.html").read_text(encoding="utf-8")), "article.bd-article")
     for each in text.select(DROPPED):
         each.decompose()
     for each in text.select("details"):
@@ -90,36 +96,23 @@ def article(html: Path, page: str, pages: set[str]) -> Tag:
 
 def joined(html: Path, toc: dict[str, Any], title: str, note: str) -> str:
     """All pages as one HTML document for the book's folder."""
-    from bs4 import BeautifulSoup
-
     parts = chapters(toc)
     pages = {page for page, _ in parts}
-    soup = BeautifulSoup((html / f"{toc['root']}.html").read_text(encoding="utf-8"), "html.parser")
+    soup = parsed((html / f"{toc['root']}.html").read_text(encoding="utf-8"))
     head, root = first(soup, "head"), first(soup, "html")
-    for each in head.select('link[rel~="preload"], link[rel~="next"], script[src*="theme"]'):
+    for each in head.select(UNUSED):
         each.decompose()
     root["data-theme"] = root["data-mode"] = "light"
-    for each in head.select("script[data-cfasync]"):  # it would ask for the reader's theme
-        each.decompose()
     head.append(soup.new_tag("link", rel="stylesheet", href="_static/print.css"))
     first(head, "title").string = title
     body = soup.new_tag("body")
-    cover = BeautifulSoup(f'<div class="cover"><p>{title}</p><p>{note}</p></div>', "html.parser")
-    body.append(cover)
+    body.append(parsed(f'<div class="cover"><p>{title}</p><p>{note}</p></div>'))
     for page, caption in parts:
         if caption:
-            body.append(BeautifulSoup(f'<p class="part">{caption}</p>', "html.parser"))
+            body.append(parsed(f'<p class="part">{caption}</p>'))
         body.append(article(html, page, pages))
     first(soup, "body").replace_with(body)
     return str(soup)
-
-
-def browser() -> str:
-    """Path of the system's Chromium; Refused if there is none."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        raise Refused("a PDF needs Chromium, which is not installed (Debian: apt install chromium)")
-    return path
 
 
 def make_pdf(preset: str) -> Path:
@@ -127,12 +120,13 @@ def make_pdf(preset: str) -> Path:
 
     Raises Refused if there is no rendered book, or no Chromium.
     """
-    if preset not in PRESETS:
-        raise Refused(f"there is no preset {preset!r}; presets are {', '.join(PRESETS)}")
+    check_preset(preset)
     html = ROOT / "build" / preset / "html"
     if not (html / "index.html").exists():
         raise Refused(f"there is no rendered {preset} book; make book PRESET={preset} first")
-    chromium = browser()
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise Refused("a PDF needs Chromium, which is not installed (Debian: apt install chromium)")
     from playwright.sync_api import sync_playwright
 
     toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))

@@ -32,18 +32,10 @@ def costs(runs: list[Results]) -> str:
     """What each run took: device, threads, times, memory."""
     rows = []
     for run in runs:
-        facts = run["provenance"]
-        rows.append(
-            (
-                f"[{run['run']}](/runs/{run['run']}.ipynb)",
-                facts.get("device", "cpu"),
-                str(facts.get("threads", 1)),
-                duration(facts["wall_s"]),
-                duration(facts["cpu_s"]),
-                trained(run),
-                f"{facts['peak_rss_mb']} MB",
-            )
-        )
+        name, facts = run["run"], run["provenance"]
+        where = [facts.get("device", "cpu"), str(facts.get("threads", 1))]
+        times = [duration(facts["wall_s"]), duration(facts["cpu_s"]), trained(run)]
+        rows.append([f"[{name}](/runs/{name}.ipynb)", *where, *times, f"{facts['peak_rss_mb']} MB"])
     heads = ["run", "device", "threads", "wall time", "processor time", "training"]
     return table([*heads, "largest process"], rows, "llrrrrr")
 
@@ -65,9 +57,9 @@ def origins(runs: list[Results]) -> str:
     rows = []
     for run in runs:
         facts = run["provenance"]
-        commit = f"`{(facts['commit'] or 'none')[:10]}`" + (
-            " and changes" if facts["dirty"] else ""
-        )
+        commit = f"`{(facts['commit'] or 'none')[:10]}`"
+        if facts["dirty"]:
+            commit += " and changes"
         if words := carried(facts):
             commit += f", {words}"
         started = facts["started"].replace("T", " ").rstrip("Z")
@@ -96,11 +88,8 @@ def versions(runs: list[Results]) -> str:
             found.setdefault(name, {}).setdefault(version, []).append(run["run"])
     rows = []
     for name, used in sorted(found.items()):
-        if len(used) == 1:
-            rows.append((name, *used))
-        else:
-            each = (f"{version} ({', '.join(names)})" for version, names in used.items())
-            rows.append((name, "; ".join(each)))
+        each = [f"{version} ({', '.join(names)})" for version, names in used.items()]
+        rows.append((name, "; ".join(each) if len(used) > 1 else next(iter(used))))
     return table(["library", "version"], rows, "ll")
 
 

@@ -71,8 +71,7 @@ def table() -> str:
 
 def rewritten(text: str) -> str:
     """The README with the present table between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 

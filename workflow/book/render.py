@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from workflow.book.staging import references, stage
 from workflow.errors import Refused
-from workflow.files import ROOT, checksum, hold, write_whole
+from workflow.files import ROOT, hold, shown_path, write_whole
 from workflow.ledger.claims import read_claims
 from workflow.ledger.ledger import as_csv, as_json, ledger
 from workflow.runs.execute import for_python
@@ -48,7 +48,7 @@ def checksums(staged: Path) -> dict[str, str]:
     for pattern in MACHINERY:
         paths += (ROOT / "workflow").glob(pattern)
     return {"python": sys.version} | {
-        str(path.relative_to(ROOT)): digest(path)
+        shown_path(path): digest(path)
         for path in sorted(paths)
         if path.is_file() and "__pycache__" not in path.parts
     }
@@ -94,7 +94,7 @@ def check_links(preset: str) -> int:
     jupyter_book(preset, staged, output, "--builder", "linkcheck", log=log)
     found = output / "_build" / "linkcheck" / "output.json"
     if not found.exists():
-        print(f"no link was checked; log: {log.relative_to(ROOT)}")
+        print(f"no link was checked; log: {shown_path(log)}")
         return 1
     links = [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
     broken = [each for each in links if each["status"] in ("broken", "timeout")]
@@ -122,20 +122,11 @@ def forget_changed(output: Path, staged: Path, before: dict[str, str], now: dict
 
 
 def render(
-    preset: str, staged: Path, now: dict[str, str], lock: TextIO, *, allow_stale: bool = False
+    preset: str, staged: Path, *options: str, lock: TextIO, allow_stale: bool = False
 ) -> int:
-    """Render the staged tree with warnings as errors; the old book stays until the new is whole.
-
-    `now` has the checksums from before, so a change during the rendering is seen by the next one.
-    """
+    """Render the staged tree with warnings as errors; the old book stays until the new is whole."""
     output = ROOT / "build" / preset / "render"
-    read = output / "checksums.json"  # of the files that the kept pages were made from
-    kept = read.exists() and not allow_stale
-    before = json.loads(read.read_text(encoding="utf-8")) if kept else {}
-    read.unlink(missing_ok=True)
-    options = ["-W", "-n", "--keep-going"]
-    if not forget_changed(output, staged, before, now):
-        options.append("--all")
+    options = ("-W", "-n", "--keep-going", *options)
     log = ROOT / "build" / preset / "logs" / "book.log"
     code = jupyter_book(
         preset, staged, output, *options, log=log, lock=lock, allow_stale=allow_stale
@@ -145,22 +136,19 @@ def render(
         lines = text.splitlines()
         wrong = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-3:]
         print("\n".join(wrong[:20]))
-        print(f"the book was not built; log: {log.relative_to(ROOT)}")
+        print(f"the book was not built; log: {shown_path(log)}")
         return 1
     final = ROOT / "build" / preset / "html"
     shutil.rmtree(final, ignore_errors=True)
     (output / "_build" / "html").rename(final)
-    if not allow_stale:
-        write_whole(read, json.dumps(now))
     return 0
 
 
 def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = False) -> int:
     """Run what is not fresh, stage and render what changed; an exit code of the command line."""
-    start = time.monotonic()
+    start, folder = time.monotonic(), ROOT / "build" / preset
     runs = load(preset)
     references()  # a damaged one stops the book here, not after half an hour
-    folder = ROOT / "build" / preset
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "book.lock").open("a", encoding="utf-8") as lock:
         if hold(lock, 20, 0.1) is None:
@@ -176,15 +164,19 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
             return code or 1
         staged = stage(preset, runs, stale)
         write_ledger(preset, staged)
-        now = checksums(staged)
-        book_key, mark = checksum([now, bool(stale)]), folder / "html.key"
-        index = folder / "html" / "index.html"
-        if index.exists() and mark.exists() and mark.read_text(encoding="utf-8") == book_key:
-            print(f"nothing to do: {index.relative_to(ROOT)} is up to date")
+        # From before the rendering, so that the next one sees a change during it.
+        now: dict[str, Any] = {"stale": bool(stale), "files": checksums(staged)}
+        index, record = folder / "html" / "index.html", folder / "rendered.json"
+        before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+        if index.exists() and before == now:
+            print(f"nothing to do: {shown_path(index)} is up to date")
             return 0
-        mark.unlink(missing_ok=True)
-        if render(preset, staged, now, lock, allow_stale=bool(stale)):
+        record.unlink(missing_ok=True)
+        files = {} if stale or before.get("stale") else before.get("files", {})
+        kept = forget_changed(folder / "render", staged, files, now["files"])
+        every = [] if kept else ["--all"]
+        if render(preset, staged, *every, lock=lock, allow_stale=bool(stale)):
             return 1
-        write_whole(mark, book_key)
-    print(f"the book is at {index.relative_to(ROOT)} ({time.monotonic() - start:.0f} s)")
+        write_whole(record, json.dumps(now))
+    print(f"the book is at {shown_path(index)} ({time.monotonic() - start:.0f} s)")
     return 0

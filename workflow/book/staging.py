@@ -15,17 +15,15 @@ from pathlib import Path
 
 from workflow.book.thumbnail import thumbnail
 from workflow.files import ROOT, write_whole
-from workflow.runs.experiments import Run
+from workflow.runs.experiments import Run, number_cells
 from workflow.runs.integrity import read_reference
 from workflow.runs.outputs import figures, merged, models
 from workflow.runs.status import readable
 
-BANNERS = {
-    "smoke": (
-        "```{warning}\nThis book was built at the `smoke` preset, which only proves the plumbing: "
-        "quote none of its numbers.\n```\n"
-    ),
-}
+SMOKE = (
+    "```{warning}\nThis book was built at the `smoke` preset, which only proves the plumbing: "
+    "quote none of its numbers.\n```\n"
+)
 
 #: The figure of the first page, from which the book's thumbnail is made.
 HOME = "fig-henon_tokens-density.svg"
@@ -51,14 +49,15 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     for run in runs:
         if not readable(run):
             why = stale.get(run.name, "missing")
-            text = f"# {run.title}\n\nThis run has not been made: {why}."
+            text = f"# {run.declaration.title}\n\nThis run has not been made: {why}."
             empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+            number_cells(empty)
             nbformat.write(empty, part / "runs" / f"{run.name}.ipynb")
             continue
         notebook = merged(run, stale=run.name in stale)
         first = notebook.cells[0]
         title, _, rest = first.source.partition("\n")
-        banner = BANNERS.get(preset, "")
+        banner = SMOKE if preset == "smoke" else ""
         if run.name in stale:
             banner += f"```{{warning}}\nThis page is out of date: {stale[run.name]}.\n```\n"
         card = f"```{{run-card}} {run.name}\n```\n"
@@ -81,14 +80,13 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         for name in set(re.findall(r"/figures/([\w.-]+\.svg)", pages)):
             if not (part / "figures" / name).exists():
                 write_whole(part / "figures" / name, NO_FIGURE)
-    density = part / "figures" / HOME
-    if density.exists():
-        write_whole(
-            part / "assets" / "thumbnail.png", thumbnail(density.read_text(encoding="utf-8"))
-        )
-    for name in ("index.md", "ledger.md") if preset in BANNERS else ():
+    home = part / "figures" / HOME
+    if home.exists():
+        image = thumbnail(home.read_text(encoding="utf-8"))
+        write_whole(part / "assets" / "thumbnail.png", image)
+    for name in ("index.md", "ledger.md") if preset == "smoke" else ():
         title, _, rest = (part / name).read_text(encoding="utf-8").partition("\n")
-        (part / name).write_text(f"{title}\n\n{BANNERS[preset]}\n{rest}", encoding="utf-8")
+        (part / name).write_text(f"{title}\n\n{SMOKE}\n{rest}", encoding="utf-8")
     for path in part.rglob("*"):  # what has not changed is no newer than it was
         before = target / path.relative_to(part)
         if path.is_file() and before.is_file() and filecmp.cmp(path, before, shallow=False):

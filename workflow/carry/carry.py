@@ -28,10 +28,11 @@ from workflow.carry.trees import Tree, check_out, stamp_at
 from workflow.carry.witness import cells
 from workflow.carry.witnesses import Job
 from workflow.errors import Refused
-from workflow.files import ROOT, commit, is_dirty, no_commit, write_whole
+from workflow.files import ROOT, commit, is_dirty, no_commit, shown_path, write_whole
 from workflow.runs.execute import locked, machine
 from workflow.runs.experiments import Run, load
-from workflow.runs.integrity import checksum, read_sound, sealed, shown
+from workflow.runs.integrity import checksum, read_sound, sealed
+from workflow.runs.outputs import HELPERS
 from workflow.runs.stamps import inputs, marks, stamp, view_inputs
 
 #: Presets whose runs are carried; a smoke run is as short as its witness would be.
@@ -256,7 +257,7 @@ def restamp(result: Result, proof: Proof) -> None:
         "to": {"commit": commit(), "stamp": new_stamp},
         "machine": machine(),
         "evidence": {
-            "witness": dict(run.witness or ()),
+            "witness": run.settings.witness or {},
             "metrics": len(equal),
             "sha256": files.checksum(equal),
             "regions": [len(proof.removed), len(proof.added)],
@@ -287,8 +288,7 @@ def _same_view(result: Result, proof: Proof) -> bool:
     code = [
         cell
         for cell in notebook["cells"]
-        if cell["cell_type"] == "code"
-        and not {"injected-parameters", "setup"} & set(cell["metadata"].get("tags", []))
+        if cell["cell_type"] == "code" and not HELPERS & set(cell["metadata"].get("tags", []))
     ]
     same_cells = len(code) == sum(is_code for *_, is_code in cells(text))
     return same_cells and before["shown"] == after["shown"] != []
@@ -298,7 +298,7 @@ def _restamp_notebook(run: Run, same_view: bool) -> None:
     notebook = json.loads(run.executed.read_text(encoding="utf-8"))
     new = marks(run)
     if not same_view:  # the page is executed again, the numbers are kept
-        new["view"] = notebook["metadata"]["companion"].get("view", "")
+        new["view"] = notebook["metadata"]["companion"]["view"]
     notebook["metadata"]["companion"] = new
     write_whole(run.executed, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
@@ -364,7 +364,7 @@ def carry(
     for each in stale:
         if each.refusal:
             again = f"make run RUN={each.run.name} PRESET={each.run.base_preset}"
-            lines.append(f"{shown(each.path)}: refused: {each.refusal}\n  in full: {again}")
+            lines.append(f"{shown_path(each.path)}: refused: {each.refusal}\n  in full: {again}")
         else:
-            lines.append(f"{shown(each.path)}: carried from {proofs[each.path].commit[:10]}")
+            lines.append(f"{shown_path(each.path)}: carried from {proofs[each.path].commit[:10]}")
     return "\n".join(lines), int(any(each.refusal for each in stale))

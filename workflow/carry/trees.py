@@ -68,11 +68,10 @@ class Tree:
 
     def modules(self, kind: str) -> frozenset[str]:
         """The modules that the ``VIEW`` or the ``NEUTRAL`` of this tree's own code lists."""
-        for place in ("dynlib/training/sources.py", "dynlib/sources.py"):
-            path = self.folder / place
-            for node in ast.parse(path.read_text(encoding="utf-8")).body if path.exists() else ():
-                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == kind:
-                    return frozenset(ast.literal_eval(node.value.args[0]))  # type: ignore[attr-defined]
+        path = self.folder / "dynlib" / "training" / "sources.py"
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == kind:
+                return frozenset(ast.literal_eval(node.value.args[0]))  # type: ignore[attr-defined]
         return frozenset(getattr(sources, kind))
 
 

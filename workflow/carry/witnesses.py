@@ -14,6 +14,7 @@ from typing import Any
 
 from workflow.carry.difference import Region
 from workflow.carry.trees import Tree
+from workflow.runs.execute import ONE_THREAD
 from workflow.runs.experiments import Run, load
 
 LONGEST = 600  #: seconds that a witness may take; on an idle machine it should take ten
@@ -67,13 +68,12 @@ class Job:
         }
         (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
         kept = {k: v for k, v in os.environ.items() if not k.startswith("DYNLIB")}
-        numbers = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         script = Path(__file__).with_name("witness.py")
         limit = ["timeout", str(LONGEST)] if shutil.which("timeout") else []
         done = subprocess.run(
             [*limit, sys.executable, str(script), str(folder / "spec.json")],
             cwd=folder,
-            env=kept | dict.fromkeys(numbers, "1") | {
+            env=kept | ONE_THREAD | {
                 "DYNLIB_RECORD": str(folder / "record.json"),
                 "DYNLIB_ARTEFACTS": str(folder / "artefacts"),
                 "DYNLIB_HAND_OVER": str(handed),

@@ -14,15 +14,15 @@ import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from workflow.errors import Refused, first_problem
-from workflow.files import commit, write_whole
+from workflow.files import commit, shown_path, write_whole
 from workflow.runs.execute import locked
 from workflow.runs.experiments import Run, load
-from workflow.runs.integrity import check_results, checksum, digest, parse, shown
+from workflow.runs.integrity import digest, parse, sound
 from workflow.runs.stamps import changes, code_checksum, inputs, marks, stamp
 from workflow.runs.status import state
 
@@ -85,7 +85,7 @@ def bundle(preset: str, names: list[str]) -> str:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    lines = [f"{shown(target)}: {', '.join(run.name for run in runs)}"]
+    lines = [f"{shown_path(target)}: {', '.join(run.name for run in runs)}"]
     if left:
         lines.append(f"left out, not fresh: {', '.join(left)}")
     return "\n".join([*lines, f"on the other machine: make unbundle FILE={target.name}"])
@@ -99,10 +99,14 @@ def unbundle(file: Path) -> str:
     """
     preset, members = read_bundle(file)
     runs = load(preset, sorted(Path(name).stem for name in members if name.startswith("results/")))
-    problems = [words for run in runs if (words := _problem(run, members))]
-    if problems:
-        raise Refused(f"{file.name} is refused: {'; '.join(problems)}")
     lines = []
+    for run in runs:
+        try:
+            check_outputs(run, members)
+        except Refused as error:
+            lines.append(str(error))
+    if lines:
+        raise Refused(f"{file.name} is refused: {'; '.join(lines)}")
     with contextlib.ExitStack() as held:
         for run in runs:
             held.enter_context(locked(run))
@@ -166,60 +170,53 @@ def check_members(entries: list[zipfile.ZipInfo]) -> None:
         seen.add(entry.filename)
 
 
-def _problem(run: Run, members: dict[str, bytes]) -> str:
-    """Why the members of a run do not belong to this clone; empty if they do."""
+def check_outputs(run: Run, members: dict[str, bytes]) -> None:
+    """Refuse members that are not the outputs of a run with the stamp that it has in this clone."""
     (notebook, executed), (results, text) = ((name, members[name]) for name in places(run))
-    try:
-        content = parse(text)
-        check_results(content)
-        facts = content["provenance"]
-        _check_executed(run, executed, facts["stamp"], carried=bool(facts.get("carried")))
-        same = facts.get("checksum") == checksum(content)
-    except (ValueError, RecursionError) as error:
-        return f"{run.name}: {error}"
-    if not same:
-        return f"{results} was changed after the run wrote it"
+    content = sound(text, results)
+    facts = content["provenance"]
+    mark, code = read_executed(executed, notebook)
     if facts.get("notebook_sha256") != hashlib.sha256(executed).hexdigest():
-        return f"{notebook} is not the notebook that {results} came with"
-    here = {"run": run.name, "notebook": run.notebook, "preset": run.preset}
-    if any(content[key] != value for key, value in here.items()):
-        return f"{results} is of another run or preset"
+        raise Refused(f"{notebook} is not the notebook that {results} came with")
+    if [content[key] for key in ("run", "notebook", "preset")] != [
+        run.name, run.notebook, run.preset
+    ]:  # fmt: skip
+        raise Refused(f"{results} is of another run or preset")
     if facts["stamp"] != stamp(run):
         old = {k: v for k, v in facts["inputs"].items() if isinstance(v, dict) or k == "notebook"}
         words = re.sub(r"[^\w., -]", "?", changes(old, inputs(run)))
         commit = re.fullmatch(r"[0-9a-f]{40}", str(facts.get("commit")))
         where = f" (commit {commit[0][:10]})" if commit else ""
-        return f"{run.name} was made from other sources{where}; different: {words:.300}"
+        raise Refused(f"{run.name} was made from other sources{where}; different: {words:.300}")
     if content["parameters"] != run.parameters:
-        return f"{results} has other parameters than its stamp"
-    return ""
+        raise Refused(f"{results} has other parameters than its stamp")
+    if mark != marks(run):
+        raise Refused(f"{notebook} does not carry the stamps of its results")
+    if code != inputs(run)["notebook"] and not facts.get("carried"):  # which keeps the older code
+        raise Refused(f"{notebook} has other code than its stamp says")
 
 
-def _check_executed(run: Run, text: bytes, expected: str, *, carried: bool) -> None:
-    """Raise ValueError if this is not the executed notebook of a run with this stamp.
+def read_executed(text: bytes, name: str) -> tuple[Any, str]:
+    """The stamps that an executed notebook carries, and the checksum of its code.
 
-    If the run was carried over a change of the notebook, its code is the older one.
+    Raises Refused if it is not one.
     """
     import nbformat
 
-    name = f"notebooks/{run.name}.ipynb"
     try:
         notebook = parse(text)
         if notebook["nbformat"] != 4:
             raise ValueError("it is not of format 4")
         with warnings.catch_warnings(action="ignore"):
             nbformat.validate(notebook)
-        mark = notebook["metadata"]["companion"]
         cells = [
             (cell["cell_type"], tuple(cell["metadata"].get("tags", ())), "".join(cell["source"]))
             for cell in notebook["cells"]
             if "injected-parameters" not in cell["metadata"].get("tags", ())
         ]
-        same = code_checksum(cells) == inputs(run)["notebook"]
-    except (ValueError, TypeError, KeyError, RecursionError, nbformat.ValidationError) as error:
+        return notebook["metadata"]["companion"], code_checksum(cells)
+    except (
+        ValueError, TypeError, KeyError, RecursionError, SyntaxError, nbformat.ValidationError
+    ) as error:  # fmt: skip
         words = str(error).partition("\n")[0]
-        raise ValueError(f"{name} is not an executed notebook: {words:.200}") from None
-    if mark != marks(run) | {"stamp": expected}:
-        raise ValueError(f"{name} does not carry the stamps of its results")
-    if expected == stamp(run) and not same and not carried:
-        raise ValueError(f"{name} has other code than its stamp says")
+        raise Refused(f"{name} is not an executed notebook: {words:.200}") from None

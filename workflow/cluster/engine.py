@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow.errors import Refused
-from workflow.files import ROOT, sigterm_interrupts, write_whole
+from workflow.files import ROOT, shown_path, sigterm_interrupts, write_whole
 from workflow.runs.experiments import Run
 from workflow.runs.schedule import DONE, FAILED, INTERRUPTED, command, said, to_do
 from workflow.runs.status import state
@@ -63,12 +63,12 @@ def plan(runs: Collection[Run]) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "needs": [needed for needed in run.needs if needed in among],
-            "cores": run.cores,
-            "resources": {"gpu": run.gpus} if run.gpus else {},
+            "cores": run.settings.cores,
+            "resources": {"gpu": run.settings.gpus} if run.settings.gpus else {},
             "command": f"cd {shlex.quote(str(ROOT))} && "
             f"PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} "
             f"WORKFLOW_LOCK_PATIENCE={PATIENCE} "
-            + shlex.join([sys.executable, *command(run), "--cores", str(run.cores)]),
+            + shlex.join([sys.executable, *command(run), "--cores", str(run.settings.cores)]),
         }
         for run, name in names.items()
     }
@@ -84,7 +84,7 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="plan-") as scratch:
             write_whole(Path(scratch) / "plan.json", content)
-            cores = str(max(run.cores for run in jobs))
+            cores = str(max(run.settings.cores for run in jobs))
             code = call(engine, options, Path(scratch), "--dry-run", "--cores", cores)
             return FAILED if code else DONE
     name = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
@@ -113,9 +113,7 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
         else:
             cause = cause or "its job ended without a word, perhaps stopped for time or memory"
             print(f"{run.label}: FAILED: {cause}")
-            print(
-                f"  log: {run.log.relative_to(ROOT)}; the scheduler's: {folder.relative_to(ROOT)}"
-            )
+            print(f"  log: {shown_path(run.log)}; the scheduler's: {shown_path(folder)}")
     return FAILED if failed else DONE
 
 

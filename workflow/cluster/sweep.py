@@ -1,27 +1,31 @@
 """Sweeps: a run at every point of a grid of its parameters, gathered into one table.
 
 A point is a run with given parameters, in the same folder as that of
-``python -m workflow run NAME -p K V``, so what is finished is not repeated.
+``python -m workflow run NAME -p K V``, so what is finished is not repeated. A sweep over seeds can
+become a reference, ``results/sweeps/<run>_seeds.json``, which pages read like any other.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import itertools
 import json
 from typing import Any
 
-from dynlib.measure.intervals import summarise
+from workflow.cluster.engine import submit
 from workflow.errors import Refused
-from workflow.files import ROOT, write_whole
+from workflow.files import ROOT, csv_text, shown_path, write_whole
 from workflow.runs.experiments import Run, file_name, load
+from workflow.runs.integrity import checksum
 from workflow.runs.parameters import shown
+from workflow.runs.reference import acceptable
 from workflow.runs.schedule import schedule, to_do
 from workflow.runs.status import read_results, state
 
 #: The parameter over whose values a page gives intervals.
 SEED = "seed"
+#: What is gathered of a metric.
+KEYS = ("value", "low", "high", "level", "n")
 
 
 def read_grid(own: dict[str, str]) -> dict[str, list[str]]:
@@ -70,10 +74,10 @@ def gathered(run: Run, swept: list[str]) -> dict[str, Any]:
     return {
         "parameters": {name: run.parameters[name] for name in swept},
         "state": words,
-        "folder": str(run.folder.relative_to(ROOT)),
+        "folder": shown_path(run.folder),
         "stamp": results["provenance"]["stamp"] if results else None,
         "metrics": {
-            name: {key: entry[key] for key in ("value", "low", "high", "level", "n", "unit")}
+            name: {key: entry[key] for key in (*KEYS, "unit")}
             for name, entry in (results["metrics"] if results else {}).items()
         },
     }
@@ -82,35 +86,33 @@ def gathered(run: Run, swept: list[str]) -> dict[str, Any]:
 def groups(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Points that differ only in the seed, with each metric over them.
 
-    A single point keeps its own interval; over several, a metric is the median of its values
-    with the interval of :func:`dynlib.measure.intervals.summarise`.
+    A single point keeps its own interval; over several, it is that of their median.
     """
     found: dict[str, dict[str, Any]] = {}
     for point in table:
         others = {k: v for k, v in point["parameters"].items() if k != SEED}
-        group = found.setdefault(json.dumps(others), {"parameters": others, "points": []})
-        if point["metrics"]:
-            group["points"].append(point)
-    keys = ("value", "low", "high", "level", "n")
+        group = found.setdefault(json.dumps(others), {"parameters": others, "n": 0, "metrics": {}})
+        group["n"] += bool(point["metrics"])
+        for name, entry in point["metrics"].items():
+            group["metrics"].setdefault(name, []).append(entry)
     for group in found.values():
-        done = group.pop("points")
-        group["n"] = len(done)
-        group["metrics"] = {}
-        for name in dict.fromkeys(name for point in done for name in point["metrics"]):
-            entries = [point["metrics"][name] for point in done if name in point["metrics"]]
-            values = [entry["value"] for entry in entries if entry["value"] is not None]
-            if len(done) == 1:
-                group["metrics"][name] = {key: entries[0][key] for key in keys}
-            elif values:
-                group["metrics"][name] = vars(summarise(values)).copy()
-            else:
-                group["metrics"][name] = dict.fromkeys(keys) | {"n": 0}
+        for name, entries in group["metrics"].items():
+            entry = {key: entries[0][key] for key in KEYS} if group["n"] == 1 else median(entries)
+            group["metrics"][name] = entry
     return list(found.values())
+
+
+def median(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """A metric over several runs, from those that have a value."""
+    from dynlib.measure.intervals import summarise  # which imports SciPy
+
+    values = [entry["value"] for entry in entries if entry["value"] is not None]
+    return vars(summarise(values)).copy() if values else dict.fromkeys(KEYS) | {"n": 0}
 
 
 def as_csv(table: list[dict[str, Any]]) -> str:
     """A row per point: parameters, state, and each metric, with its interval if it has one."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {f"parameters.{name}": value for name, value in point["parameters"].items()}
         | {"state": point["state"]}
         | {
@@ -120,12 +122,7 @@ def as_csv(table: list[dict[str, Any]]) -> str:
         }
         for point in table
     ]
-    text = io.StringIO()
-    heads = list(dict.fromkeys(head for row in rows for head in row))
-    writer = csv.DictWriter(text, heads, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def as_page(heading: str, table: list[dict[str, Any]], summary: list[dict[str, Any]]) -> str:
@@ -173,15 +170,10 @@ def sweep(
     dry_run: bool = False,
     cores: int | None = None,
 ) -> int:
-    """Run every point that is not fresh, here or through a profile, and write the table.
-
-    The result is that of :func:`schedule`. The table of what is fresh is written in any case.
-    """
+    """Run every point that is not fresh, and write the table of what is; result of `schedule`."""
     grid = read_grid(own)
     runs = points(preset, name, grid)
     if profile:
-        from workflow.cluster.engine import submit
-
         code = submit(runs, profile, dry_run=dry_run)
     elif dry_run:
         to_do(runs)
@@ -202,5 +194,55 @@ def sweep(
     ):
         write_whole(place.with_name(f"{place.name}.{ending}"), text)
     done = sum(point["state"] == "fresh" for point in table)
-    print(f"{done} of {len(table)} points: {place.relative_to(ROOT)}.csv, .json and .md")
+    print(f"{done} of {len(table)} points: {shown_path(place)}.csv, .json and .md")
     return code
+
+
+def accept_seeds(runs: list[Run]) -> str:
+    """Make the points of a sweep over seeds the reference: medians over them; a line of report.
+
+    Raises Refused if another parameter is given, a point is not fresh, or one was made from a tree
+    with uncommitted changes.
+    """
+    if any([*run.own] != [SEED] for run in runs):
+        raise Refused("a reference of a sweep varies the seed and nothing else")
+    found = [acceptable(run, "sweep", ", by the sweep") for run in runs]
+    metrics = {}
+    for name, first in found[0]["metrics"].items():
+        values = [each["metrics"][name]["value"] for each in found]
+        if None in values:
+            continue
+        entry = median([{"value": value} for value in values])
+        spread = (max(values) - min(values)) / (abs(entry["value"]) or 1.0)
+        metrics[name] = entry | {
+            "over": "seeds",
+            "samples": values,
+            "unit": first["unit"],
+            "tolerance": max(first["tolerance"], spread),
+            "timing": first.get("timing", False),
+        }
+    facts = [each["provenance"] for each in found]
+    stamps = [fact["stamp"] for fact in facts]
+    name = f"{runs[0].name}_seeds"
+    seeds = [run.parameters[SEED] for run in runs]
+    results = {
+        "run": name,
+        "notebook": runs[0].notebook,
+        "preset": runs[0].base_preset,
+        "parameters": found[0]["parameters"] | {SEED: seeds},
+        "metrics": metrics,
+        "provenance": facts[0]
+        | {
+            "stamp": hashlib.sha256("".join(stamps).encode()).hexdigest()[:12],
+            "wall_s": sum(fact["wall_s"] for fact in facts),
+            "cpu_s": sum(fact["cpu_s"] for fact in facts),
+            "peak_rss_mb": max(fact["peak_rss_mb"] for fact in facts),
+            "seeds": seeds,
+            "inputs": {"stamps": stamps},
+        },
+    }
+    results["provenance"].pop("notebook_sha256", None)
+    results["provenance"]["checksum"] = checksum(results)
+    place = ROOT / "results" / "sweeps" / f"{name}.json"
+    write_whole(place, json.dumps(results, indent=1) + "\n")
+    return f"{name}: reference over seeds {', '.join(map(str, seeds))} written"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from workflow.files import csv_text
 from workflow.ledger.claims import VERDICTS, Claim, Lookup, kind, verdict
 
 #: (preset, run, metric) -> the metric's entry in the results; LookupError if there is none.
@@ -64,11 +63,10 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
         for run, name in dict.fromkeys(claim.metrics):
             try:
                 entry = metrics(where, run, name)
+                numbers = [entry[key] for key in ("value", "low", "high")]
             except LookupError:
-                ours.append(Found(run, name, where, recorded=False))
-                continue
-            numbers = (entry["value"], entry["low"], entry["high"])
-            ours.append(Found(run, name, where, True, *numbers))
+                numbers = []
+            ours.append(Found(run, name, where, bool(numbers), *numbers))
         text = judge(claim, metrics, preset)
         entries.append(Entry(claim, text, kind(text), tuple(ours)))
     return entries
@@ -85,12 +83,7 @@ def counts(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:
 def as_json(entries: list[Entry], preset: str) -> str:
     """The ledger as JSON: preset, counts of verdicts per paper, claims."""
     claims = [
-        asdict(each.claim)
-        | {
-            "verdict": each.verdict,
-            "kind": each.kind,
-            "ours": [asdict(one) for one in each.ours],
-        }
+        asdict(each.claim) | {key: asdict(each)[key] for key in ("verdict", "kind", "ours")}
         for each in entries
     ]
     content = {"preset": preset, "counts": counts(entries), "claims": claims}
@@ -99,10 +92,7 @@ def as_json(entries: list[Entry], preset: str) -> str:
 
 def as_csv(entries: list[Entry]) -> str:
     """The ledger as CSV, a row per claim; our numbers in one column, as ``run:metric=value``."""
-    fields = [name for name in Claim.__dataclass_fields__ if name != "id"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "verdict", "kind", "ours", *fields])
+    rows = []
     for each in entries:
         ours = "; ".join(
             f"{one.run}:{one.metric}={one.value}"
@@ -110,6 +100,6 @@ def as_csv(entries: list[Entry]) -> str:
             for one in each.ours
             if one.recorded
         )
-        own = [getattr(each.claim, name) for name in fields]
-        writer.writerow([each.claim.id, each.verdict, each.kind, ours, *own])
-    return text.getvalue()
+        head = {"id": each.claim.id, "verdict": each.verdict, "kind": each.kind, "ours": ours}
+        rows.append(head | asdict(each.claim))
+    return csv_text(rows)

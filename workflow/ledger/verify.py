@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from workflow.files import ROOT
+from workflow.files import ROOT, shown_path
 from workflow.ledger.claims import read_claims
 from workflow.ledger.ledger import judge
 from workflow.runs.experiments import load
-from workflow.runs.integrity import Damaged, damaged_artefacts, read_reference, shown
+from workflow.runs.integrity import Damaged, damaged_artefacts, read_reference
 from workflow.runs.status import read_results, state
 
 #: Verifications of a sound run that fail by chance.
@@ -278,8 +278,8 @@ def verify(preset: str, names: list[str]) -> tuple[str, int]:
         lines += report(run.name, rows)
     for folder in damaged_artefacts(ROOT / "build" / "artefacts"):
         lines.append(
-            f"{shown(folder)} does not match its checksums; the run that needs it trains again, "
-            f"or say: rm -r {shown(folder)}"
+            f"{shown_path(folder)} does not match its checksums; the run that needs it trains again, "
+            f"or say: rm -r {shown_path(folder)}"
         )
         code = DAMAGE
     if len(compared) > 1:

@@ -25,8 +25,8 @@ from typing import Any
 
 from dynlib.training.parallel import usable_cores
 from workflow.errors import Refused
-from workflow.files import ROOT, commit, hold, is_dirty
-from workflow.runs.experiments import Run, load, read_notebook
+from workflow.files import ROOT, commit, hold, is_dirty, shown_path
+from workflow.runs.experiments import KERNEL, Run, load, read_notebook
 from workflow.runs.integrity import sealed
 from workflow.runs.parameters import split_parameters
 from workflow.runs.stamps import inputs, marks, stamp, view_inputs
@@ -34,6 +34,7 @@ from workflow.runs.status import state
 
 #: Marks the line of the log that says why a run ended.
 CAUSE = "CAUSE: "
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 #: Bytes that the name of a socket may have on Linux.
 LONGEST_SOCKET = 107
 LOCK_PATIENCE = int(os.environ.get("WORKFLOW_LOCK_PATIENCE", "20"))  # seconds
@@ -93,19 +94,20 @@ def for_python() -> dict[str, str]:
 
 
 def scratch_folder() -> Path:
-    """A new folder for a run, whose name is short enough for the sockets of its kernel.
-
-    Raises Refused if there is none, not even outside ``$TMPDIR``.
-    """
-    places = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/dev/shm"]
-    for place in filter(None, places):
-        if len(os.fsencode(place)) + len("/run-12345678/k-99999") > LONGEST_SOCKET:
-            continue
-        with contextlib.suppress(OSError):
-            return Path(tempfile.mkdtemp(prefix="run-", dir=place))
+    """A new folder for a run, whose name is short enough for the sockets of its kernel."""
+    places = [
+        tempfile.gettempdir(),
+        os.environ.get("XDG_RUNTIME_DIR") or "/tmp",
+        "/tmp",
+        "/dev/shm",
+    ]
+    for place in places:
+        if len(os.fsencode(place)) + len("/run-12345678/k-99999") <= LONGEST_SOCKET:
+            with contextlib.suppress(OSError):
+                return Path(tempfile.mkdtemp(prefix="run-", dir=place))
     raise Refused(
-        f"sockets need a folder whose name is short, and none of {', '.join(filter(None, places))} "
-        "can be used: set TMPDIR to a folder of at most 80 characters that can be written"
+        f"sockets need a folder whose name is short, and none of {', '.join(places)} can be used: "
+        "set TMPDIR to a folder of at most 80 characters that can be written"
     )
 
 
@@ -136,7 +138,8 @@ def execute(run: Run) -> None:
     scratch = scratch_folder()
     target = run.part
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.environ |= for_python() | {
+    os.environ |= for_python() | ONE_THREAD
+    os.environ |= {
         "JUPYTER_RUNTIME_DIR": str(scratch),
         "DYNLIB_RECORD": str(scratch / "record.json"),
         "DYNLIB_HAND_OVER": str(run.folder / "handed"),
@@ -144,15 +147,10 @@ def execute(run: Run) -> None:
         "DYNLIB_ARTEFACTS": os.environ.get("DYNLIB_ARTEFACTS", str(ROOT / "build" / "artefacts")),
         "PYTHONHASHSEED": "0",
         "PYTHONWARNINGS": "ignore:IProgress not found",  # tqdm asks for widgets; pages have none
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
     }
     try:
         notebook = read_notebook(run.source)
-        notebook.metadata["kernelspec"] = {
-            "name": "python3", "display_name": "Python 3", "language": "python"
-        }  # fmt: skip
+        notebook.metadata["kernelspec"] = KERNEL
         source = scratch / "source.ipynb"
         nbformat.write(notebook, source)
         start = time.monotonic()
@@ -228,7 +226,7 @@ def main(arguments: list[str]) -> int:
 
     try:
         (run,) = load(preset, [name], split_parameters(rest)[0])
-        kept = run.failed.relative_to(ROOT)
+        kept = shown_path(run.failed)
         with locked(run) as waited:
             if not (waited and state(run)[0] == "fresh"):  # the other may have done it all
                 execute(run)

@@ -16,9 +16,11 @@ import yaml
 
 from workflow.errors import Refused
 from workflow.files import ROOT, cached_by_file, read_text
-from workflow.runs.declarations import PRESETS, Declaration, read_declarations
+from workflow.runs.declarations import PRESETS, Declaration, Preset, read_declarations
 from workflow.runs.expressions import check, is_true
 from workflow.runs.parameters import Parameter, parse_parameters, shown
+
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 def read_notebook(path: Path) -> Any:
@@ -26,6 +28,13 @@ def read_notebook(path: Path) -> Any:
     import jupytext
 
     return jupytext.reads(read_text(path), fmt={"extension": ".py"})
+
+
+def number_cells(notebook: Any) -> None:
+    """Give the cells of a notebook ids that do not change when it is written again."""
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:03d}"
 
 
 @cached_by_file
@@ -49,31 +58,44 @@ def read_cells(path: Path) -> tuple[tuple[str, tuple[str, ...], str], ...]:
     )
 
 
-@dataclass(frozen=True)
+def _output(path: str) -> Any:
+    """A file that a run writes, in the folder of its outputs."""
+    return property(lambda run: run.folder / path.format(run.name))
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """A notebook with the complete parameters of one preset."""
 
     name: str
-    notebook: str
-    preset: str
-    title: str
-    needs: tuple[str, ...]
-    cores: int
-    picture: str
-    overrides: tuple[tuple[str, Any], ...]
-    own: tuple[tuple[str, Any], ...] = ()
-    gpus: int = 0
-    witness: tuple[tuple[str, Any], ...] | None = None
+    preset: str  # with a suffix of the parameters in `own`
+    declaration: Declaration
+    own: dict[str, Any]  # parameters that replace the preset's
+
+    @property
+    def notebook(self) -> str:
+        """The name of its notebook."""
+        return self.declaration.notebook
+
+    @property
+    def needs(self) -> list[str]:
+        """The names of the runs that it needs."""
+        return self.declaration.needs
+
+    @property
+    def settings(self) -> Preset:
+        """What is declared for its preset."""
+        return getattr(self.declaration.presets, self.base_preset)
+
+    @property
+    def given(self) -> list[str]:
+        """The given parameters, as a command takes them."""
+        return [word for name, value in self.own.items() for word in ("-p", name, str(value))]
 
     @property
     def label(self) -> str:
         """The name and the given parameters."""
         return " ".join([self.name, *self.given])
-
-    @property
-    def given(self) -> list[str]:
-        """The given parameters, as a command takes them."""
-        return [word for name, value in self.own for word in ("-p", name, str(value))]
 
     @property
     def base_preset(self) -> str:
@@ -83,7 +105,7 @@ class Run:
     @property
     def needed(self) -> list[Run]:
         """The runs that it needs, of the preset itself."""
-        return load(self.base_preset, list(self.needs)) if self.needs else []
+        return load(self.base_preset, self.needs) if self.needs else []
 
     @property
     def source(self) -> Path:
@@ -111,24 +133,23 @@ class Run:
     @functools.cached_property
     def parameters(self) -> dict[str, Any]:
         """Every parameter with its value, checked."""
-        return self._checked(self.overrides)
+        return self._checked({})
 
     @functools.cached_property
     def witness_parameters(self) -> dict[str, Any]:
         """The parameters of the short run (:mod:`workflow.carry.carry`)."""
-        if self.witness is None:
+        if self.settings.witness is None:
             raise Refused(
                 f"{self.name} ({self.preset}) has no witness: declare `witness:` beside its "
                 "parameters in experiments.yml, with the few parameters that make it short"
             )
-        return self._checked((*self.overrides, *self.witness))
+        return self._checked(self.settings.witness)
 
-    def _checked(self, overrides: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    def _checked(self, more: dict[str, Any]) -> dict[str, Any]:
         values = {name: each.default for name, each in self.declared.items()}
-        for name, value in overrides:
+        for name, value in {**self.settings.parameters, **self.own, **more}.items():
             if name not in self.declared:
-                near = get_close_matches(str(name)[:80], self.declared, n=1)
-                hint = f"did you mean {near[0]}?" if near else "it has " + ", ".join(self.declared)
+                hint = _hint(str(name), self.declared, "it has")
                 raise Refused(f"{self.name} has no parameter {shown(name)}; {hint}")
             values[name] = self.declared[name].check(value)
         for rule in re.findall(r"^# require: (.+)$", self._cell, re.M):
@@ -145,30 +166,11 @@ class Run:
         """Where the outputs go: the preset's folder, or another one for given parameters."""
         return ROOT / "build" / self.preset
 
-    @property
-    def executed(self) -> Path:
-        """The executed notebook."""
-        return self.folder / "notebooks" / f"{self.name}.ipynb"
-
-    @property
-    def part(self) -> Path:
-        """The notebook that is being executed."""
-        return self.executed.with_suffix(".part.ipynb")  # papermill wants the ending
-
-    @property
-    def failed(self) -> Path:
-        """The last notebook that failed."""
-        return self.folder / "failed" / f"{self.name}.ipynb"
-
-    @property
-    def log(self) -> Path:
-        """What the runs printed."""
-        return self.folder / "logs" / f"{self.name}.log"
-
-    @property
-    def results(self) -> Path:
-        """The results file."""
-        return self.folder / "results" / f"{self.name}.json"
+    executed = _output("notebooks/{}.ipynb")
+    part = _output("notebooks/{}.part.ipynb")  #: that is being executed; papermill wants the ending
+    failed = _output("failed/{}.ipynb")  #: the last that failed
+    log = _output("logs/{}.log")  #: what the runs printed
+    results = _output("results/{}.json")
 
     @property
     def reference(self) -> Path:
@@ -176,14 +178,19 @@ class Run:
         return ROOT / "results" / self.preset / f"{self.name}.json"
 
 
+def _hint(name: str, known: Iterable[str], words: str) -> str:
+    """What may be meant by an unknown name: the one that is near, else all."""
+    near = get_close_matches(name[:80], known, n=1)
+    return f"did you mean {near[0]}?" if near else f"{words} {', '.join(known)}"
+
+
 def declared_runs() -> dict[str, Declaration]:
     """The content of experiments.yml."""
-    path = ROOT / "experiments.yml"
     try:
-        return _declared(read_text(path))
+        return _declared(read_text(ROOT / "experiments.yml"))
+    except Refused:
+        raise
     except (OSError, ValueError, yaml.YAMLError) as error:
-        if isinstance(error, Refused):
-            raise
         words = " ".join(str(error).split())
         raise Refused(f"experiments.yml cannot be read: {words}") from None
 
@@ -201,6 +208,12 @@ def file_name(text: str) -> str:
     return name
 
 
+def check_preset(preset: str) -> None:
+    """Refuse a preset that does not exist."""
+    if preset not in PRESETS:
+        raise Refused(f"there is no preset {shown(preset)}; presets are {', '.join(PRESETS)}")
+
+
 def load(
     preset: str, names: list[str] | None = None, own: dict[str, Any] | None = None
 ) -> list[Run]:
@@ -211,39 +224,18 @@ def load(
 
     Raises Refused for an unknown preset or run, or a parameter that its notebook refuses.
     """
-    if preset not in PRESETS:
-        raise Refused(f"there is no preset {shown(preset)}; presets are {', '.join(PRESETS)}")
+    check_preset(preset)
     everything = declared_runs()
     for name in names or []:
         if name not in everything:
-            near = get_close_matches(name[:80], everything, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"runs are {', '.join(everything)}"
-            raise Refused(f"there is no run {shown(name)}; {hint}")
+            raise Refused(f"there is no run {shown(name)}; {_hint(name, everything, 'runs are')}")
     label = preset
     if own:
         label = file_name(f"{preset}+" + ",".join(f"{k}={v}" for k, v in sorted(own.items())))
-    runs = []
-    for name, entry in everything.items():
-        if names and name not in names:
-            continue
-        settings = getattr(entry.presets, preset)
-        values = {**settings.parameters, **(own or {})}
-        run = Run(
-            name=name,
-            notebook=entry.notebook,
-            preset=label,
-            title=entry.title,
-            needs=tuple(entry.needs),
-            cores=settings.cores,
-            picture=entry.picture,
-            overrides=tuple(values.items()),
-            own=tuple((own or {}).items()),
-            gpus=settings.gpus,
-            witness=None if settings.witness is None else tuple(settings.witness.items()),
-        )
-        runs.append(run)
+    wanted = [name for name in everything if not names or name in names]
+    runs = [Run(name, label, everything[name], own or {}) for name in wanted]
     for run in runs:  # refuses what is wrong, here and now
         _ = run.parameters
-        if run.witness is not None and not own:
+        if run.settings.witness is not None and not own:
             _ = run.witness_parameters
     return runs

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workflow import files
 from workflow.errors import Refused, first_problem
-from workflow.files import ROOT
+from workflow.files import shown_path
 from workflow.runs.experiments import Run
 
 
@@ -54,6 +54,7 @@ class Provenance(Strict):
     python: str
     versions: dict
     inputs: dict
+    checksum: str
 
 
 class Results(Strict):
@@ -114,22 +115,29 @@ def check_results(content: Any) -> None:
         raise ValueError(first_problem(error)) from None
 
 
-def read_sound(path: Path) -> dict[str, Any] | None:
-    """A results file, None if there is none.
+def sound(text: bytes, name: str) -> dict[str, Any]:
+    """The content of a results file.
 
-    Raises Damaged if it is cut short, breaks the contract, or was changed since it was written. Of
-    an older reference, which has no checksum, only the form is checked.
+    Raises Damaged if it is cut short, breaks the contract, or was changed since it was written.
     """
     try:
-        content = parse(path.read_bytes())
+        content = parse(text)
         check_results(content)
+    except ValueError as error:
+        raise Damaged(f"{name} is cut short or not a results file: {error}") from None
+    if content["provenance"]["checksum"] != checksum(content):
+        raise Damaged(f"{name} was changed after the run wrote it")
+    return content
+
+
+def read_sound(path: Path) -> dict[str, Any] | None:
+    """A :func:`sound` results file, None if there is none."""
+    try:
+        return sound(path.read_bytes(), shown_path(path))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise Damaged(f"{shown(path)} is cut short or not a results file: {error}") from None
-    if content["provenance"].get("checksum", checksum(content)) != checksum(content):
-        raise Damaged(f"{shown(path)} was changed after the run wrote it")
-    return content
+    except OSError as error:
+        raise Damaged(f"{shown_path(path)} cannot be read: {error}") from None
 
 
 def read_reference(path: Path) -> dict[str, Any] | None:
@@ -137,7 +145,7 @@ def read_reference(path: Path) -> dict[str, Any] | None:
     try:
         return read_sound(path)
     except Damaged as error:
-        raise Damaged(f"{error}; bring it back: git checkout -- {shown(path)}") from None
+        raise Damaged(f"{error}; bring it back: git checkout -- {shown_path(path)}") from None
 
 
 def examine(run: Run) -> tuple[dict[str, Any] | None, str]:
@@ -149,14 +157,9 @@ def examine(run: Run) -> tuple[dict[str, Any] | None, str]:
     if results is not None and run.executed.exists():
         expected = results["provenance"].get("notebook_sha256")
         if expected and expected != digest(run.executed):
-            notebook, file = shown(run.executed), shown(run.results)
+            notebook, file = shown_path(run.executed), shown_path(run.results)
             return results, f"{notebook} is not the notebook that {file} came with"
     return results, ""
-
-
-def shown(path: Path) -> str:
-    """A path below the clone, as a message shows it."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def damaged_artefacts(root: Path) -> list[Path]:

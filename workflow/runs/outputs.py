@@ -8,9 +8,8 @@ import json
 import re
 from typing import Any
 
-from dynlib.report.style import DARK
 from workflow.errors import Refused
-from workflow.runs.experiments import Run, read_notebook
+from workflow.runs.experiments import KERNEL, Run, number_cells, read_notebook
 
 #: Type of the output in which a notebook exports its models; as in dynlib.report.playground,
 #: whose import takes seconds.
@@ -50,21 +49,16 @@ def merged(run: Run, *, stale: bool = False) -> Any:
                     "figure": {"name": name, "caption": words["caption"]},
                     "image": {"alt": words["alt"]},
                 }
-    for number, cell in enumerate(source.cells):
-        cell["id"] = f"cell-{number:03d}"
+    number_cells(source)
+    for cell in source.cells:
         cell.source = cell.source.replace("@run", run.name)
         if cell.source.startswith("# "):  # one notebook may serve several runs
-            cell.source = re.sub("^# .*", f"# {run.title}: the run", cell.source)
+            cell.source = re.sub("^# .*", f"# {run.declaration.title}: the run", cell.source)
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
         for key, text in figure.items():
             figure[key] = text.replace("@run", run.name)
-    source.metadata = nbformat.from_dict(
-        {
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-            "language_info": {"name": "python"},
-        }
-    )
-    source.nbformat, source.nbformat_minor = 4, 5
+    language = {"name": "python"}
+    source.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": language})
     return source
 
 
@@ -113,6 +107,8 @@ def models(notebook: Any) -> str | None:
 
 def on_dark(svg: str) -> str:
     """A figure in the style of the book, with neutral colours for a dark ground."""
+    from dynlib.report.style import DARK  # which imports Matplotlib
+
     for light, dark in DARK.items():
         svg = svg.replace(light, dark)
     return svg

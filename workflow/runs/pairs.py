@@ -8,12 +8,10 @@ counts and other metadata do not count. Only the .ipynb has a setup cell (setup_
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,12 @@ import jupytext
 import nbformat
 
 from workflow.errors import Refused
-from workflow.files import ROOT, checksum, read_text, write_whole
-from workflow.runs.experiments import declared_runs, read_notebook
+from workflow.files import ROOT, checksum, read_text, shown_path, write_whole
+from workflow.runs.experiments import KERNEL, declared_runs, number_cells, read_notebook
 from workflow.runs.parameters import shown
 
 #: Metadata of a cell that belong to the source; the rest is Jupyter's own.
-KEPT = ("tags", "mystnb")
+KEPT = ("tags", "mystnb", "title")
 HEADER = """# ---
 # jupyter:
 #   jupytext:
@@ -68,18 +66,11 @@ def as_text(cells: Cells) -> str:
     """The cells as py:percent text, without a header."""
     make = nbformat.v4
     kinds = {"code": make.new_code_cell, "markdown": make.new_markdown_cell}
-    notebook = make.new_notebook(
-        cells=[
-            make.new_markdown_cell("start"),  # before YAML, which would be taken for a header
-            *(
-                kinds.get(kind, make.new_raw_cell)(source, metadata=metadata)
-                for kind, source, metadata in cells
-            ),
-        ],
-        metadata={"jupytext": {"cell_metadata_filter": "tags,mystnb,-all"}},
-    )
-    text = jupytext.writes(notebook, fmt="py:percent")
-    return text.partition("# start\n")[2].lstrip("\n")
+    new = [kinds.get(kind, make.new_raw_cell)(text, metadata=more) for kind, text, more in cells]
+    start = make.new_markdown_cell("start")  # before YAML, which would be taken for a header
+    only = {"jupytext": {"cell_metadata_filter": ",".join([*KEPT, "-all"])}}
+    notebook = make.new_notebook(cells=[start, *new], metadata=only)
+    return jupytext.writes(notebook, fmt="py:percent").partition("# start\n")[2].lstrip("\n")
 
 
 def settled(cells: Cells) -> Cells:
@@ -94,14 +85,9 @@ def stripped(source: Path) -> str:
     kinds = [cell.cell_type for cell in notebook.cells]
     setup = nbformat.v4.new_code_cell(SETUP, metadata={"tags": ["setup", "remove-cell"]})
     notebook.cells.insert((*kinds, "code").index("code"), setup)
-    for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{number:03d}"
+    number_cells(notebook)
     notebook.metadata.pop("jupytext", None)
-    notebook.metadata["companion"] = {"source_sha256": agreed}
-    notebook.metadata["kernelspec"] = {
-        "display_name": "Python 3", "language": "python", "name": "python3"
-    }  # fmt: skip
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    notebook.metadata |= {"companion": {"source_sha256": agreed}, "kernelspec": KERNEL}
     nbformat.validate(notebook)
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
@@ -111,35 +97,24 @@ def command(half: str, name: str) -> str:
     return f"python -m workflow pairs --from {half} {name}"
 
 
-def named(cells: Cells, numbers: Iterable[int]) -> str:
-    """Cells by number (from 0, as in other messages) and first line."""
-    return ", ".join(f"cell {i} ({shown(cells[i][1].strip().splitlines()[0])})" for i in numbers)
+def named(cells: Cells, others: Cells) -> str:
+    """The cells that are not among the others, by number (from 0) and first line."""
+    texts = [(i, cell[1].strip()) for i, cell in enumerate(cells) if cell not in others]
+    return ", ".join(f"cell {i} ({shown(text.splitlines()[0])})" for i, text in texts)
 
 
-@dataclass(frozen=True)
 class Pair:
-    """Both halves of a notebook that has both."""
+    """Both halves of a notebook: `source`, the text, and `path`, the notebook for Jupyter.
 
-    name: str
+    Jupyter holds a notebook's metadata while it is open. So the checksum in the .ipynb does not
+    change when an edit is taken over; `record` is the file that then has the latest one.
+    """
 
-    @property
-    def source(self) -> Path:
-        """The text."""
-        return ROOT / "notebooks" / f"{self.name}.py"
-
-    @property
-    def path(self) -> Path:
-        """The notebook for Jupyter."""
-        return self.source.with_suffix(".ipynb")
-
-    @property
-    def record(self) -> Path:
-        """The file with the latest checksum, if the .ipynb has an older one.
-
-        Jupyter holds a notebook's metadata while it is open. So the checksum in the .ipynb does
-        not change when an edit is taken over.
-        """
-        return ROOT / "build" / "pairs" / f"{self.name}.json"
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.source = ROOT / "notebooks" / f"{name}.py"
+        self.path = self.source.with_suffix(".ipynb")
+        self.record = ROOT / "build" / "pairs" / f"{name}.json"
 
     @cached_property
     def notebook(self) -> Any:
@@ -205,17 +180,15 @@ class Pair:
 
     def conflict(self) -> str:
         """How the halves differ, and how to go on."""
-        blocks = [each for each in _compared(self.text, self.edited) if each[0] != "equal"]
-        here = [i for _, start, end, _, _ in blocks for i in range(start, end)]
-        there = [i for _, _, _, start, end in blocks for i in range(start, end)]
-        sides = [f"the .py has {named(self.text, here)}"] if here else []
-        sides += [f"the .ipynb has {named(self.edited, there)}"] if there else []
+        here, there = named(self.text, self.edited), named(self.edited, self.text)
+        sides = [f"the .py has {here}"] if here else []
+        sides += [f"the .ipynb has {there}"] if there else []
         why = "were both edited" if self.bases else "differ, and nothing says which was edited"
         return (
             f"notebooks/{self.name}.py and notebooks/{self.name}.ipynb {why}; nothing is "
-            f"overwritten. They differ: {'; '.join(sides)}. Copy into one half what you need of "
-            "the other, then take this half (the other is kept in build/pairs):\n"
-            f"  {command('py', self.name)}\n  {command('ipynb', self.name)}"
+            f"overwritten. They differ: {'; '.join(sides) or 'in the order of cells'}. Copy into "
+            "one half what you need of the other, then take this half (the other is kept in "
+            f"build/pairs):\n  {command('py', self.name)}\n  {command('ipynb', self.name)}"
         )
 
     def agree(self) -> None:
@@ -237,41 +210,24 @@ class Pair:
         )
 
 
-def _compared(old: Cells, new: Cells) -> Sequence[tuple[str, int, int, int, int]]:
-    """Which cells are equal, as opcodes of difflib."""
-    before, after = ([json.dumps(each, sort_keys=True) for each in cells] for cells in (old, new))
-    return difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-
-
 def rewritten(text: str, old: Cells, new: Cells) -> tuple[str, str]:
     """Source with the cells of an edited pair, and a list of those that changed.
 
     The header and the text of cells that are the same stay as they were.
     """
     header, *before = re.split(r"(?m)^(?=# %%)", text)
-    changed: list[int] = []
-    removed: list[int] = []
-    parts: list[str] = []
-    for kind, a, b, c, d in _compared(old, new):
-        if kind == "equal":
-            parts += before[a:b]
-            continue
-        changed += range(c, d)
-        removed += range(a + d - c, b)
-        for i, j in zip(range(a, a + d - c), range(c, d), strict=True):
-            part = as_text([new[j]])
-            if i < b and i < len(before) and (old[i][0], old[i][2]) == (new[j][0], new[j][2]):
-                part = before[i].partition("\n")[0] + "\n" + part.partition("\n")[2]
-            parts.append(part)
+    known = [*zip(old, before, strict=False)]  # a text in a cell may look like a marker
+    parts = [next((t for o, t in known if o == cell), None) or as_text([cell]) for cell in new]
     parts = [p if p.endswith("\n\n") else p.rstrip("\n") + "\n\n" for p in parts]
     content = (header + "".join(parts)).rstrip("\n") + "\n"
     for start in (header, HEADER):  # a source whose cells are not what its markers say
         if settled(plain(jupytext.reads(content, fmt={"extension": ".py"}))) == new:
             break
         content = start + as_text(new)
-    words = [named(new, changed)] if changed else []
-    words += [f"removed {named(old, removed)}"] if removed else []
-    return content, "; ".join(words) or "the order of cells"
+    changed, gone = named(new, old), named(old, new)
+    if gone:
+        return content, f"{changed} in place of {gone}" if changed else f"removed {gone}"
+    return content, changed or "the order of cells"
 
 
 def keep(path: Path) -> str:
@@ -280,7 +236,7 @@ def keep(path: Path) -> str:
     short = hashlib.sha256(content).hexdigest()[:8]
     copy = ROOT / "build" / "pairs" / f"{path.stem}-{short}{path.suffix}"
     write_whole(copy, content)
-    return str(copy.relative_to(ROOT))
+    return shown_path(copy)
 
 
 def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
@@ -315,10 +271,8 @@ def take_over(runs: Sequence[str], *, stop: bool = True) -> None:
         print(line, flush=True)
 
 
-def write_pairs(
-    names: Sequence[str] = (), *, half: str | None = None, strip: bool = False
-) -> Iterable[str]:
-    """Bring the halves of notebooks together, and report what was done.
+def write_pairs(names: Sequence[str], *, half: str | None = None, strip: bool = False) -> bool:
+    """Bring the halves of notebooks together, and print what was done; whether it was anything.
 
     With `half`, ``py`` or ``ipynb``, this half overwrites the other. With `strip` an .ipynb loses
     its outputs. Raises Refused if a notebook does not exist, or at the end if both halves of some
@@ -335,17 +289,20 @@ def write_pairs(
             raise Refused(f"there is no notebook {shown(name)}; notebooks are {all_names}")
         if half and not (folder / f"{name}.{half}").exists():
             raise Refused(f"notebooks/{name}.{half} does not exist, so nothing is written from it")
-    problems = []
+    done, problems = False, []
     for pair in map(Pair, sorted(wanted or there)):
         try:
-            yield from _bring_together(pair, half, strip=strip)
+            for line in _bring_together(pair, half, strip=strip):
+                print(line, flush=True)
+                done = True
         except Refused as error:
             problems.append(str(error))
     if problems:
         raise Refused("\n".join(problems))
+    return done
 
 
-def _bring_together(pair: Pair, half: str | None, *, strip: bool) -> Iterable[str]:
+def _bring_together(pair: Pair, half: str | None, *, strip: bool) -> Iterator[str]:
     """Write one half of a pair from the other, and report it."""
     if not pair.source.exists():
         if half != "ipynb":

@@ -31,9 +31,10 @@ def accept(preset: str, names: list[str]) -> str:
     for run in load(preset, names or None):
         again = f": python -m workflow run {run.name} --preset {preset} --force"
         results = acceptable(run, "run it", again)
-        name = f"fig-{run.name}-{run.picture}.svg"
-        figure = figures(merged(run)).get(name, b"").decode() if run.picture else ""
-        if run.picture and not figure:
+        picture = run.declaration.picture
+        name = f"fig-{run.name}-{picture}.svg"
+        figure = figures(merged(run)).get(name, b"").decode() if picture else ""
+        if picture and not figure:
             raise Refused(f"{run.name} ({preset}) made no figure {name}, its picture")
         write_whole(run.reference, run.results.read_text(encoding="utf-8"))
         if figure:

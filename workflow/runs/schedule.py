@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dynlib.training.parallel import usable_cores
 from workflow.errors import Refused
-from workflow.files import ROOT, sigterm_interrupts
+from workflow.files import ROOT, shown_path, sigterm_interrupts
 from workflow.runs.execute import CAUSE, for_python, keep_partial
 from workflow.runs.experiments import Run
 from workflow.runs.status import state
@@ -124,7 +124,7 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
                         waiting.remove(run)
                         continue
                     pending = {each.name for each in waiting} | {job.run.name for job in jobs}
-                    share = min(run.cores, total)
+                    share = min(run.settings.cores, total)
                     used = sum(job.cores for job in jobs)
                     if pending.intersection(run.needs) or used + share > total:
                         continue
@@ -174,10 +174,10 @@ def explain(job: Job, code: int) -> str:
     log = job.run.log
     cause = said(log, job.written)
     if cause is None and shutil.disk_usage(log.parent).free < 2**20:
-        cause = f"the disk of {log.parent.relative_to(ROOT)} is full; make room"
+        cause = f"the disk of {shown_path(log.parent)} is full; make room"
     cause = cause or f"its process ended with code {code} and did not say why"
     if code < 0:
         cause = f"its process was stopped by signal {-code} ({signal.Signals(-code).name})"
     word = "refused" if code == REFUSED else "FAILED"
     again = shlex.join(["python", *command(job.run)])
-    return f"{job.run.label}: {word}: {cause}\n  log: {log.relative_to(ROOT)}\n  again: {again}"
+    return f"{job.run.label}: {word}: {cause}\n  log: {shown_path(log)}\n  again: {again}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from packaging.utils import canonicalize_name
 
 from dynlib.training import sources
 from workflow.errors import Refused
@@ -19,26 +20,17 @@ from workflow.runs.experiments import Run, read_cells
 DISTRIBUTIONS = {"ot": "pot", "IPython": "ipython", "yaml": "pyyaml", "sklearn": "scikit-learn"}
 
 
-def normalise(name: str) -> str:
-    """A distribution's name as package indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 @functools.cache
 def locked() -> dict[str, str]:
-    """Versions in requirements.lock by normalised name."""
-    path = ROOT / "requirements.lock"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise Refused(f"requirements.lock cannot be read: {error}") from None
+    """Versions in requirements.lock by the name that package indexes compare."""
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     pins = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
-    return {normalise(name.strip()): version.strip() for name, version in pins}
+    return {canonicalize_name(name.strip()): version.strip() for name, version in pins}
 
 
 def versions(imported: set[str]) -> dict[str, str]:
     """Locked versions of the distributions that give these top-level import names."""
-    names = {normalise(DISTRIBUTIONS.get(name, name)): name for name in sorted(imported)}
+    names = {canonicalize_name(DISTRIBUTIONS.get(name, name)): name for name in sorted(imported)}
     for distribution, name in names.items():
         if distribution not in locked():
             raise Refused(
@@ -82,18 +74,18 @@ def split(cells: Cells) -> tuple[ast.Module, ast.Module]:
                 raise Refused(
                     f"a cell tagged 'view' calls {min(found)}; remove the tag: {text:.60}"
                 )
+            if bound & later:
+                raise _unsafe(bound & later, text)
             shown |= bound
             showing += tree.body
         else:
             for statement in tree.body:
                 if read := shown & _read(statement):
-                    raise Refused(_unsafe(read, text))
+                    raise _unsafe(read, text)
                 shown -= _bound(statement)
                 for each in _functions(statement):
                     later |= _read(each)
             computing += tree.body
-        if VIEW in tags and bound & later:
-            raise Refused(_unsafe(bound & later, text))
     mine = used_imports(imported, computing)
     theirs = [each for each in imported if each not in mine]
     return (
@@ -113,8 +105,8 @@ def used_imports(imported: list[ast.stmt], code: list[ast.stmt]) -> list[ast.stm
     return [each for each in imported if name(each) in used]
 
 
-def _unsafe(names: set[str], text: str) -> str:
-    return (
+def _unsafe(names: set[str], text: str) -> Refused:
+    return Refused(
         f"code that computes reads {min(names)}, which a cell tagged 'view' sets; remove that tag, "
         f"or set the name in a cell that computes (seen at the cell {text[:60]!r})"
     )

@@ -23,7 +23,7 @@ def executed_stamps(path: Path) -> tuple[str, str] | None:
     """The stamps in an executed notebook, of its numbers and its view; None without any."""
     try:
         marks = json.loads(path.read_text(encoding="utf-8"))["metadata"]["companion"]
-        return marks["stamp"], marks.get("view", "")
+        return marks["stamp"], marks["view"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -41,9 +41,8 @@ def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, 
     numbers, view = stamp(run), view_stamp(run)
     notebook = executed_stamps(run.executed)
     facts = {} if results is None else results["provenance"]
-    sealed = "checksum" in facts
     same = notebook is not None and facts.get("stamp") == numbers == notebook[0]
-    if sealed and not broken and same and notebook == (numbers, view):
+    if not broken and same and notebook == (numbers, view):
         return "fresh", ""
     if run.failed.exists():
         place = f"see {run.folder.name}/failed/{run.name}.ipynb"
@@ -54,8 +53,6 @@ def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, 
         return "damaged", f"{broken}; the next run makes it anew"
     if results is None or notebook is None:
         return "missing", ""
-    if not sealed:
-        return "stale", "its results have no checksum: an older version of the runner wrote them"
     if same:
         what = changes(facts.get("view", {}), view_inputs(run))
         return "stale", f"changed only in how it is shown: {what}"
@@ -84,8 +81,8 @@ def reference_state(run: Run) -> str:
 
 def status(preset: str | None, names: list[str] | None = None) -> str:
     """A line per run and preset: state, time, size, state of the reference, reason."""
-    heads = ("run", "preset", "state", "time", "size", "reference")
-    lines = ["{:<20} {:<7} {:<8} {:>8} {:>9}  {:<9}  why".format(*heads)]
+    form = "{:<20} {:<7} {:<8} {:>8} {:>9}  {:<9}  {}"
+    lines = [form.format("run", "preset", "state", "time", "size", "reference", "why")]
     for name in [preset] if preset else PRESETS:
         for run in load(name, names):
             results, broken = examine(run)
@@ -95,9 +92,6 @@ def status(preset: str | None, names: list[str] | None = None) -> str:
                 condition = "carried"
             seconds = f"{facts['wall_s']:.0f} s" if facts else ""
             size = f"{run.executed.stat().st_size / 1024:.0f} kB" if run.executed.exists() else ""
-            reference = reference_state(run)
-            lines.append(
-                f"{run.name:<20} {name:<7} {condition:<8} {seconds:>8} {size:>9}  {reference:<9}  "
-                f"{reason}".rstrip()
-            )
+            row = (run.name, name, condition, seconds, size, reference_state(run), reason)
+            lines.append(form.format(*row).rstrip())
     return "\n".join(lines)
