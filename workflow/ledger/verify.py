@@ -278,8 +278,8 @@ def verify(preset: str, names: list[str]) -> tuple[str, int]:
         lines += report(run.name, rows)
     for folder in damaged_artefacts(ROOT / "build" / "artefacts"):
         lines.append(
-            f"{shown_path(folder)} does not match its checksums; the run that needs it trains again, "
-            f"or say: rm -r {shown_path(folder)}"
+            f"{shown_path(folder)} does not match its checksums; the run that needs it trains "
+            f"again, or say: rm -r {shown_path(folder)}"
         )
         code = DAMAGE
     if len(compared) > 1:
