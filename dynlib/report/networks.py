@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from dynlib.networks.recipes import Pairs, Trained
 from dynlib.networks.scores import failed, one_step_errors
 from dynlib.report import record
+from dynlib.report.style import LABELS
+from dynlib.report.style import WORDS as COLOURS
 
 #: Losses of the last epoch in the authors' repository; those of structured networks are means
 #: over four outputs, of which one is always zero.
@@ -19,6 +22,15 @@ RELEASED = {
     "stnn_p6": 2.331e-6 * 4 / 3,
     "ffnn": 4.315e-6,
 }
+
+
+def label(axes: Axes, x: float, y: float, method: str, **options) -> None:
+    """Name a curve beside it, at a point in data coordinates, in its method's colour."""
+    axes.annotate(
+        options.pop("text", LABELS[method]), (x, y), xytext=options.pop("offset", (5, 0)),
+        textcoords="offset points", color=COLOURS[method], va=options.pop("va", "center"),
+        fontsize=options.pop("fontsize", 10), **options,
+    )  # fmt: skip
 
 
 def title(name: str) -> str:

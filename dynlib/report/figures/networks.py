@@ -9,7 +9,7 @@ import numpy as np
 from dynlib.networks.recipes import Trained
 from dynlib.networks.scores import rollout
 from dynlib.report import record, style
-from dynlib.report.networks import title
+from dynlib.report.networks import label, title
 from dynlib.report.style import COLOURS, LABELS
 
 
@@ -53,9 +53,7 @@ def size() -> style.Shown:
         for place, entry in zip(places, errors, strict=True):
             seeds = entry["samples"]
             axes.plot([place] * len(seeds), seeds, "_", color=colour, alpha=0.6)
-        style.note(
-            axes, sizes[-1], values[-1], LABELS[family], family, offset=(10, lift), ha=side
-        )  # fmt: skip
+        label(axes, sizes[-1], values[-1], family, offset=(10, lift), ha=side)
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="validation MSE")
     axes.set_xlim(55, 3000)
     ticks = [68, 132, 260, 388, 2073]

@@ -12,8 +12,9 @@ from matplotlib.colors import ListedColormap
 from dynlib.operators.bestfit import BestFit
 from dynlib.operators.hankel import Hankel
 from dynlib.report import style
+from dynlib.report.networks import label
 from dynlib.report.operators import TITLES, Costs
-from dynlib.report.style import COLOURS, LABELS
+from dynlib.report.style import COLOURS
 
 
 def windows(series: np.ndarray, dt: float) -> style.Shown:
@@ -54,10 +55,10 @@ def cost(costs: Costs) -> style.Shown:
             axes.plot(sizes[: len(times)], times, "o-", markersize=3, color=COLOURS[kind])
     for kind, offset in (("dense", (-6, 2)), ("fft", (-2, -14))):
         y = counts[kind][-1]
-        style.note(panels[0], sizes[-1], y, LABELS[kind], kind, offset=offset, ha="right")
+        label(panels[0], sizes[-1], y, kind, offset=offset, ha="right")
     shifted = costs.clocks["shift", 1]
     x = sizes[len(shifted) - 1]
-    style.note(panels[1], x, shifted[-1], LABELS["shift"], "shift")
+    label(panels[1], x, shifted[-1], "shift")
     panels[0].set(xscale="log", yscale="log", title="operations")
     panels[1].set(yscale="log", title="microseconds, one vector")
     panels[2].set(yscale="log", title=f"microseconds, {batches[1]} vectors", xlabel="size n")
@@ -115,7 +116,7 @@ def convergence(fits: Mapping[str, BestFit]) -> style.Shown:
         axes.plot(*history.T, color=COLOURS[method])
         x, y = history[np.argmin(np.abs(np.log(history[:, 1] / height)))]
         side = "left" if right > 0 else "right"
-        style.note(axes, x, y, LABELS[method], method, offset=(right, 0), ha=side)
+        label(axes, x, y, method, offset=(right, 0), ha=side)
     axes.set(xscale="log", yscale="log", xlabel="steps", ylabel="relative duality gap")
     return style.shown(
         figure,
