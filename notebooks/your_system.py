@@ -23,7 +23,6 @@
 # what came out for the default system, and what to expect of another.
 
 # %% tags=["parameters", "hide-input"]
-# fmt: off
 system: str = "own"  # {own, lorenz, rossler, henon, dysts} what to study
 data: str = ""  # {a file} measurements to study instead: .csv, .npy or .npz; empty: equations
 tau: float = 0.0  # [0..1000] time between two states of a flow; 0: that of the system
@@ -70,7 +69,6 @@ device: str = "auto"  # {auto, cpu, cuda} where networks train
 # require: longest_ngram <= prompt
 # require: pairs_learnt % pairs_batch == 0
 # require: pairs_learnt <= (train_trajectories - train_trajectories // 4) * (trajectory_length - 1)
-# fmt: on
 
 # %% [markdown]
 # ## Your ten lines
@@ -82,10 +80,10 @@ device: str = "auto"  # {auto, cpu, cuda} where networks train
 # The default is Halvorsen's attractor, a flow that neither paper has.
 
 # %%
-import math  # noqa: F401
+import math
 
 import numpy as np
-from dynlib.dynamics.own import OwnFlow, OwnMap  # noqa: F401
+from dynlib.dynamics.own import OwnFlow, OwnMap
 
 
 def rates(x, y, z):

@@ -387,32 +387,6 @@ float64 or more, got 0.1 to 0.1; leave it out
         )
 
 
-def check_varies(name: str, states: Any) -> None:
-    """Raise for states (M, dim) with a coordinate that varies by less than 1000 last digits.
-
-    Examples
-    --------
-    >>> check_varies("states", np.array([[0.0, 0.1], [1.0, 0.1]]))
-    Traceback (most recent call last):
-    ...
-    ValueError: coordinate 1 is constant: each coordinate of states must vary by three digits of \
-float64 or more, got 0.1 to 0.1; leave it out
-    """
-    states = np.asarray(states)
-    kind = states.dtype if states.dtype.kind == "f" else np.dtype(float)
-    low, high = (np.asarray(end, np.float64) for end in (states.min(axis=0), states.max(axis=0)))
-    lost = high - low <= 1000 * np.finfo(kind).eps * np.maximum(abs(low), abs(high))
-    if lost.any():
-        at = int(np.argmax(lost))
-        still = low[at] == high[at]
-        what = "is constant" if still else "has lost its digits"
-        remedy = "leave it out" if still else "subtract its mean where it is exact, in float64"
-        raise ValueError(
-            f"coordinate {at} {what}: each coordinate of {name} must vary by three digits of "
-            f"{kind} or more, got {low[at]} to {high[at]}; {remedy}"
-        )
-
-
 def check_alike(names: Sequence[str], *arrays: Any, remedy: str) -> None:
     """Raise for arrays that do not have one and the same shape."""
     shapes = [np.shape(each) for each in arrays]

@@ -6,7 +6,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 #: The notebook on a user-defined system is longer.
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "your_system")
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
 def cells(name):
@@ -28,7 +28,9 @@ def test_a_notebook_is_short_and_well_near_half_prose(name):
         elif '"parameters"' not in head:
             code += len(lines)
             assert len(lines) <= 40, f"{name}: the cell with {lines[0]!r} is too long"
-    assert prose >= 0.4 * (prose + code)
+    # A reader edits and runs your_system; what it shows is explained in its chapter.
+    share = 0.25 if name == "your_system" else 0.4
+    assert prose >= share * (prose + code)
 
 
 @pytest.mark.parametrize("name", NAMES)
