@@ -278,6 +278,11 @@ def _check_records(
             check_array("each of trajectories", each, (..., "dim"), allow="any")
     if len(trajectories) == 0:
         raise ValueError(f"trajectories must be {allowed}, got {trajectories}; give one at least")
+    if np.ndim(trajectories[0]) > 2:
+        raise ValueError(
+            f"trajectories must be {allowed}, got {np.ndim(trajectories[0])} axes in the first; "
+            "write several as a list"
+        )
     records = _several(trajectories)
     axes: tuple[str | int, ...] = ("T", "dim")
     for each in records:

@@ -12,12 +12,18 @@ DRAWN = "draws what a run has computed"
 #: What has no input to refuse, and why.
 EXEMPT = dict.fromkeys(
     (
-        "report.costs.*", "report.environments.*", "report.flows.*", "report.forecasts.*",
-        "report.networks.*", "report.operators.*", "report.own.*", "report.tokens.*",
+        "report.begin.*", "report.costs.*", "report.environments.*", "report.flows.*",
+        "report.forecasts.*",
+        "report.networks.*", "report.operators.*", "report.own.*", "report.own_models.*",
+        "report.studied.*", "report.tokens.*",
     ),
     COMPUTED,
 ) | dict.fromkeys(
-    ("report.figures.*", "report.playground.*", "report.scene.*", "report.style.*"), DRAWN
+    (
+        "report.figures.*", "report.playground.*", "report.record.number", "report.scene.*",
+        "report.style.*",
+    ),
+    DRAWN,
 )  # fmt: skip
 
 TEXTS = dict.fromkeys(("text", "unicode digits"), "a text like others")
