@@ -19,7 +19,7 @@ from dynlib.dynamics.pairs import constant
 
 #: What a column or an array of times may be called.
 TIMES = ("t", "time")
-#: Times within this share of a step of even ones count as even: files round their times.
+#: Files round their times, which count as even if they are off by at most this share of a step.
 EVEN = 0.03
 
 
