@@ -174,15 +174,16 @@ def _from_csv(file: Path) -> tuple[tuple[str, ...], list[_Record]]:
     return tuple(header[i] for i in columns), records
 
 
-def _check_header(name: str, header: list[str]) -> None:
-    def is_number(field: str) -> bool:
-        try:
-            float(field)
-        except ValueError:
-            return False
-        return True
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
-    if not header or not all(header) or any(map(is_number, header)):
+
+def _check_header(name: str, header: list[str]) -> None:
+    if not header or not all(header) or any(map(_is_number, header)):
         raise ValueError(
             f"the first line of {name} must name every column, got {reprlib.repr(header)}; write a "
             "header, such as t,x,y"

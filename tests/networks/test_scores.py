@@ -100,7 +100,7 @@ def test_weights_that_meet_padding_are_no_active_directions():
 
 
 def test_the_released_form_refuses_a_linear_network():
-    with pytest.raises(ValueError, match="has activations"):
+    with pytest.raises(ValueError, match="must have activations as the released network has"):
         ReleasedStNN(StNN(4, 1, linear=True))
 
 
@@ -133,7 +133,7 @@ def test_a_median_over_lost_rollouts_does_not_exist():
 
 def test_labels_are_kept_apart_in_the_order_of_their_curves():
     heights = np.array([1e2, 1.1e2, 1e-8, 1.2e2, 1e-7])
-    places = np.log10(rollout_report.apart(heights, 0.5))
+    places = np.log10(style.apart(heights, 0.5))
     assert (np.argsort(places) == np.argsort(heights)).all()
     assert np.diff(np.sort(places)).min() >= 0.49
 
