@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch_levenberg_marquardt.training import LevenbergMarquardtModule
 from transformers.activations import ACT2FN
 
+from benchmarks.counting import counting
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.lyapunov import spectral_norm
 from dynlib.dynamics.pairs import pairs
@@ -357,6 +358,7 @@ def main() -> None:
         levenberg_steps, leads, inference, hankel,
     ):  # fmt: skip
         section()
+    counting(report, ratio)
 
 
 if __name__ == "__main__":

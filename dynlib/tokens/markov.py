@@ -8,19 +8,126 @@ learned from longer context.
 from __future__ import annotations
 
 import copy
+import dataclasses
+from collections.abc import Iterator
 
+import numba
 import numpy as np
 
 from dynlib.dynamics.checks import check_count, check_is, check_number, check_seed, check_tokens
-from dynlib.tokens.windows import Trajectories, check_trajectories, joined
+from dynlib.tokens.windows import Trajectories, check_trajectories
 
 
-def _lookup(table: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Rank of each key in a sorted table, -1 where it is absent."""
-    if not len(table):
-        return np.full(keys.shape, -1)
-    rank = np.minimum(np.searchsorted(table, keys), len(table) - 1)
-    return np.where((keys >= 0) & (table[rank] == keys), rank, -1)
+@dataclasses.dataclass(frozen=True)
+class _Level:
+    """Contexts of k tokens, sorted by their newest token, then by the one before, and so on.
+
+    A context is named by its place in this order. Those of k + 1 tokens that end in it, and the
+    tokens that followed it in training, are one stretch of a table each.
+    """
+
+    longer: np.ndarray  # where the stretch of each context's longer ones begins, and the end
+    oldest: np.ndarray  # the oldest token of each of these
+    first: np.ndarray  # where the stretch of each context's successors begins, and the end
+    successors: np.ndarray  # tokens, rising within a stretch
+    cumulative: np.ndarray  # how often these and all in front of them occurred, and a zero first
+
+    def successor(self, context: np.ndarray, token: np.ndarray) -> np.ndarray:
+        """Place of a token among the successors of a context, -1 where it is none."""
+        return _found(self.first, self.successors, context, token)
+
+    def extended(self, context: np.ndarray, token: np.ndarray) -> np.ndarray:
+        """The context with an older token, -1 where it never occurred."""
+        return _found(self.longer, self.oldest, context, token)
+
+    def counts(self, place: np.ndarray) -> np.ndarray:
+        """How often a successor followed."""
+        return self.cumulative[place + 1] - self.cumulative[place]
+
+    def distinct(self, context: np.ndarray) -> np.ndarray:
+        """How many different tokens followed a context."""
+        return self.first[1:][context] - self.first[:-1][context]
+
+    def totals(self, context: np.ndarray) -> np.ndarray:
+        """How often a context was followed by a token."""
+        return self.ends(context) - self.cumulative[self.first[:-1][context]]
+
+    def ends(self, context: np.ndarray) -> np.ndarray:
+        """How often a context, and all in front of it, were followed by a token."""
+        return self.cumulative[self.first[1:][context]]
+
+
+@numba.njit
+def _found(first, table, group, value):
+    """Place of each value in its group's stretch of a table that rises there, -1 if absent."""
+    place = np.empty(len(group), np.int64)
+    for i in range(len(group)):
+        place[i] = -1
+        if group[i] >= 0:
+            low, end = first[group[i]], first[group[i] + 1]
+            high = end
+            while low < high:
+                middle = low + (high - low) // 2
+                if table[middle] < value[i]:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low < end and table[low] == value[i]:
+                place[i] = low
+    return place
+
+
+@numba.njit
+def _starts(group, n, dtype):
+    """Where each of n groups begins if all are laid side by side, and the end."""
+    first = np.zeros(n + 1, dtype)
+    for each in group:
+        if each >= 0:
+            first[each + 1] += 1
+    return np.cumsum(first).astype(dtype)
+
+
+@numba.njit
+def _grouped(group, order, shift, first, values):
+    """Values by group, within a group in the given order of places, each place so many later."""
+    free, found = first[:-1].copy(), np.empty(first[-1], values.dtype)
+    for place in order:
+        place += shift
+        if place < len(group) and group[place] >= 0:
+            found[free[group[place]]] = values[place]
+            free[group[place]] += 1
+    return found
+
+
+@numba.njit
+def _runs(first, values):
+    """Different values of each group's stretch, which rises: starts, values, cumulated counts."""
+    n = 0
+    for g in range(len(first) - 1):
+        for i in range(first[g], first[g + 1]):
+            n += i == first[g] or values[i] != values[i - 1]
+    starts, distinct = np.empty_like(first), np.empty(n, values.dtype)
+    ends, n = np.zeros(n + 1, first.dtype), 0
+    for g in range(len(first) - 1):
+        starts[g] = n
+        for i in range(first[g], first[g + 1]):
+            if i == first[g] or values[i] != values[i - 1]:
+                distinct[n] = values[i]
+                n += 1
+            ends[n] = i + 1
+    starts[-1] = n
+    return starts, distinct, ends
+
+
+@numba.njit
+def _rename(context, k, places, first, tokens, longer):
+    """Replace each place's context of k - 1 tokens by that of k tokens."""
+    for g in range(len(first) - 1):
+        name = longer[g] - 1
+        for i in range(first[g], first[g + 1]):
+            place = places[i]
+            name += i == first[g] or tokens[place - k] != tokens[places[i - 1] - k]
+            context[place] = name
 
 
 class NGram:
@@ -69,36 +176,31 @@ class NGram:
         longest = max(map(len, trajectories))
         check_count("order", order, least=0, most=longest - 1, remedy="take longer trajectories")
         self.order, self.vocabulary = order, vocabulary
-        # Level k names a context of k tokens by its rank among those seen: the shorter
-        # context's rank and the one older token make its key, the rank and the successor
-        # make the key of a transition. No hash, no overflow: ranks stay below the data's size.
-        self._contexts: list[np.ndarray] = []
-        self._transitions: list[np.ndarray] = []
-        self._counts: list[np.ndarray] = []
-        self._totals: list[np.ndarray] = []
-        self._distinct: list[np.ndarray] = []
-        self._cumulative: list[np.ndarray] = []
-        self._ends: list[np.ndarray] = []
-        tokens, place, _ = joined(trajectories)
-        at = np.arange(len(tokens))  # where a token has k others before it in its row
-        before = np.zeros(len(tokens), dtype=np.int64)  # the rank of these
+        self._levels: list[_Level] = []
+        lengths = np.array([len(each) for each in trajectories])
+        size = np.int32 if lengths.sum() < 2**31 else np.int64
+        tokens = np.concatenate(trajectories, dtype=np.int32, casting="unsafe")
+        begins = np.cumsum(lengths) - lengths  # of rows
+        places = np.arange(len(tokens), dtype=size)
+        # Places in the order of their tokens. Whatever is sorted by counting in this order rises
+        # within its group, so that no level has to compare anything.
+        by_token = _grouped(tokens, places, 0, _starts(tokens, vocabulary, size), places)
+        context = np.zeros(len(tokens), size)  # before each place, -1 if it is too near the begin
+        n, empty = 1, np.zeros(0, np.int32)
         for k in range(order + 1):
-            if k:
-                kept = place[at] >= k
-                at, before = at[kept], before[kept]
-                table, before = np.unique(before * vocabulary + tokens[at - k], return_inverse=True)
-                self._contexts.append(table)
-            transitions, counts = np.unique(before * vocabulary + tokens[at], return_counts=True)
-            n_contexts = len(self._contexts[-1]) if k else 1
-            origin = transitions // vocabulary
-            totals = np.bincount(before, minlength=n_contexts)
-            self._transitions.append(transitions)
-            # Counts stay below the data's size; half the memory is worth a line.
-            self._counts.append(counts.astype(np.int32))
-            self._totals.append(totals.astype(np.int32))
-            self._distinct.append(np.bincount(origin, minlength=n_contexts).astype(np.int32))
-            self._cumulative.append(np.cumsum(counts, dtype=np.int32))
-            self._ends.append(np.cumsum(totals, dtype=np.int32))
+            first = _starts(context, n, size)
+            followers = _runs(first, _grouped(context, by_token, 0, first, tokens))
+            if k == order:
+                self._levels.append(_Level(empty, empty, *followers))
+                break
+            late = begins + k
+            context[late[late < begins + lengths]] = -1
+            first = _starts(context, n, size)
+            longer = _grouped(context, by_token, k + 1, first, places)
+            starts, oldest, _ = _runs(first, tokens[longer - (k + 1)])
+            self._levels.append(_Level(starts, oldest, *followers))
+            _rename(context, k + 1, longer, first, tokens, starts)
+            n = len(oldest)
 
     def shorter(self, order: int) -> NGram:
         """The chain of a lower order, 0 to K, on the same counts."""
@@ -113,14 +215,13 @@ class NGram:
             "contexts", contexts, ("B", "K"), vocabulary=self.vocabulary, shortest=shortest
         )
 
-    def _levels(self, contexts: np.ndarray):
-        """Yield k and the ranks at level k of contexts (B, K or more), newest token last."""
-        rank = np.zeros(len(contexts), dtype=np.int64)
-        for k in range(self.order + 1):
-            if k:
-                key = np.where(rank < 0, -1, rank * self.vocabulary + contexts[:, -k])
-                rank = _lookup(self._contexts[k - 1], key)
-            yield k, np.where((rank >= 0) & (self._totals[k][rank] > 0), rank, -1)
+    def _known(self, contexts: np.ndarray) -> Iterator[tuple[_Level, np.ndarray]]:
+        """Each level with the contexts (B, K or more) as it names them, -1 where it has none."""
+        context = np.zeros(len(contexts), dtype=np.int64)
+        for k, level in enumerate(self._levels[: self.order + 1]):
+            yield level, context
+            if k < self.order:
+                context = level.extended(context, contexts[:, -k - 1])
 
     def likelihood(self, contexts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Probability of `chosen` (B,) after `contexts` (B, K or more), shape (B,)."""
@@ -128,13 +229,12 @@ class NGram:
         check_tokens("chosen", chosen, (len(contexts),), vocabulary=self.vocabulary)
         contexts, chosen = np.asarray(contexts), np.asarray(chosen)
         probability = np.full(len(contexts), 1 / self.vocabulary)
-        for k, rank in self._levels(contexts):
-            key = np.where(rank < 0, -1, rank * self.vocabulary + chosen)
-            place = _lookup(self._transitions[k], key)
-            count = np.where(place < 0, 0, self._counts[k][place])
-            total, distinct = self._totals[k][rank], self._distinct[k][rank]
+        for level, context in self._known(contexts):
+            place = level.successor(context, chosen)
+            count = np.where(place < 0, 0, level.counts(place))
+            total, distinct = level.totals(context), level.distinct(context)
             mixed = (count + distinct * probability) / (total + distinct)
-            probability = np.where(rank < 0, probability, mixed)
+            probability = np.where(context < 0, probability, mixed)
         return probability
 
     def probabilities(self, contexts: np.ndarray) -> np.ndarray:
@@ -142,14 +242,14 @@ class NGram:
         self._check(contexts)
         contexts = np.asarray(contexts)
         probability = np.full((len(contexts), self.vocabulary), 1 / self.vocabulary)
-        for k, rank in self._levels(contexts):
-            for row in np.flatnonzero(rank >= 0):
-                total, distinct = self._totals[k][rank[row]], self._distinct[k][rank[row]]
-                first = rank[row] * self.vocabulary
-                low, high = np.searchsorted(self._transitions[k], [first, first + self.vocabulary])
+        for level, context in self._known(contexts):
+            for row in np.flatnonzero(context >= 0):
+                total, distinct = level.totals(context[row]), level.distinct(context[row])
+                places = np.arange(*level.first[context[row] : context[row] + 2])
                 probability[row] *= distinct / (total + distinct)
-                successors = self._transitions[k][low:high] - first
-                probability[row, successors] += self._counts[k][low:high] / (total + distinct)
+                probability[row, level.successors[places]] += level.counts(places) / (
+                    total + distinct
+                )
         return probability
 
     def likeliest(self, contexts: np.ndarray) -> np.ndarray:
@@ -160,17 +260,17 @@ class NGram:
         """
         self._check(contexts)
         distinct, inverse = np.unique(contexts, axis=0, return_inverse=True)
-        everywhere = self._transitions[0][self._counts[0].argmax()]
-        candidates = [np.full(len(distinct), everywhere)]
+        alone = self._levels[0]
+        everywhere = alone.successors[np.diff(alone.cumulative).argmax()]
+        candidates = [np.full(len(distinct), everywhere, dtype=np.int64)]
         rows = [np.arange(len(distinct))]
         if self.order:
-            rank = list(self.shorter(1)._levels(distinct))[1][1]
-            number = np.where(rank < 0, 0, self._distinct[1][rank])
-            first = (np.cumsum(self._distinct[1]) - self._distinct[1])[rank]
+            level, context = list(self.shorter(1)._known(distinct))[1]
+            number = np.where(context < 0, 0, level.distinct(context))
             rows.append(np.repeat(rows[0], number))
             within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
-            place = np.repeat(first, number) + within
-            candidates.append(self._transitions[1][place] % self.vocabulary)
+            place = np.repeat(level.first[context], number) + within
+            candidates.append(level.successors[place])
         row, candidate = np.concatenate(rows), np.concatenate(candidates)
         probability = self.likelihood(distinct[row], candidate)
         best = np.empty(len(distinct), dtype=np.int64)
@@ -185,14 +285,14 @@ class NGram:
         n / (n + s), else go on to the shorter context.
         """
         tokens = np.full(len(contexts), -1)
-        for k, rank in reversed(list(self._levels(contexts))):
-            total, distinct = self._totals[k][rank], self._distinct[k][rank]
-            here = (tokens < 0) & (rank >= 0)
+        for level, context in reversed(list(self._known(contexts))):
+            total, distinct = level.totals(context), level.distinct(context)
+            here = (tokens < 0) & (context >= 0)
             here &= rng.random(len(contexts)) * (total + distinct) < total
-            # Transitions are sorted by context, so a context's occurrences are one stretch.
-            occurrence = self._ends[k][rank] - 1 - rng.integers(0, np.maximum(total, 1))
-            place = np.searchsorted(self._cumulative[k], occurrence, side="right")
-            tokens = np.where(here, self._transitions[k][place] % self.vocabulary, tokens)
+            # A context's occurrences are one stretch of all of them.
+            occurrence = level.ends(context) - 1 - rng.integers(0, np.maximum(total, 1))
+            place = np.searchsorted(level.cumulative[1:], occurrence, side="right")
+            tokens = np.where(here, level.successors[place], tokens)
         return np.where(tokens < 0, rng.integers(0, self.vocabulary, len(tokens)), tokens)
 
     def log_probabilities(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
