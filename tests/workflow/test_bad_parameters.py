@@ -68,7 +68,7 @@ def bad_set(draw):
     """A run, parameters for it with something wrong, and the word that a message must hold."""
     preset, name = draw(st.sampled_from(sorted(RUNS)))
     run = RUNS[preset, name]
-    rules = re.findall(r"^# require: (.+)$", run._cell, re.M)
+    rules = re.findall(r"^# require: (.+)$", run.cell, re.M)
     wrong = draw(st.sampled_from(["value", "name", "rule"] if rules else ["value", "name"]))
     if wrong == "value":
         parameter = draw(st.sampled_from(sorted(run.declared)))

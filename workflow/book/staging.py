@@ -13,6 +13,7 @@ import re
 import shutil
 from pathlib import Path
 
+from workflow.book.given import table, with_values
 from workflow.book.thumbnail import thumbnail
 from workflow.files import ROOT, write_whole
 from workflow.runs.experiments import Run, number_cells
@@ -62,6 +63,14 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
             banner += f"```{{warning}}\nThis page is out of date: {stale[run.name]}.\n```\n"
         card = f"```{{run-card}} {run.name}\n```\n"
         first.source = f"{title}\n\n{banner}{card}\n{rest}"
+        given = json.loads(run.results.read_bytes())["parameters"]
+        for number, cell in enumerate(notebook.cells):
+            if "parameters" in cell.metadata.get("tags", []):
+                words = nbformat.v4.new_markdown_cell(table(run, given))
+                cell.source = with_values(cell.source, given)
+                notebook.cells.insert(number, words)
+                break
+        number_cells(notebook)
         nbformat.write(notebook, part / "runs" / f"{run.name}.ipynb")
         for name, content in figures(notebook).items():
             write_whole(part / "figures" / name, content)

@@ -113,7 +113,8 @@ class Run:
         return ROOT / "notebooks" / f"{self.notebook}.py"
 
     @functools.cached_property
-    def _cell(self) -> str:
+    def cell(self) -> str:
+        """The source of the cell that declares its parameters."""
         if not self.source.exists():
             missing = f"{self.name} needs notebooks/{self.notebook}.py, which is missing"
             if self.source.with_suffix(".ipynb").exists():
@@ -128,7 +129,7 @@ class Run:
     @functools.cached_property
     def declared(self) -> dict[str, Parameter]:
         """Parameters that the notebook declares."""
-        return parse_parameters(self._cell, f"notebooks/{self.notebook}.py")
+        return parse_parameters(self.cell, f"notebooks/{self.notebook}.py")
 
     @functools.cached_property
     def parameters(self) -> dict[str, Any]:
@@ -152,7 +153,7 @@ class Run:
                 hint = _hint(str(name), self.declared, "it has")
                 raise Refused(f"{self.name} has no parameter {shown(name)}; {hint}")
             values[name] = self.declared[name].check(value)
-        for rule in re.findall(r"^# require: (.+)$", self._cell, re.M):
+        for rule in re.findall(r"^# require: (.+)$", self.cell, re.M):
             check(rule, values)
             if not is_true(rule, values):
                 given = ", ".join(

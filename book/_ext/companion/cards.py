@@ -49,12 +49,10 @@ class RunCard(SphinxDirective):
             "Source": f"[{results['notebook']}.py]({base}/{results['notebook']}.py)",
         }
         table = "\n".join(f"| {name} | {text} |" for name, text in rows.items())
-        given = "\n".join(f"| `{k}` | `{v}` |" for k, v in results["parameters"].items())
         return self.parse_text_to_nodes(
             f"::::{{dropdown}} How this page was made: preset `{PRESET}`, "
             f"{facts['wall_s'] / 60:.1f} minutes on {facts.get('device', 'cpu')}\n"
-            f":class-container: run-card\n\n|  |  |\n| :--- | :--- |\n{table}\n\n"
-            f"| parameter | value |\n| :--- | :--- |\n{given}\n::::\n",
+            f":class-container: run-card\n\n|  |  |\n| :--- | :--- |\n{table}\n::::\n",
         )
 
 
