@@ -1,8 +1,11 @@
 // Filter the ledger by paper and verdict. Without this script the page shows every claim.
+// The address holds the filter, so that it can be shared, and is there again after Back.
 (() => {
   const form = document.querySelector(".ledger-filter");
   const claims = [...document.querySelectorAll("div.admonition.claim")];
   if (!form) return;
+
+  const fields = ["paper", "verdict"];
 
   const apply = () => {
     const { paper, verdict } = form.elements;
@@ -13,6 +16,20 @@
       shown += !claim.hidden;
     }
     form.querySelector("output").textContent = `${shown} of ${claims.length} claims`;
+    const chosen = fields.filter((name) => form.elements[name].value);
+    const query = new URLSearchParams(chosen.map((name) => [name, form.elements[name].value]));
+    history.replaceState(null, "", `${location.pathname}${chosen.length ? `?${query}` : ""}${location.hash}`);
+  };
+
+  // What the address asks for, if the form has it.
+  const restore = () => {
+    const asked = new URLSearchParams(location.search);
+    for (const name of fields) {
+      const value = asked.get(name) ?? "";
+      const known = [...form.elements[name]].map((button) => button.value);
+      form.elements[name].value = known.includes(value) ? value : "";
+    }
+    apply();
   };
 
   // A link to a claim shows it, whatever the filter says.
@@ -27,6 +44,11 @@
   form.addEventListener("change", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", reveal);
+  // A browser puts its own memory of the form back before this, and may keep the whole page.
+  addEventListener("pageshow", () => {
+    restore();
+    reveal();
+  });
   form.hidden = false;
-  apply();
+  restore();
 })();

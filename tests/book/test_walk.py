@@ -64,6 +64,24 @@ def test_a_link_to_a_claim_shows_it_whatever_the_filter_says(book, browser):
     page.close()
 
 
+def test_the_address_holds_the_filter_and_back_brings_it_again(book, browser, ledger_json):
+    page = open_ledger(browser, book)
+    page.get_by_role("radio", name="Tokens").check()
+    page.get_by_role("radio", name="does not hold", exact=True).check()
+    shown, wanted = page.locator(SHOWN).count(), ledger_json["counts"]["tokens"]["does not hold"]
+    assert shown == wanted
+    assert page.url.endswith("?paper=tokens&verdict=does-not-hold")
+    address = page.url
+    page.goto((book / "index.html").as_uri())
+    page.go_back()
+    page.locator(".ledger-filter").wait_for()
+    assert page.get_by_role("radio", name="Tokens").is_checked()
+    assert page.locator(SHOWN).count() == wanted
+    page.goto(address.replace("does-not-hold", "nonsense"))
+    assert page.locator(SHOWN).count() == sum(ledger_json["counts"]["tokens"].values())
+    page.close()
+
+
 def test_without_scripts_the_ledger_is_whole_and_has_no_dead_button(book, browser, ledger_json):
     page = open_ledger(browser, book, java_script_enabled=False)
     assert page.locator(SHOWN).count() == len(ledger_json["claims"])
