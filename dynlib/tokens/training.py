@@ -104,8 +104,8 @@ def train(
     def compute(checkpoints: Path | None) -> checkpoint.Whole:
         training = _Training(accelerator, model, trajectories, held_out, config)
         history = loop.train(
-            training, config.steps, marks=20, folder=checkpoints, label=label,
-            checkpoint_seconds=checkpoint_seconds, writes=accelerator.is_main_process,
+            training, config.steps, marks=loop.evenly(config.steps, 20), folder=checkpoints,
+            label=label, checkpoint_seconds=checkpoint_seconds, writes=accelerator.is_main_process,
         )  # fmt: skip
         return dict(model.state_dict()), {
             "model_config": dataclasses.asdict(model_config),
@@ -170,6 +170,8 @@ def _finished(model: TokenGPT, weights: dict[str, Tensor], state: dict) -> Train
 class _Training:
     """What :func:`dynlib.training.loop.train` trains: a model on its share of random windows."""
 
+    over = False
+
     def __init__(
         self,
         accelerator: Accelerator,
@@ -208,7 +210,7 @@ class _Training:
             optimizer.zero_grad()
         return loss.detach()
 
-    def mark(self, loss: Tensor) -> list[float | None]:
+    def mark(self, loss: Tensor, seconds: float) -> list[float | None]:
         """Mean losses in training, over all processes, and on what is held out."""
         mean = self.accelerator.reduce(loss, reduction="mean").item()
         held_out = _validate(self.model, self.held_out)
