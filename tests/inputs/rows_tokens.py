@@ -51,7 +51,6 @@ EXEMPT = {
     "tokens.recipes.Stage": "made by train",
     "tokens.recipes.Trained": "made by train",
     "tokens.stages.Stages": "made by train",
-    "tokens.stages.Stages.best": "made by train",
     "tokens.stages.Stages.reach": "called by train",
     "tokens.stages.best_stage": "its stages are made by train",
     "tokens.stages.placed": "its rows are made by train",
@@ -373,8 +372,12 @@ ROWS = [
     ),
     row(
         "tokens.stages.passes", stages.passes,
-        trajectories=Lists(SERIES, {"out of range": "any tokens"}), config=RECIPE,
-        context=Count(2), at=Array(np.array([0.5, 1.0]), {"tiny": "at once", "huge": "at the end"}),
+        config=RECIPE, trajectories=Lists(
+            SERIES, dict.fromkeys(("negative", "out of range"), "tokens are counted, not read")
+        ),
+        context=Count(2), at=Array(np.array([0.5, 1.0]), {
+            "tiny": "at once", "huge": "at the end", "longer": "any number of them",
+        }),
     ),
     row(
         "tokens.stages.at_stage", loaded,
