@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from dynlib.dynamics.checks import (
     check_seed,
 )
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, check_model
+from dynlib.training.device import on_gpu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,11 +114,32 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class Stage:
+    """Where a training was looked at, and the `folder` of its weights, if they were kept.
+
+    Losses are in nats a token, that of training averaged since the stage before; `seconds` are
+    those of training until then.
+    """
+
+    step: int
+    tokens_seen: int
+    seconds: float
+    training_loss: float
+    validation_loss: float | None
+    folder: Path | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Trained:
     """A trained model with what its training cost and how it went.
 
     `history` holds rows (step, training loss, validation loss), losses in nats a token,
     the training loss averaged since the row before; `seconds` is wall time in the loop.
+
+    A training with `stages` is looked at after each of them. Its model is that at the stage of
+    least validation loss, at the last stage if nothing is held out; that loss is
+    `validation_loss`. `tokens_seen` and `seconds` are those of the whole training. It `ended`
+    after all ``"steps"``, or for lack of ``"patience"`` or ``"minutes"``.
     """
 
     model: TokenGPT
@@ -124,6 +147,8 @@ class Trained:
     seconds: float
     history: np.ndarray
     validation_loss: float | None
+    stages: tuple[Stage, ...] = ()
+    ended: str = "steps"
 
 
 def check_config(config: TrainingConfig) -> None:
@@ -142,6 +167,8 @@ def make_optimizers(model: TokenGPT, config: TrainingConfig) -> list[torch.optim
         "eps": config.epsilon,
         "weight_decay": config.weight_decay,
     }
+    if on_gpu(model.device):
+        adamw["fused"] = True
     if config.optimizer == "adamw":
         return [torch.optim.AdamW(model.parameters(), **adamw)]
     matrices = [w for name, w in model.named_parameters() if ".h." in name and w.ndim == 2]
