@@ -27,6 +27,7 @@ from kinds import (
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.tokens import (
+    accelerated,
     excerpts,
     generation,
     gpt,
@@ -44,6 +45,8 @@ from dynlib.tokens import (
 
 #: What has no input to refuse, and why.
 EXEMPT = {
+    "tokens.accelerated.[!d]*": "what it is given is checked by generate and log_probabilities",
+    "tokens.gpt.draw": "what it is given is made by generate",
     "tokens.excerpts.Excerpts": "made by cut",
     "tokens.recipes.Trained": "made by train",
     "tokens.shadowing.Shadows": "made by find_shadows",
@@ -151,6 +154,10 @@ TRAINING = {
 }
 
 ROWS = [
+    row(
+        "tokens.accelerated.decoding_bytes", accelerated.decoding_bytes,
+        config=SIZES, prompts=Count(3), tokens=Count(5, least=2),
+    ),
     row(
         "tokens.excerpts.Excerpts.cut",
         lambda rng, **others: excerpts.Excerpts.cut(
