@@ -264,6 +264,8 @@ def log_probabilities(
     correct : numpy.ndarray
         True where the next token is the model's first choice, shape (B, S).
     """
+    from dynlib.tokens import accelerated  # which imports this module
+
     check_model("model", model)
     check_tokens("windows", windows, ("B", "T + 1"), vocabulary=model.config.vocabulary, shortest=2)
     windows = np.array(windows, dtype=np.int64)
@@ -276,8 +278,6 @@ def log_probabilities(
     check_count("last", positions, most=windows.shape[1] - 1, remedy="take longer windows")
     model.eval()
     if on_gpu(model.device):
-        from dynlib.tokens import accelerated
-
         room = accelerated.free_bytes(model.device)
         return accelerated.scores(model, windows, positions, room)
     kept = slice(-positions, None)
@@ -340,6 +340,8 @@ def generate(
     numpy.ndarray
         Generated tokens without the prompts, shape (B, n_steps), int64.
     """
+    from dynlib.tokens import accelerated  # which imports this module
+
     check_model("model", model)
     check_tokens("prompts", prompts, ("B", "P"), vocabulary=model.config.vocabulary)
     check_count("n_steps", n_steps)
@@ -349,8 +351,6 @@ def generate(
     warmth = np.array(temperature, dtype=np.float64)
     model.eval()
     if on_gpu(model.device):
-        from dynlib.tokens import accelerated
-
         room = accelerated.free_bytes(model.device)
         return accelerated.continued(model, prompts, n_steps, warmth, seed, room)
     context, length = model.config.context, prompts.shape[1]
