@@ -39,7 +39,6 @@ def tf32() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-@tf32()
 @torch.no_grad()
 def scores(
     model: TokenGPT, windows: np.ndarray, positions: int, room: int, *, bf16: bool = True
@@ -57,7 +56,8 @@ def scores(
             states, table = model.hidden(tokens[:, :-1])
         states, chosen = states[:, -positions:].flatten(0, 1), tokens[:, -positions:].flatten()
         for rows, targets in zip(states.split(stretch), chosen.split(stretch), strict=True):
-            logits = F.linear(rows, table)  # (stretch, V)
+            with tf32():
+                logits = F.linear(rows, table)  # (stretch, V)
             picked = logits.gather(-1, targets[:, None])[:, 0]
             likelihood.append(picked - logits.logsumexp(-1))
             correct.append(logits.argmax(-1) == targets)
