@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from dynlib.dynamics.checks import check_array, check_count, check_draw, check_t
 from dynlib.dynamics.flows import TimeMap
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.shadowing import Shadows, find_shadows
+from dynlib.training import parallel
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,36 @@ class Excerpts:
         return cls(states[place], tokens[place], origin, len(states))
 
     def shadows(
-        self, system: TimeMap, grid: Grid, k: int, exponent: float, **options: int
+        self,
+        system: TimeMap,
+        grid: Grid,
+        k: int,
+        exponent: float,
+        *,
+        workers: int | None = None,
+        **options: int,
     ) -> list[Shadows]:
         """True trajectories that begin with the same `k` tokens, for every piece.
 
         As :func:`dynlib.tokens.shadowing.find_shadows`, with the number of the piece as seed.
+
+        Parameters
+        ----------
+        system, grid, k, exponent, **options
+            As for :func:`dynlib.tokens.shadowing.find_shadows`.
+        workers : int, optional
+            Threads that share the pieces; by default one for each core that the run may use
+            (:func:`dynlib.training.parallel.default_workers`). How many changes no number.
         """
-        return [
-            find_shadows(system, grid, path[0], k, exponent, seed=c, **options)
-            for c, path in enumerate(self.states)
-        ]
+        threads = parallel.default_workers() if workers is None else workers
+        check_count("workers", threads)
+
+        def of_piece(c: int) -> Shadows:
+            return find_shadows(system, grid, self.states[c, 0], k, exponent, seed=c, **options)
+
+        first = of_piece(0)  # what it compiles serves all threads
+        with ThreadPoolExecutor(threads) as pool:
+            return [first, *pool.map(of_piece, range(1, len(self.states)))]
 
     def twins(
         self, system: TimeMap, grid: Grid, k: int, exponent: float, *, samples: int
