@@ -5,8 +5,7 @@ Both run on a CPU too, where tests compare them with the plain ways of :mod:`dyn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -28,13 +27,12 @@ def free_bytes(device: torch.device) -> int:
     )
 
 
-@contextmanager
-def tf32() -> Iterator[None]:
-    """Products of fp32 matrices from factors of 11 bits, where a GPU does these faster."""
+def logits_in_tf32(states: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """Logits (n, V) in fp32, of factors that a GPU may round to 11 bits."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:
-        yield
+        return F.linear(states, table)
     finally:
         torch.set_float32_matmul_precision(before)
 
@@ -56,8 +54,7 @@ def scores(
             states, table = model.hidden(tokens[:, :-1])
         states, chosen = states[:, -positions:].flatten(0, 1), tokens[:, -positions:].flatten()
         for rows, targets in zip(states.split(stretch), chosen.split(stretch), strict=True):
-            with tf32():
-                logits = F.linear(rows, table)  # (stretch, V)
+            logits = logits_in_tf32(rows, table)  # (stretch, V)
             picked = logits.gather(-1, targets[:, None])[:, 0]
             likelihood.append(picked - logits.logsumexp(-1))
             correct.append(logits.argmax(-1) == targets)
