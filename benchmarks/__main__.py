@@ -34,7 +34,7 @@ from dynlib.networks.stnn import StNN
 from dynlib.operators.hankel import Hankel
 from dynlib.peers.leads_loop import LoopedLEADS
 from dynlib.peers.released import ReleasedStNN
-from dynlib.tokens.accelerated import continued
+from dynlib.tokens.accelerated import continue_in_parts
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, _draw, generate
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.loss import NextTokenLoss
@@ -229,7 +229,7 @@ def static_cache() -> None:
             return generate(model, prompts, 100, temperature=0)
 
         def static(prompts: np.ndarray = prompts) -> np.ndarray:
-            return continued(model, prompts, 100, 0.0, 0, room=10**9)
+            return continue_in_parts(model, prompts, 100, 0.0, 0, room=10**9)
 
         np.testing.assert_array_equal(static(), growing())
         report(f"100 tokens for {count} prompts: static / growing cache", ratio(static, growing))

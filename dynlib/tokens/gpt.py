@@ -279,7 +279,7 @@ def log_probabilities(
     model.eval()
     if on_gpu(model.device):
         room = accelerated.free_bytes(model.device)
-        return accelerated.scores(model, windows, positions, room)
+        return accelerated.score_in_stretches(model, windows, positions, room)
     kept = slice(-positions, None)
     # As many windows at once as make a gigabyte of logits, at most 64.
     batch_size = max(1, min(64, 2**28 // (positions * model.config.vocabulary)))
@@ -352,7 +352,7 @@ def generate(
     model.eval()
     if on_gpu(model.device):
         room = accelerated.free_bytes(model.device)
-        return accelerated.continued(model, prompts, n_steps, warmth, seed, room)
+        return accelerated.continue_in_parts(model, prompts, n_steps, warmth, seed, room)
     context, length = model.config.context, prompts.shape[1]
     generator = torch.Generator(device=model.device).manual_seed(int(seed))
     tokens = torch.empty(len(prompts), length + n_steps, dtype=torch.long, device=model.device)

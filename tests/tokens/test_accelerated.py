@@ -12,7 +12,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from dynlib.tokens import accelerated, gpt
-from dynlib.tokens.accelerated import StaticDecoder, continued, decoding_bytes, scores
+from dynlib.tokens.accelerated import (
+    StaticDecoder,
+    continue_in_parts,
+    decoding_bytes,
+    score_in_stretches,
+)
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, generate, log_probabilities
 from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.training import train
@@ -42,7 +47,7 @@ def test_the_static_cache_writes_the_tokens_of_the_growing_one(
     prompts = henon_tokens[8:11, 200 : 200 + length].repeat(2, axis=0)
     expected = generate(model, prompts, 60, temperature=temperature, seed=3)
     for room in (GB, decoding_bytes(model.config, 2, length + 60)):
-        found = continued(model, prompts, 60, temperature, 3, room)
+        found = continue_in_parts(model, prompts, 60, temperature, 3, room)
         np.testing.assert_array_equal(found, expected)
 
 
@@ -50,7 +55,7 @@ def test_a_cache_is_filled_a_few_prompts_at_a_time(model, henon_tokens, monkeypa
     prompts = henon_tokens[8:, 200:220]
     expected = generate(model, prompts, 30, temperature=0)
     monkeypatch.setattr(accelerated, "FILLED", 25)  # one prompt of the context, three of half of it
-    np.testing.assert_array_equal(continued(model, prompts, 30, 0.0, 0, GB), expected)
+    np.testing.assert_array_equal(continue_in_parts(model, prompts, 30, 0.0, 0, GB), expected)
 
 
 class Watch(TorchDispatchMode):
@@ -203,7 +208,7 @@ def test_on_a_card_scores_come_in_stretches(model, henon_tokens, request):
     sentences = windows(henon_tokens[8:], CONTEXT + 1, 200)
     expected = log_probabilities(model, sentences, last=5)
     request.getfixturevalue("card")
-    with mock.patch.object(accelerated, "scores", wraps=scores) as called:
+    with mock.patch.object(accelerated, "score_in_stretches", wraps=score_in_stretches) as called:
         found = log_probabilities(model, sentences, last=5)
     assert called.call_args.args[2:] == (5, (GB + 10) * 9 // 10)
     np.testing.assert_allclose(found[0], expected[0], atol=0.2)
@@ -219,7 +224,7 @@ def test_scores_are_the_likelihoods_however_little_room_there_is(
     monkeypatch.setattr(accelerated, "SCORED", 7 * CONTEXT)
     before = torch.get_float32_matmul_precision()
     for room in (1, 12 * model.config.vocabulary * 11, GB):
-        found = scores(model, sentences, last, room, bf16=False)
+        found = score_in_stretches(model, sentences, last, room, bf16=False)
         np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
         np.testing.assert_array_equal(found[1], expected[1])
     assert torch.get_float32_matmul_precision() == before
@@ -240,7 +245,7 @@ def test_the_precision_of_a_card_moves_no_metric(model, henon_tokens, monkeypatc
     monkeypatch.setattr(
         accelerated.F, "linear", lambda states, table: product(rounded(states), rounded(table))
     )
-    found, found_hits = scores(model, sentences, half, GB)
+    found, found_hits = score_in_stretches(model, sentences, half, GB)
     entropies = -expected.mean(axis=0), -found.mean(axis=0)  # of every place, as in a context curve
     assert np.abs(found - expected).max() > 1e-4  # it did compute otherwise
     np.testing.assert_allclose(entropies[1], entropies[0], rtol=1e-3)
