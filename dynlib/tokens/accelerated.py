@@ -38,7 +38,7 @@ def logits_in_tf32(states: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def score_in_stretches(
+def likelihoods_in_stretches(
     model: TokenGPT, windows: np.ndarray, positions: int, room: int, *, bf16: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """As :func:`dynlib.tokens.gpt.log_probabilities`, with logits in stretches of `room` bytes.

@@ -279,7 +279,7 @@ def log_probabilities(
     model.eval()
     if on_gpu(model.device):
         room = accelerated.free_bytes(model.device)
-        return accelerated.score_in_stretches(model, windows, positions, room)
+        return accelerated.likelihoods_in_stretches(model, windows, positions, room)
     kept = slice(-positions, None)
     # As many windows at once as make a gigabyte of logits, at most 64.
     batch_size = max(1, min(64, 2**28 // (positions * model.config.vocabulary)))

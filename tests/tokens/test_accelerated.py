@@ -16,7 +16,7 @@ from dynlib.tokens.accelerated import (
     StaticDecoder,
     continue_in_parts,
     decoding_bytes,
-    score_in_stretches,
+    likelihoods_in_stretches,
 )
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, generate, log_probabilities
 from dynlib.tokens.recipes import TrainingConfig
@@ -208,7 +208,9 @@ def test_on_a_card_scores_come_in_stretches(model, henon_tokens, request):
     sentences = windows(henon_tokens[8:], CONTEXT + 1, 200)
     expected = log_probabilities(model, sentences, last=5)
     request.getfixturevalue("card")
-    with mock.patch.object(accelerated, "score_in_stretches", wraps=score_in_stretches) as called:
+    with mock.patch.object(
+        accelerated, "likelihoods_in_stretches", wraps=likelihoods_in_stretches
+    ) as called:
         found = log_probabilities(model, sentences, last=5)
     assert called.call_args.args[2:] == (5, (GB + 10) * 9 // 10)
     np.testing.assert_allclose(found[0], expected[0], atol=0.2)
@@ -224,7 +226,7 @@ def test_scores_are_the_likelihoods_however_little_room_there_is(
     monkeypatch.setattr(accelerated, "SCORED", 7 * CONTEXT)
     before = torch.get_float32_matmul_precision()
     for room in (1, 12 * model.config.vocabulary * 11, GB):
-        found = score_in_stretches(model, sentences, last, room, bf16=False)
+        found = likelihoods_in_stretches(model, sentences, last, room, bf16=False)
         np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
         np.testing.assert_array_equal(found[1], expected[1])
     assert torch.get_float32_matmul_precision() == before
@@ -245,7 +247,7 @@ def test_the_precision_of_a_card_moves_no_metric(model, henon_tokens, monkeypatc
     monkeypatch.setattr(
         accelerated.F, "linear", lambda states, table: product(rounded(states), rounded(table))
     )
-    found, found_hits = score_in_stretches(model, sentences, half, GB)
+    found, found_hits = likelihoods_in_stretches(model, sentences, half, GB)
     entropies = -expected.mean(axis=0), -found.mean(axis=0)  # of every place, as in a context curve
     assert np.abs(found - expected).max() > 1e-4  # it did compute otherwise
     np.testing.assert_allclose(entropies[1], entropies[0], rtol=1e-3)
