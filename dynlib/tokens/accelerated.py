@@ -47,7 +47,8 @@ def likelihoods_in_stretches(
     the cross-entropy of a trained model fifty times as far as all of this, tried on a CPU.
     """
     device, likelihood, correct = model.device, [], []
-    stretch = max(1, room // (12 * model.config.vocabulary))  # logits, two more in their logsumexp
+    # Logits and what their logsumexp makes are three tables, in half of the room.
+    stretch = max(1, room // (24 * model.config.vocabulary))
     for some in torch.as_tensor(windows).split(max(1, SCORED // (windows.shape[1] - 1))):
         tokens = some.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):

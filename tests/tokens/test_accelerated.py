@@ -225,7 +225,7 @@ def test_scores_are_the_likelihoods_however_little_room_there_is(
     expected = log_probabilities(model, sentences, last=last)
     monkeypatch.setattr(accelerated, "SCORED", 7 * CONTEXT)
     before = torch.get_float32_matmul_precision()
-    for room in (1, 12 * model.config.vocabulary * 11, GB):
+    for room in (1, 24 * model.config.vocabulary * 11, GB):
         found = likelihoods_in_stretches(model, sentences, last, room, bf16=False)
         np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
         np.testing.assert_array_equal(found[1], expected[1])
