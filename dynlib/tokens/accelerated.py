@@ -22,9 +22,8 @@ SCORED, FILLED = 8192, 2048
 def free_bytes(device: torch.device) -> int:
     """Nine tenths of the memory of a GPU that is free, what torch holds in reserve included."""
     free, _ = torch.cuda.mem_get_info(device)
-    return (
-        (free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)) * 9 // 10
-    )
+    spare = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return (free + spare) * 9 // 10
 
 
 def logits_in_tf32(states: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
@@ -53,7 +52,8 @@ def likelihoods_in_stretches(
         tokens = some.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             states, table = model.hidden(tokens[:, :-1])
-        states, chosen = states[:, -positions:].flatten(0, 1), tokens[:, -positions:].flatten()
+        states = states[:, -positions:].flatten(0, 1).float()
+        chosen = tokens[:, -positions:].flatten()
         for rows, targets in zip(states.split(stretch), chosen.split(stretch), strict=True):
             logits = logits_in_tf32(rows, table)  # (stretch, V)
             picked = logits.gather(-1, targets[:, None])[:, 0]
@@ -122,9 +122,8 @@ def continue_in_parts(
     drawn = (warmth > 0).nonzero()[:, 0].to(device)
     generator = torch.Generator(device=device).manual_seed(int(seed))
     shares = torch.zeros(n_steps, len(prompts), 1, device=device)
-    shares[:, drawn] = 1 - torch.rand(
-        n_steps, len(drawn), 1, generator=generator, device=device
-    )  # (0, 1]
+    numbers = torch.rand(n_steps, len(drawn), 1, generator=generator, device=device)
+    shares[:, drawn] = 1 - numbers  # in (0, 1]
     tokens = torch.as_tensor(prompts, device=device)
     table, found = model.embeddings(), []
     for rows in torch.arange(len(prompts)).chunk(parts):

@@ -79,35 +79,20 @@ class Excerpts:
         return cls(states[place], tokens[place], origin, len(states))
 
     def shadows(
-        self,
-        system: TimeMap,
-        grid: Grid,
-        k: int,
-        exponent: float,
-        *,
-        workers: int | None = None,
-        **options: int,
+        self, system: TimeMap, grid: Grid, k: int, exponent: float, **options: int
     ) -> list[Shadows]:
         """True trajectories that begin with the same `k` tokens, for every piece.
 
         As :func:`dynlib.tokens.shadowing.find_shadows`, with the number of the piece as seed.
-
-        Parameters
-        ----------
-        system, grid, k, exponent, **options
-            As for :func:`dynlib.tokens.shadowing.find_shadows`.
-        workers : int, optional
-            Threads that share the pieces; by default one for each core that the run may use
-            (:func:`dynlib.training.parallel.default_workers`). How many changes no number.
+        Threads share the pieces, as many as :func:`dynlib.training.parallel.default_workers`
+        gives; how many changes no digit.
         """
-        threads = parallel.default_workers() if workers is None else workers
-        check_count("workers", threads)
 
         def of_piece(c: int) -> Shadows:
             return find_shadows(system, grid, self.states[c, 0], k, exponent, seed=c, **options)
 
         first = of_piece(0)  # what it compiles serves all threads
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(parallel.default_workers()) as pool:
             return [first, *pool.map(of_piece, range(1, len(self.states)))]
 
     def twins(

@@ -320,7 +320,8 @@ def generate(
     Each next token is drawn from :math:`\mathrm{softmax}(z / T)`, or is the likeliest one at
     T = 0. Keys and values are cached; when the context is full, the cache is rebuilt from
     the last half of the context, so that a token always sees between half a context and a
-    whole one.
+    whole one. On a GPU the cache has its memory from the start
+    (:mod:`dynlib.tokens.accelerated`), and draws are others than on a CPU.
 
     Parameters
     ----------

@@ -173,7 +173,6 @@ ROWS = [
         "tokens.excerpts.Excerpts.shadows",
         lambda **arguments: [each.initial for each in PIECES.shadows(**arguments)],
         system=MAP, grid=OF_MAP, k=Count(2), exponent=Number(0.9), samples=Count(4),
-        workers=Count(2, {"None": "one a core"}),
     ),
     row(
         "tokens.excerpts.Excerpts.twins", PIECES.twins,
