@@ -35,6 +35,7 @@ from dynlib.networks.stnn import StNN
 from dynlib.operators.hankel import Hankel
 from dynlib.peers.leads_loop import LoopedLEADS
 from dynlib.peers.released import ReleasedStNN
+from dynlib.tokens.accelerated import continue_in_parts
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, _draw, generate
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.loss import NextTokenLoss
@@ -219,6 +220,22 @@ def generation() -> None:
     report("100 tokens for 50 prompts: ours / transformers' generate", ratio(ours, theirs))
 
 
+def static_cache() -> None:
+    """What a GPU uses, on a CPU, where the growing cache stays for its digits."""
+    model = TokenGPT(GPTConfig(344, 2, 4, 64, 64)).eval()
+    for count in (20, 200):
+        prompts = np.random.default_rng(0).integers(0, 344, (count, 50))
+
+        def growing(prompts: np.ndarray = prompts) -> np.ndarray:
+            return generate(model, prompts, 100, temperature=0)
+
+        def static(prompts: np.ndarray = prompts) -> np.ndarray:
+            return continue_in_parts(model, prompts, 100, 0.0, 0, room=10**9)
+
+        np.testing.assert_array_equal(static(), growing())
+        report(f"100 tokens for {count} prompts: static / growing cache", ratio(static, growing))
+
+
 class BranchByBranch(ReleasedStNN):
     """The loop over branches with weights that can be learnt."""
 
@@ -355,7 +372,7 @@ def main() -> None:
     parallel.set_threads(1)
     for section in (
         simulation, flows, norms, transport, common_mass, training, sampling, generation,
-        levenberg_steps, leads, inference, hankel,
+        static_cache, levenberg_steps, leads, inference, hankel,
     ):  # fmt: skip
         section()
     counting(report, ratio)

@@ -150,7 +150,7 @@ if system == "lorenz":  # sigma and rho as the paper prints them
     )
 
 start = fresh_states(reference_orbits // 16 * 16, 1)[:, 0]
-exponents = tangent_exponents(time_map, start, reference_steps, alignment=100)
+exponents = report.exponents(time_map, start, reference_steps, alignment=100)
 flows.exponents(exponents.reshape(16, -1, flow.dim), tau)
 
 # %% [markdown]

@@ -76,7 +76,7 @@ products: int = 15  # [8..100] longest product of Jacobians
 
 # %% tags=["hide-input"]
 import numpy as np
-from dynlib.dynamics.lyapunov import product_growth, tangent_exponents
+from dynlib.dynamics.lyapunov import product_growth
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.report import record
@@ -145,7 +145,7 @@ def fresh_states(n: int, length: int) -> np.ndarray:
 
 
 fresh_tokens = report.encoded(grid, fresh_states)
-exponents = tangent_exponents(
+exponents = report.exponents(
     system, fresh_states(64, 1)[:, 0], reference_steps
 )
 lyapunov = record.metric(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dynlib.dynamics.lyapunov import fit_exponent
+from dynlib.dynamics.lyapunov import fit_exponent, tangent_exponents
 from dynlib.measure.distribution import Reference, rollout_measures
 from dynlib.measure.sequences import periods, transitions, unseen_transitions
 from dynlib.measure.transport import token_distance
@@ -342,6 +342,19 @@ def _sampling_seconds(
         euclidean = SECONDS * min(n * length, vocabulary) ** 2 * pairs
         total += euclidean * (1 + (1 + 2 * SQUARED) * ((n, length) in readings_of))
     return total
+
+
+def exponents(system: Any, states: np.ndarray, n_steps: int, **options: int) -> np.ndarray:
+    """As :func:`dynlib.dynamics.lyapunov.tangent_exponents`, by all processes of the run.
+
+    An orbit has the same digits in any of them.
+    """
+    workers = parallel.default_workers()
+    jobs = [
+        {"system": system, "states": part, "n_steps": n_steps, **options}
+        for part in np.array_split(states, min(workers, len(states)))
+    ]
+    return np.concatenate(parallel.map_processes(tangent_exponents, jobs, workers))
 
 
 def lyapunov_name(method: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from dynlib.dynamics.checks import check_array, check_count, check_draw, check_t
 from dynlib.dynamics.flows import TimeMap
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.shadowing import Shadows, find_shadows
+from dynlib.training import parallel
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,16 @@ class Excerpts:
         """True trajectories that begin with the same `k` tokens, for every piece.
 
         As :func:`dynlib.tokens.shadowing.find_shadows`, with the number of the piece as seed.
+        Threads share the pieces, as many as :func:`dynlib.training.parallel.default_workers`
+        gives; how many changes no digit.
         """
-        return [
-            find_shadows(system, grid, path[0], k, exponent, seed=c, **options)
-            for c, path in enumerate(self.states)
-        ]
+
+        def of_piece(c: int) -> Shadows:
+            return find_shadows(system, grid, self.states[c, 0], k, exponent, seed=c, **options)
+
+        first = of_piece(0)  # what it compiles serves all threads
+        with ThreadPoolExecutor(parallel.default_workers()) as pool:
+            return [first, *pool.map(of_piece, range(1, len(self.states)))]
 
     def twins(
         self, system: TimeMap, grid: Grid, k: int, exponent: float, *, samples: int

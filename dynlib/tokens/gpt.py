@@ -25,6 +25,7 @@ from dynlib.dynamics.checks import (
     check_seed,
     check_tokens,
 )
+from dynlib.training.device import on_gpu
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,8 @@ def log_probabilities(
     correct : numpy.ndarray
         True where the next token is the model's first choice, shape (B, S).
     """
+    from dynlib.tokens import accelerated  # which imports this module
+
     check_model("model", model)
     check_tokens("windows", windows, ("B", "T + 1"), vocabulary=model.config.vocabulary, shortest=2)
     windows = np.array(windows, dtype=np.int64)
@@ -274,6 +277,9 @@ def log_probabilities(
     positions = windows.shape[1] - 1 if last is None else last
     check_count("last", positions, most=windows.shape[1] - 1, remedy="take longer windows")
     model.eval()
+    if on_gpu(model.device):
+        room = accelerated.free_bytes(model.device)
+        return accelerated.likelihoods_in_stretches(model, windows, positions, room)
     kept = slice(-positions, None)
     # As many windows at once as make a gigabyte of logits, at most 64.
     batch_size = max(1, min(64, 2**28 // (positions * model.config.vocabulary)))
@@ -314,7 +320,8 @@ def generate(
     Each next token is drawn from :math:`\mathrm{softmax}(z / T)`, or is the likeliest one at
     T = 0. Keys and values are cached; when the context is full, the cache is rebuilt from
     the last half of the context, so that a token always sees between half a context and a
-    whole one.
+    whole one. On a GPU the cache has its memory from the start
+    (:mod:`dynlib.tokens.accelerated`), and draws are others than on a CPU.
 
     Parameters
     ----------
@@ -334,6 +341,8 @@ def generate(
     numpy.ndarray
         Generated tokens without the prompts, shape (B, n_steps), int64.
     """
+    from dynlib.tokens import accelerated  # which imports this module
+
     check_model("model", model)
     check_tokens("prompts", prompts, ("B", "P"), vocabulary=model.config.vocabulary)
     check_count("n_steps", n_steps)
@@ -342,6 +351,9 @@ def generate(
     prompts = np.array(prompts, dtype=np.int64)
     warmth = np.array(temperature, dtype=np.float64)
     model.eval()
+    if on_gpu(model.device):
+        room = accelerated.free_bytes(model.device)
+        return accelerated.continue_in_parts(model, prompts, n_steps, warmth, seed, room)
     context, length = model.config.context, prompts.shape[1]
     generator = torch.Generator(device=model.device).manual_seed(int(seed))
     tokens = torch.empty(len(prompts), length + n_steps, dtype=torch.long, device=model.device)
@@ -365,11 +377,16 @@ def generate(
 
 
 def _draw(logits: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """One token a row of logits (B, V), by inverting the cumulated probabilities.
+    """One token a row of logits (B, V)."""
+    share = 1 - torch.rand(len(logits), 1, generator=generator, device=logits.device)  # (0, 1]
+    return draw(logits, share)
+
+
+def draw(logits: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """The token of each row of logits (B, V) where the cumulated probabilities reach a share.
 
     On a CPU a tenth of the time of ``torch.multinomial``, which draws a number a token.
     """
     cumulated = logits.softmax(-1).cumsum(-1)
-    share = 1 - torch.rand(len(logits), 1, generator=generator, device=logits.device)  # (0, 1]
     drawn = torch.searchsorted(cumulated, share * cumulated[:, -1:])[:, 0]
     return drawn.clamp_(max=logits.shape[1] - 1)  # a row of NaN, of a model that has failed

@@ -218,7 +218,7 @@ def _survivors(flow: Flow) -> Callable[..., None]:
     """Compiled: marks the states whose orbits visit the given cells."""
     advance, dim = stepper(flow), flow.dim
 
-    @numba.njit
+    @numba.njit(nogil=True)  # threads share the prompts
     def survive(states, cells, low, size, n_cells, h, substeps, kept):
         for b in range(states.shape[0]):
             state = to_fixed_tuple(states[b], dim)

@@ -29,6 +29,7 @@ from kinds import (
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.tokens import (
+    accelerated,
     excerpts,
     generation,
     gpt,
@@ -47,6 +48,8 @@ from dynlib.tokens import (
 
 #: What has no input to refuse, and why.
 EXEMPT = {
+    "tokens.accelerated.[!d]*": "what it is given is checked by generate and log_probabilities",
+    "tokens.gpt.draw": "what it is given is made by generate",
     "tokens.excerpts.Excerpts": "made by cut",
     "tokens.recipes.Stage": "made by train",
     "tokens.recipes.Trained": "made by train",
@@ -174,6 +177,10 @@ STAGE = recipes.Stage(1, 8, 1.0, 1.0, None, Path("a"))
 KEPT = recipes.Trained(MODEL, 8, 1.0, np.ones((1, 3)), None, (STAGE,))
 
 ROWS = [
+    row(
+        "tokens.accelerated.decoding_bytes", accelerated.decoding_bytes,
+        config=SIZES, prompts=Count(3), tokens=Count(5, least=2),
+    ),
     row(
         "tokens.excerpts.Excerpts.cut",
         lambda rng, **others: excerpts.Excerpts.cut(

@@ -1,11 +1,14 @@
 """Pieces of trajectories stand where their origin has them, and their shadows begin like them."""
 
+import threading
+
 import numpy as np
 import pytest
 
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.lorenz import Lorenz
+from dynlib.tokens import excerpts
 from dynlib.tokens.excerpts import Excerpts
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.shadowing import find_shadows
@@ -63,6 +66,32 @@ def test_shadows_are_those_of_every_first_state(lorenz):
     for seed, (each, path) in enumerate(zip(found, pieces.states, strict=True)):
         alone = find_shadows(SYSTEM, grid, path[0], 5, 0.9, samples=300, wanted=1, seed=seed)
         np.testing.assert_array_equal(each.initial, alone.initial)
+
+
+@pytest.mark.parametrize("workers", ["2", "20"])
+def test_shadows_do_not_depend_on_the_number_of_workers(lorenz, monkeypatch, workers):
+    _, grid, _ = lorenz
+    found = []
+    for each in ("1", workers):
+        monkeypatch.setenv("DYNLIB_WORKERS", each)
+        found.append(cut(lorenz).shadows(SYSTEM, grid, 5, 0.9, samples=300))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one.initial, other.initial)
+        assert (one.rate, one.clouds) == (other.rate, other.clouds)
+
+
+def test_workers_find_shadows_at_the_same_time(lorenz, monkeypatch):
+    """After the first piece each waits until another is being looked for."""
+    together = threading.Barrier(2, timeout=60)
+
+    def find(*arguments, seed):
+        return seed, seed and together.wait() < 2
+
+    monkeypatch.setattr(excerpts, "find_shadows", find)
+    monkeypatch.setenv("DYNLIB_WORKERS", "2")
+    _, grid, _ = lorenz
+    found = cut(lorenz).shadows(SYSTEM, grid, 5, 0.9)
+    assert found == [(0, 0), *((seed, True) for seed in range(1, 7))]
 
 
 def test_a_twin_writes_the_same_prompt_and_then_leaves(lorenz):
