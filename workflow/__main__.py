@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,17 @@ EDITED = ("run", "cluster", "sweep", "book", "status", "verify", "accept", "bund
 OWN = ("run", "cluster", "sweep", "stamp")
 
 
+def count(least: int) -> Callable[[str], int]:
+    """What reads a whole number of at least so much from the command line."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+        return int(text)
+
+    return read
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="python -m workflow", description=__doc__)
@@ -55,6 +67,10 @@ def parser() -> argparse.ArgumentParser:
         for option, words in options.items():
             kind: dict[str, Any] = {"type": int} if option == "cores" else {"action": "store_true"}
             command.add_argument(f"--{option.replace('_', '-')}", help=words, **kind)
+        if name in ("run", "sweep"):
+            command.add_argument("--gpus", type=count(0), help="GPUs to use in all; all by default")
+            text = "runs that may share a GPU at once; 1 by default"
+            command.add_argument("--runs-per-gpu", type=count(1), default=1, help=text)
         return command
 
     cores, dry = "cores to use in all", "print what would be run"
@@ -116,12 +132,13 @@ def carry_out(options: argparse.Namespace, own: dict[str, str]) -> tuple[str, in
     if own and options.command not in OWN:
         raise Refused(f"{options.command} takes no parameters; {', '.join(OWN)} do")
     preset, runs = getattr(options, "preset", None) or "cpu", getattr(options, "runs", [])
+    limits = {k: v for k, v in vars(options).items() if k in ("cores", "gpus", "runs_per_gpu")}
     if options.command in EDITED:
         take_over(runs, stop=options.command != "status")
     match options.command:
         case "run":
             loaded = load(preset, runs, own)
-            code = schedule(loaded, force=options.force, cores=options.cores)
+            code = schedule(loaded, force=options.force, **limits)
             paths = ", ".join(os.path.relpath(run.results) for run in loaded)
             return f"results: {paths}" if own and code == 0 else "", code
         case "cluster":
@@ -131,7 +148,7 @@ def carry_out(options: argparse.Namespace, own: dict[str, str]) -> tuple[str, in
         case "sweep":
             code = sweep(
                 preset, runs[0], own,
-                profile=options.profile, dry_run=options.dry_run, cores=options.cores,
+                profile=options.profile, dry_run=options.dry_run, **limits,
             )  # fmt: skip
             return "", code
         case "book":
