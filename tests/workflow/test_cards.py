@@ -303,6 +303,7 @@ def test_an_interrupted_scheduler_frees_its_cards(noting, machine, tmp_path, num
 def test_jobs_of_snakemake_do_not_share_a_card(noting, machine, snakemake):
     clone, notes = noting
     machine(WHOLE.splitlines()[0] + "\n")
+    clone.edit("notebooks/plain.py", "time.sleep(1.0)", "time.sleep(5.0)")
     code, text = clone(*SWEEP, "1,2", "--profile", "local")
     assert code == 0, text
     assert [seen for seen, *_ in notes()] == [A, A]
