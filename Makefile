@@ -22,7 +22,7 @@ export PYTHONUNBUFFERED = 1
 # `workflow` is found in this folder, under PYTHONSAFEPATH too.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book pdf links test test-slurm test-pythons coverage run cluster sweep status verify accept carry bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
+.PHONY: book pdf links test test-slurm test-pythons coverage run cluster sweep status verify accept carry bundle unbundle kills bench gpu-check pairs readme lint format lock setup setup-cluster clean
 .DEFAULT_GOAL := book
 
 book: setup
@@ -69,6 +69,9 @@ kills: setup
 
 bench: setup
 	@$(VENV)/bin/python -m benchmarks
+
+gpu-check: setup
+	@$(VENV)/bin/python -m benchmarks.gpu_check $(ARGS)
 
 pairs: setup
 	$(WORKFLOW) pairs $(NOTEBOOK) $(if $(FROM),--from $(FROM)) $(if $(STRIP),--strip)
