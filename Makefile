@@ -1,7 +1,7 @@
 # Two commands do everything: `make book` and `make test`. Each sets up what it needs.
 #   PRESET=smoke|cpu|paper   RUN="henon_tokens hankel_operator"   ARGS="-p n_cells 35 -p seed 1"
 #   PROFILE=slurm|local|path/to/folder   DRY=1   FORCE=1   ALLOW_STALE=1   FILE=bundle.zip
-#   GPUS=1   RUNS_PER_GPU=2   (of run and sweep)
+#   GPUS=1   RUNS_PER_GPU=2   (of run and sweep)   FOR=3.12   (of wheels: the Python there)
 #   make sweep RUN=henon_tokens ARGS="-p n_cells 20,35 -p seed 0,1"
 #   make pairs NOTEBOOK=your_system FROM=ipynb|py   STRIP=1
 #   PYTHON=python3.11   VENV=.venv   TORCH=cpu|index (remembered)   PYTHONS="python3.11 python3.13"
@@ -22,7 +22,7 @@ export PYTHONUNBUFFERED = 1
 # `workflow` is found in this folder, under PYTHONSAFEPATH too.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book pdf links test test-slurm test-pythons coverage run cluster sweep status verify accept carry bundle unbundle kills bench gpu-check pairs readme lint format lock setup setup-cluster clean
+.PHONY: book pdf links test test-slurm test-pythons coverage run cluster sweep status verify accept carry bundle unbundle wheels kills bench gpu-check pairs readme lint format lock setup setup-cluster clean
 .DEFAULT_GOAL := book
 
 book: setup
@@ -63,6 +63,9 @@ carry: setup
 
 unbundle: setup
 	$(WORKFLOW) unbundle $(FILE)
+
+wheels: setup
+	$(WORKFLOW) wheels $(if $(FOR),--python $(FOR))
 
 kills: setup
 	@folder=$$(mktemp -d) && $(VENV)/bin/python tests/workflow/kills.py "$$folder"; code=$$?; [ $$code != 0 ] || rm -r "$$folder"; exit $$code

@@ -20,6 +20,7 @@ from workflow.carry.carry import carry
 from workflow.cluster.bundle import bundle, unbundle
 from workflow.cluster.engine import submit
 from workflow.cluster.sweep import accept_seeds, points, read_grid, sweep
+from workflow.cluster.wheels import wheels
 from workflow.errors import Refused
 from workflow.ledger.verify import verify
 from workflow.runs.experiments import load
@@ -105,6 +106,8 @@ def parser() -> argparse.ArgumentParser:
     add("bundle", "pack fresh runs into one archive, to carry them to another machine", "*")
     unbundle = add("unbundle", "put the runs of a bundle into this clone", preset=False)
     unbundle.add_argument("file", type=Path, metavar="FILE")
+    text = "gather the wheels that a run needs on a machine with torch and without a network"
+    add("wheels", text, preset=False).add_argument("--python", default="3.12", help="its Python")
     add("parameters", "what a run's notebook accepts", "+")
     add("stamp", "the checksums of what a run depends on, as JSON", 1)
     text = "bring the .py and the .ipynb of each notebook together"
@@ -169,6 +172,8 @@ def carry_out(options: argparse.Namespace, own: dict[str, str]) -> tuple[str, in
             return bundle(preset, runs), 0
         case "unbundle":
             return unbundle(options.file), 0
+        case "wheels":
+            return wheels(options.python), 0
         case "stamp":
             return json.dumps(marks(load(preset, runs, own)[0])), 0
         case "parameters":
