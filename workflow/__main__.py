@@ -69,8 +69,9 @@ def parser() -> argparse.ArgumentParser:
             kind: dict[str, Any] = {"type": int} if option == "cores" else {"action": "store_true"}
             command.add_argument(f"--{option.replace('_', '-')}", help=words, **kind)
         if name in ("run", "sweep"):
-            command.add_argument("--gpus", type=count(0), help="GPUs to use in all; all by default")
-            text = "runs that may share a GPU at once; 1 by default"
+            text = "GPUs to use in all, without a profile; all by default"
+            command.add_argument("--gpus", type=count(0), help=text)
+            text = "runs that may share a GPU at once, without a profile; 1 by default"
             command.add_argument("--runs-per-gpu", type=count(1), default=1, help=text)
         return command
 

@@ -148,7 +148,7 @@ def described() -> list[dict[str, Any]]:
     """The cards that this process may use: name, driver, and memory of a whole one."""
     query = "--query-gpu=uuid,driver_version,memory.total"
     rows = [line.split(", ") for line in _smi(query, "--format=csv,noheader,nounits")]
-    facts = {uuid: (driver, memory) for uuid, driver, memory in rows}
+    facts = {each[0]: each[1:] for each in rows if len(each) == 3}
     found = []
     for card in visible():
         driver, memory = facts.get(card.whole, ("unknown", ""))
