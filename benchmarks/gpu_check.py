@@ -221,7 +221,7 @@ def step(scale: Scale, vocabulary: int) -> list[dict[str, Any]]:
     )
     times = in_turns(scale, eager, fast, theirs)
     mine, faster = (statistics.median(each) / scale.steps for each in times[:2])
-    compiling, gain = first - scale.steps * faster, mine - faster
+    compiling, gain = max(0.0, first - scale.steps * faster), mine - faster
     pays = f"pays from {compiling / gain:.0f} steps on" if gain > 0 else "never pays"
     peak = product_peak(scale)
     share = share_of_peak(config, scale.batch, mine, peak)
@@ -232,7 +232,7 @@ def step(scale: Scale, vocabulary: int) -> list[dict[str, Any]]:
         row(what, "plain transformers, AdamW, same autocast", over(times[2], times[0]), 1.8,
             f"{words[0]} against {words[2]}"),
         row(what, f"{aim} ms", [aim / 1000 * scale.steps / each for each in times[0]], 1.0,
-            f"{words[0]}; {share:.0%} of the {peak:.0f} TFLOP/s of a bf16 product; "
+            f"{words[0]}; {share:.0%} of the {peak:.3g} TFLOP/s of a bf16 product; "
             f"{memory:.1f} GiB"),
         row(f"{what}, body compiled", "not compiled", over(times[0], times[1]), None,
             f"{words[1]}; compiling takes {compiling:.0f} s and {pays}"),
