@@ -1,6 +1,7 @@
 # Two commands do everything: `make book` and `make test`. Each sets up what it needs.
 #   PRESET=smoke|cpu|paper   RUN="henon_tokens hankel_operator"   ARGS="-p n_cells 35 -p seed 1"
 #   PROFILE=slurm|local|path/to/folder   DRY=1   FORCE=1   ALLOW_STALE=1   FILE=bundle.zip
+#   GPUS=1   RUNS_PER_GPU=2   (of run and sweep)   FOR=3.12   (of wheels: the Python there)
 #   make sweep RUN=henon_tokens ARGS="-p n_cells 20,35 -p seed 0,1"
 #   make pairs NOTEBOOK=your_system FROM=ipynb|py   STRIP=1
 #   PYTHON=python3.11   VENV=.venv   TORCH=cpu|index (remembered)   PYTHONS="python3.11 python3.13"
@@ -16,11 +17,12 @@ endif
 endif
 WORKFLOW = @$(VENV)/bin/python -m workflow
 GIVEN = $(if $(PRESET),--preset $(PRESET)) $(ARGS)
+LIMITS = $(if $(GPUS),--gpus $(GPUS)) $(if $(RUNS_PER_GPU),--runs-per-gpu $(RUNS_PER_GPU))
 export PYTHONUNBUFFERED = 1
 # `workflow` is found in this folder, under PYTHONSAFEPATH too.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book pdf links test test-slurm test-pythons coverage run cluster sweep status verify accept carry bundle unbundle kills bench pairs readme lint format lock setup setup-cluster clean
+.PHONY: book pdf links test test-slurm test-pythons coverage run cluster sweep status verify accept carry bundle unbundle wheels kills bench gpu-check pairs readme lint format lock setup setup-cluster clean
 .DEFAULT_GOAL := book
 
 book: setup
@@ -45,13 +47,13 @@ coverage: setup
 	@rm -rf build/coverage; $(VENV)/bin/coverage run -m pytest -n 2 --dist loadscope; code=$$?; $(VENV)/bin/coverage combine -q && $(VENV)/bin/coverage report && exit $$code
 
 run: setup
-	$(WORKFLOW) run $(RUN) $(GIVEN) $(if $(FORCE),--force)
+	$(WORKFLOW) run $(RUN) $(GIVEN) $(LIMITS) $(if $(FORCE),--force)
 
 cluster: setup setup-cluster
 	$(WORKFLOW) cluster $(RUN) $(GIVEN) $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
 
 sweep: setup $(if $(PROFILE),setup-cluster)
-	$(WORKFLOW) sweep $(RUN) $(GIVEN) $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
+	$(WORKFLOW) sweep $(RUN) $(GIVEN) $(LIMITS) $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
 
 status verify accept bundle: setup
 	$(WORKFLOW) $@ $(RUN) $(GIVEN)
@@ -62,11 +64,17 @@ carry: setup
 unbundle: setup
 	$(WORKFLOW) unbundle $(FILE)
 
+wheels: setup
+	$(WORKFLOW) wheels $(if $(FOR),--python $(FOR))
+
 kills: setup
 	@folder=$$(mktemp -d) && $(VENV)/bin/python tests/workflow/kills.py "$$folder"; code=$$?; [ $$code != 0 ] || rm -r "$$folder"; exit $$code
 
 bench: setup
 	@$(VENV)/bin/python -m benchmarks
+
+gpu-check: setup
+	@$(VENV)/bin/python -m benchmarks.gpu_check $(ARGS)
 
 pairs: setup
 	$(WORKFLOW) pairs $(NOTEBOOK) $(if $(FROM),--from $(FROM)) $(if $(STRIP),--strip)

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from workflow.carry.carry import carry
 from workflow.cluster.bundle import bundle, unbundle
 from workflow.cluster.engine import submit
 from workflow.cluster.sweep import accept_seeds, points, read_grid, sweep
+from workflow.cluster.wheels import wheels
 from workflow.errors import Refused
 from workflow.ledger.verify import verify
 from workflow.runs.experiments import load
@@ -33,6 +35,17 @@ from workflow.runs.status import status
 EDITED = ("run", "cluster", "sweep", "book", "status", "verify", "accept", "bundle", "parameters")
 #: Commands that take parameters.
 OWN = ("run", "cluster", "sweep", "stamp")
+
+
+def count(least: int) -> Callable[[str], int]:
+    """What reads a whole number of at least so much from the command line."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+        return int(text)
+
+    return read
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,6 +68,11 @@ def parser() -> argparse.ArgumentParser:
         for option, words in options.items():
             kind: dict[str, Any] = {"type": int} if option == "cores" else {"action": "store_true"}
             command.add_argument(f"--{option.replace('_', '-')}", help=words, **kind)
+        if name in ("run", "sweep"):
+            text = "GPUs to use in all, without a profile; all by default"
+            command.add_argument("--gpus", type=count(0), help=text)
+            text = "runs that may share a GPU at once, without a profile; 1 by default"
+            command.add_argument("--runs-per-gpu", type=count(1), default=1, help=text)
         return command
 
     cores, dry = "cores to use in all", "print what would be run"
@@ -89,6 +107,8 @@ def parser() -> argparse.ArgumentParser:
     add("bundle", "pack fresh runs into one archive, to carry them to another machine", "*")
     unbundle = add("unbundle", "put the runs of a bundle into this clone", preset=False)
     unbundle.add_argument("file", type=Path, metavar="FILE")
+    text = "gather the wheels that a run needs on a machine with torch and without a network"
+    add("wheels", text, preset=False).add_argument("--python", default="3.12", help="its Python")
     add("parameters", "what a run's notebook accepts", "+")
     add("stamp", "the checksums of what a run depends on, as JSON", 1)
     text = "bring the .py and the .ipynb of each notebook together"
@@ -116,12 +136,13 @@ def carry_out(options: argparse.Namespace, own: dict[str, str]) -> tuple[str, in
     if own and options.command not in OWN:
         raise Refused(f"{options.command} takes no parameters; {', '.join(OWN)} do")
     preset, runs = getattr(options, "preset", None) or "cpu", getattr(options, "runs", [])
+    limits = {k: v for k, v in vars(options).items() if k in ("cores", "gpus", "runs_per_gpu")}
     if options.command in EDITED:
         take_over(runs, stop=options.command != "status")
     match options.command:
         case "run":
             loaded = load(preset, runs, own)
-            code = schedule(loaded, force=options.force, cores=options.cores)
+            code = schedule(loaded, force=options.force, **limits)
             paths = ", ".join(os.path.relpath(run.results) for run in loaded)
             return f"results: {paths}" if own and code == 0 else "", code
         case "cluster":
@@ -131,7 +152,7 @@ def carry_out(options: argparse.Namespace, own: dict[str, str]) -> tuple[str, in
         case "sweep":
             code = sweep(
                 preset, runs[0], own,
-                profile=options.profile, dry_run=options.dry_run, cores=options.cores,
+                profile=options.profile, dry_run=options.dry_run, **limits,
             )  # fmt: skip
             return "", code
         case "book":
@@ -152,6 +173,8 @@ def carry_out(options: argparse.Namespace, own: dict[str, str]) -> tuple[str, in
             return bundle(preset, runs), 0
         case "unbundle":
             return unbundle(options.file), 0
+        case "wheels":
+            return wheels(options.python), 0
         case "stamp":
             return json.dumps(marks(load(preset, runs, own)[0])), 0
         case "parameters":

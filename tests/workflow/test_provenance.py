@@ -6,7 +6,9 @@ from pathlib import Path
 
 from workflow.book.provenance import (
     costs,
+    device,
     duration,
+    graphics,
     machines,
     origins,
     provenance,
@@ -56,3 +58,20 @@ def test_all_committed_results_can_be_told():
         paths = sorted((ROOT / "results" / preset).glob("*.json"))
         text = provenance([json.loads(path.read_text(encoding="utf-8")) for path in paths])
         assert all(path.stem in text for path in paths)
+
+
+def test_a_card_is_named_with_its_driver_and_memory_and_where_there_is_none_nothing_is():
+    run = copy.deepcopy(OTHER)
+    run["provenance"]["machine"]["gpus"] = [
+        {"name": "NVIDIA H200", "driver": "580.65.06", "memory_mb": 143771},
+        {"name": "NVIDIA H200", "driver": "580.65.06"},
+    ]
+    facts = run["provenance"]
+    assert device(facts) == "2 × NVIDIA H200"
+    assert graphics(facts) == (
+        "NVIDIA H200, driver 580.65.06, 140 GiB; NVIDIA H200, driver 580.65.06"
+    )
+    assert "[other](/runs/other.ipynb) | 2 × NVIDIA H200 | 1 | 2.2 h" in costs([run])
+    assert "| Another; NVIDIA H200, driver 580.65.06, 140 GiB; NVIDIA" in machines([run])
+    assert graphics(ONE["provenance"]) == ""
+    assert (device(ONE["provenance"]), device(OTHER["provenance"])) == ("cpu", "cuda")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from workflow.runs import cards
+
 Results = dict[str, Any]
 
 
@@ -28,12 +30,26 @@ def trained(run: Results) -> str:
     return duration(total) if times else "none"
 
 
+def device(facts: dict[str, Any]) -> str:
+    """Where a run has computed: the name of its GPU where it is known."""
+    return cards.names(facts) or facts.get("device", "cpu")
+
+
+def graphics(facts: dict[str, Any]) -> str:
+    """The GPUs that a run has computed on, each with its driver and memory; empty without any."""
+    found = []
+    for card in facts["machine"].get("gpus", []):
+        memory = f", {card['memory_mb'] / 1024:.0f} GiB" if "memory_mb" in card else ""
+        found.append(f"{card['name']}, driver {card['driver']}{memory}")
+    return "; ".join(found)
+
+
 def costs(runs: list[Results]) -> str:
     """What each run took: device, threads, times, memory."""
     rows = []
     for run in runs:
         name, facts = run["run"], run["provenance"]
-        where = [facts.get("device", "cpu"), str(facts.get("threads", 1))]
+        where = [device(facts), str(facts.get("threads", 1))]
         times = [duration(facts["wall_s"]), duration(facts["cpu_s"]), trained(run)]
         rows.append([f"[{name}](/runs/{name}.ipynb)", *where, *times, f"{facts['peak_rss_mb']} MB"])
     heads = ["run", "device", "threads", "wall time", "processor time", "training"]
@@ -73,7 +89,8 @@ def machines(runs: list[Results]) -> str:
     for run in runs:
         facts = run["provenance"]
         machine = facts["machine"]
-        key = (machine["processor"], str(machine["cores"]), machine["system"], facts["python"])
+        processors = "; ".join(filter(None, [machine["processor"], graphics(facts)]))
+        key = (processors, str(machine["cores"]), machine["system"], facts["python"])
         found.setdefault(key, []).append(run["run"])
     rows = [(*key, "all" if len(names) == len(runs) else ", ".join(names))
             for key, names in found.items()]  # fmt: skip

@@ -60,6 +60,11 @@ class Result:
         return self.content["provenance"]
 
     @property
+    def uses_gpu(self) -> bool:
+        """Whether a GPU made it."""
+        return self.facts.get("device") == "cuda"
+
+    @property
     def is_sweep(self) -> bool:
         """Whether it summarises several runs."""
         return self.path.parent.name == "sweeps"
@@ -155,9 +160,10 @@ def plan(
     """
     run, present = result.run, Tree("", ROOT)
     renamed(result.content["metrics"], renames)  # refuses two metrics of one name
-    gpu = result.facts.get("device") != "cpu"
-    before_now = tree.code(run, present.shown(run), gpu=gpu), present.code(run, gpu=gpu)
-    removed, added = compare(*before_now)
+    gpu = result.uses_gpu
+    removed, added = compare(
+        tree.code(run, present.shown(run), gpu=gpu), present.code(run, gpu=gpu)
+    )
     for region in added:
         if region.threshold:
             raise Refused(
@@ -210,8 +216,9 @@ def _job(
 ) -> Job:
     """An execution of a result's witness; results that need the same one share it."""
     run = result.run
-    needs = [Job(tree, each, each.witness_parameters) for each in run.needed]
-    job = Job(tree, run, parameters, [jobs.setdefault(each.key, each) for each in needs])
+    gpu = result.uses_gpu
+    needs = [Job(tree, each, each.witness_parameters, gpu=gpu) for each in run.needed]
+    job = Job(tree, run, parameters, [jobs.setdefault(each.key, each) for each in needs], gpu)
     job = jobs.setdefault(job.key, job)
     job.follow(regions)
     job.view = job.view or result.shows
@@ -235,8 +242,8 @@ def judge(result: Result, proof: Proof) -> None:
         compiled = {(path, line) for path, line in job.report["compiled"]}
         for region in regions:
             if not region.executed(job.report["spans"].get(region.path, []), compiled):
-                on_gpu = result.facts.get("device") == "cuda"
-                hint = "; if only a GPU takes this branch, carry it on one" if on_gpu else ""
+                hint = "; if only a GPU takes this branch, carry it on one"
+                hint = hint if result.uses_gpu else ""
                 raise Refused(f"{region} is {word}, and the witness does not execute it{hint}")
 
 

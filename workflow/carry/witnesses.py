@@ -28,6 +28,7 @@ class Job:
     run: Run
     parameters: dict[str, Any]
     needs: list[Job] = field(default_factory=list)
+    gpu: bool = False  # whether it sees one, as the run did
     view: bool = False
     trace: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
@@ -40,7 +41,7 @@ class Job:
         hand_over = {name for run in load(preset) for name in run.needs}
         shared = preset if self.needs or self.run.name in hand_over else ""
         text = json.dumps(self.parameters, sort_keys=True)
-        return self.tree.folder, shared, self.run.notebook, text
+        return self.tree.folder, shared, self.run.notebook, text, self.gpu
 
     @property
     def words(self) -> str:
@@ -73,7 +74,7 @@ class Job:
         done = subprocess.run(
             [*limit, sys.executable, str(script), str(folder / "spec.json")],
             cwd=folder,
-            env=kept | ONE_THREAD | {
+            env=kept | ONE_THREAD | ({} if self.gpu else {"CUDA_VISIBLE_DEVICES": ""}) | {
                 "DYNLIB_RECORD": str(folder / "record.json"),
                 "DYNLIB_ARTEFACTS": str(folder / "artefacts"),
                 "DYNLIB_HAND_OVER": str(handed),

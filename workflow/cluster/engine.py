@@ -64,7 +64,7 @@ def plan(runs: Collection[Run]) -> dict[str, dict[str, Any]]:
         name: {
             "needs": [needed for needed in run.needs if needed in among],
             "cores": run.settings.cores,
-            "resources": {"gpu": run.settings.gpus} if run.settings.gpus else {},
+            "resources": {"gpu": run.gpus} if run.gpus else {},
             "command": f"cd {shlex.quote(str(ROOT))} && "
             f"PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} "
             f"WORKFLOW_LOCK_PATIENCE={PATIENCE} "

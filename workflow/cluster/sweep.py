@@ -168,9 +168,12 @@ def sweep(
     *,
     profile: str | None = None,
     dry_run: bool = False,
-    cores: int | None = None,
+    **limits: Any,
 ) -> int:
-    """Run every point that is not fresh, and write the table of what is; result of `schedule`."""
+    """Run every point that is not fresh, and write the table of what is; result of `schedule`.
+
+    `limits` are those of :func:`workflow.runs.schedule.schedule`.
+    """
     grid = read_grid(own)
     runs = points(preset, name, grid)
     if profile:
@@ -179,7 +182,7 @@ def sweep(
         to_do(runs)
         code = 0
     else:
-        code = schedule(runs, cores=cores)
+        code = schedule(runs, **limits)
     if dry_run:
         return code
     table = [gathered(run, list(grid)) for run in runs]

@@ -26,6 +26,7 @@ from typing import Any
 from dynlib.training.parallel import usable_cores
 from workflow.errors import Refused
 from workflow.files import ROOT, commit, hold, is_dirty, shown_path
+from workflow.runs.cards import described
 from workflow.runs.experiments import KERNEL, Run, load, read_notebook
 from workflow.runs.integrity import sealed
 from workflow.runs.parameters import split_parameters
@@ -82,6 +83,12 @@ def machine() -> dict[str, Any]:
                 model = line.partition(":")[2].strip()
                 break
     return {"system": platform.platform(), "processor": model, "cores": usable_cores()}
+
+
+def gpus(context: dict[str, Any]) -> dict[str, Any]:
+    """The GPUs of a run that has computed on them."""
+    used = described() if context.get("device") == "cuda" else []
+    return {"gpus": used} if used else {}
 
 
 def for_python() -> dict[str, str]:
@@ -184,7 +191,7 @@ def execute(run: Run) -> None:
                 "wall_s": round(wall, 1),
                 "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
                 "peak_rss_mb": round(usage.ru_maxrss / 1024),
-                "machine": machine(),
+                "machine": machine() | gpus(record["context"]),
                 "python": platform.python_version(),
                 "versions": {name: importlib.metadata.version(name) for name in before["versions"]},
                 "inputs": before,

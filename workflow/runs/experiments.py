@@ -88,6 +88,12 @@ class Run:
         return getattr(self.declaration.presets, self.base_preset)
 
     @property
+    def gpus(self) -> int:
+        """How many GPUs it asks for: what is declared, unless its device says otherwise."""
+        device = self.parameters.get("device")
+        return 0 if device == "cpu" else max(self.settings.gpus, int(device == "cuda"))
+
+    @property
     def given(self) -> list[str]:
         """The given parameters, as a command takes them."""
         return [word for name, value in self.own.items() for word in ("-p", name, str(value))]

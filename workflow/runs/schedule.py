@@ -1,4 +1,4 @@
-"""The local scheduler: one process per run, on a given number of cores."""
+"""The local scheduler: one process per run, on a given number of cores and GPUs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dynlib.training.parallel import usable_cores
 from workflow.errors import Refused
 from workflow.files import ROOT, shown_path, sigterm_interrupts
+from workflow.runs.cards import Card, Cards, Lent, give_back
 from workflow.runs.execute import CAUSE, for_python, keep_partial
 from workflow.runs.experiments import Run
 from workflow.runs.status import state
@@ -30,6 +32,7 @@ class Job:
 
     run: Run
     cores: int
+    cards: list[Card]
     progress: Path
     written: int
     process: subprocess.Popen
@@ -55,14 +58,16 @@ class Job:
             self.process.wait()
 
 
-def start(run: Run, cores: int, folder: Path) -> Job:
-    """Start a run in a new process."""
+def start(run: Run, cores: int, folder: Path, lent: Lent | None = None) -> Job:
+    """Start a run in a new process, which sees the lent cards only; all of them without `lent`."""
     progress = folder / f"{run.preset}-{run.name}.progress"
     log = run.log
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | for_python()
     environment["DYNLIB_PROGRESS"] = str(progress)
     environment.setdefault("DYNLIB_WORKERS", str(cores))
+    if lent is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(card.uuid for card in lent)
     written = log.stat().st_size if log.exists() else 0
     with log.open("a", encoding="utf-8") as file:  # a run that is still dying may hold it too
         process = subprocess.Popen(
@@ -74,8 +79,9 @@ def start(run: Run, cores: int, folder: Path) -> Job:
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches the scheduler alone, which stops the rest
+            pass_fds=[each.fileno() for each in (lent or {}).values()],  # it keeps the locks
         )  # fmt: skip
-    return Job(run, cores, progress, written, process)
+    return Job(run, cores, list(lent or ()), progress, written, process)
 
 
 def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
@@ -102,15 +108,33 @@ def to_do(runs: list[Run], *, force: bool = False) -> dict[Run, str]:
     return found
 
 
-def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) -> int:
+def schedule(
+    runs: list[Run],
+    *,
+    force: bool = False,
+    cores: int | None = None,
+    gpus: int | None = None,
+    runs_per_gpu: int = 1,
+) -> int:
     """Run what is not fresh (or all, by `force`), each run after those that it needs.
 
-    The runs have one preset; those that they need must be among them or fresh. All cores that may
-    be used are the default. The result is 0 if all are done, 1 if some failed, 2 if some were
+    The runs have one preset; those that they need must be among them or fresh. All cores and GPUs
+    that may be used are the default. A run gets the GPUs that it asks for, or all if there are
+    fewer, and sees no others. The result is 0 if all are done, 1 if some failed, 2 if some were
     refused, 130 after an interrupt.
     """
     total = max(1, cores or usable_cores())
+    for run in runs:
+        if gpus == 0 and run.parameters.get("device") == "cuda":
+            raise Refused(f"{run.label} has device=cuda, and --gpus 0 leaves no GPU to it")
     waiting = list(to_do(runs, force=force))
+    if not waiting:
+        return DONE
+    cards = Cards(gpus, runs_per_gpu)
+    for run in waiting:
+        if run.gpus > cards.total and not cards.uncounted:
+            print(f"{run.label}: asks for {run.gpus} GPU and gets {cards.total}", flush=True)
+    queued: set[Run] = set()
     jobs: list[Job] = []
     broken: set[str] = set()
     outcome = DONE
@@ -128,8 +152,18 @@ def schedule(runs: list[Run], *, force: bool = False, cores: int | None = None) 
                     used = sum(job.cores for job in jobs)
                     if pending.intersection(run.needs) or used + share > total:
                         continue
+                    lent = None
+                    if not (run.gpus and cards.uncounted):
+                        busy = Counter(card for job in jobs for card in job.cards)
+                        lent = cards.lend(min(run.gpus, cards.total), busy)
+                        if lent is None:
+                            if run not in queued:
+                                print(f"{run.label}: waits for a GPU, all are in use", flush=True)
+                            queued.add(run)
+                            continue
                     waiting.remove(run)
-                    jobs.append(start(run, share, Path(folder)))
+                    jobs.append(start(run, share, Path(folder), lent))
+                    give_back(lent or {})
                 for job in list(jobs):
                     job.relay()
                     code = job.process.poll()

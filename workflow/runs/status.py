@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from workflow.runs import cards
 from workflow.runs.experiments import PRESETS, Run, load
 from workflow.runs.integrity import Damaged, examine, read_sound
 from workflow.runs.stamps import changes, inputs, stamp, view_inputs, view_stamp
@@ -80,7 +81,7 @@ def reference_state(run: Run) -> str:
 
 
 def status(preset: str | None, names: list[str] | None = None) -> str:
-    """A line per run and preset: state, time, size, state of the reference, reason."""
+    """A line per run and preset: state, time, size, state of the reference, GPU, reason."""
     form = "{:<20} {:<7} {:<8} {:>8} {:>9}  {:<9}  {}"
     lines = [form.format("run", "preset", "state", "time", "size", "reference", "why")]
     for name in [preset] if preset else PRESETS:
@@ -92,6 +93,8 @@ def status(preset: str | None, names: list[str] | None = None) -> str:
                 condition = "carried"
             seconds = f"{facts['wall_s']:.0f} s" if facts else ""
             size = f"{run.executed.stat().st_size / 1024:.0f} kB" if run.executed.exists() else ""
-            row = (run.name, name, condition, seconds, size, reference_state(run), reason)
+            used = f"on {words}" if facts and (words := cards.names(facts)) else ""
+            why = "; ".join(filter(None, [used, reason]))
+            row = (run.name, name, condition, seconds, size, reference_state(run), why)
             lines.append(form.format(*row).rstrip())
     return "\n".join(lines)

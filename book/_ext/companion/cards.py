@@ -6,7 +6,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from companion.results import PRESET, Results
-from workflow.book.provenance import carried, costs, provenance
+from workflow.book.provenance import carried, costs, device, graphics, provenance
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class RunCard(SphinxDirective):
             + (" (proves the plumbing; quote nothing)" if PRESET == "smoke" else ""),
             "Device": f"{facts.get('device', 'cpu')}, {facts.get('threads', 1)} thread a process; "
             f"{where}, {facts['machine']['cores']} cores",
+            **({"GPU": gpus} if (gpus := graphics(facts)) else {}),
             "Seeds": seeds,
             "Time": f"{facts['wall_s']:.0f} s wall, {facts['cpu_s']:.0f} s of processor; "
             f"largest process {facts['peak_rss_mb']} MB",
@@ -51,7 +52,7 @@ class RunCard(SphinxDirective):
         table = "\n".join(f"| {name} | {text} |" for name, text in rows.items())
         return self.parse_text_to_nodes(
             f"::::{{dropdown}} How this page was made: preset `{PRESET}`, "
-            f"{facts['wall_s'] / 60:.1f} minutes on {facts.get('device', 'cpu')}\n"
+            f"{facts['wall_s'] / 60:.1f} minutes on {device(facts)}\n"
             f":class-container: run-card\n\n|  |  |\n| :--- | :--- |\n{table}\n::::\n",
         )
 
