@@ -29,16 +29,15 @@ def on_gpu(device: torch.device | str) -> bool:
     >>> on_gpu("cuda:1"), on_gpu(torch.zeros(1).device)
     (True, False)
     """
-    check_device("device", device)
+    _check_device(device)
     return torch.device(device).type == "cuda"
 
 
-def check_device(name: str, device: torch.device | str) -> None:
-    """Raise for what is not a device or the name of one."""
-    check_is(name, device, torch.device | str, "a torch.device or its name", "use x.device")
+def _check_device(device: torch.device | str) -> None:
+    check_is("device", device, torch.device | str, "a torch.device or its name", "use x.device")
     try:
         torch.device(device)
     except RuntimeError as error:
         raise ValueError(
-            f"{name} must be the name of a device, got {device!r}; 'cpu' and 'cuda' are two"
+            f"device must be the name of a device, got {device!r}; 'cpu' and 'cuda' are two"
         ) from error
