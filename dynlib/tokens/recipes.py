@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,11 +113,32 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class Stage:
+    """Where a training was looked at, and the `folder` of its weights, if they were kept.
+
+    Losses are in nats a token, that of training averaged since the stage before; `seconds` are
+    those of training until then.
+    """
+
+    step: int
+    tokens_seen: int
+    seconds: float
+    training_loss: float
+    validation_loss: float | None
+    folder: Path | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Trained:
     """A trained model with what its training cost and how it went.
 
     `history` holds rows (step, training loss, validation loss), losses in nats a token,
     the training loss averaged since the row before; `seconds` is wall time in the loop.
+
+    A training with `stages` is looked at after each of them. Its model is that at the stage of
+    least validation loss, at the last stage if nothing is held out; that loss is
+    `validation_loss`. `tokens_seen` and `seconds` are those of the whole training. It `ended`
+    after all ``"steps"``, or for lack of ``"patience"`` or ``"minutes"``.
     """
 
     model: TokenGPT
@@ -124,6 +146,8 @@ class Trained:
     seconds: float
     history: np.ndarray
     validation_loss: float | None
+    stages: tuple[Stage, ...] = ()
+    ended: str = "steps"
 
 
 def check_config(config: TrainingConfig) -> None:

@@ -27,6 +27,9 @@ def train_seeds(
     name: str,
     validation: Trajectories | None = None,
     device: str = "auto",
+    stages: Sequence[int] = (),
+    minutes: float = 0.0,
+    patience: int = 0,
 ) -> list[Trained]:
     """Train the same model from several seeds, in worker processes, each kept as an artefact.
 
@@ -36,7 +39,7 @@ def train_seeds(
 
     Parameters
     ----------
-    trajectories, cells, model_config, config, validation, device
+    trajectories, cells, model_config, config, validation, device, stages, minutes, patience
         As for :func:`dynlib.tokens.training.train`; the seed of `config` is replaced.
     seeds : sequence of int
         One training each.

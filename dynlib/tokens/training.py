@@ -7,6 +7,7 @@ its last checkpoint to the very same weights.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ def train(
     device: str = "auto",
     checkpoint_seconds: float = 15.0,
     label: str = "training",
+    stages: Sequence[int] = (),
+    minutes: float = 0.0,
+    patience: int = 0,
 ) -> Trained:
     r"""Minimise the mean cross-entropy of the next token over random windows.
 
@@ -59,6 +63,15 @@ def train(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     checkpoint_seconds, label
         As for :func:`dynlib.training.loop.train`.
+    stages : sequence of int
+        Steps, ascending. After each of them, and at the end, the losses are noted and the weights
+        are kept in ``folder/stages``; :func:`dynlib.tokens.stages.passes` makes such a list.
+        The model that is returned is that of the stage of least held-out loss.
+    minutes : float
+        The training ends at the last stage that fits, judged from the seconds of the stages so
+        far; 0 for no limit.
+    patience : int
+        The training ends when the held-out loss has risen at so many stages in a row; 0 for never.
 
     Returns
     -------

@@ -78,6 +78,7 @@ ROWS = [
         array=Thing(np.arange(3.0), others={"objects": np.array([None]), "list": [1.0]}),
     ),
     row("training.device.resolve_device", device.resolve_device, device=Choice("cpu")),
+    row("training.device.on_gpu", device.on_gpu, device=Choice("cpu")),
     row(
         "training.loop.train", lambda **o: trained(**o),
         trainee=Thing("own", others={"class": dict}), steps=Count(3), marks=Count(3),

@@ -1,0 +1,96 @@
+"""Stages of a training: its weights are kept there, and it may end there before its last step."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynlib.dynamics.checks import check_array, check_count, check_counts, check_is, check_number
+from dynlib.tokens.gpt import TokenGPT
+from dynlib.tokens.recipes import Stage, Trained, TrainingConfig, check_config
+from dynlib.tokens.windows import Trajectories, check_trajectories
+from dynlib.training import checkpoint
+
+
+def passes(
+    trajectories: Trajectories,
+    config: TrainingConfig,
+    context: int,
+    at: Sequence[float] = (0.5, 1, 2, 3, 5, 10, 20, 40),
+) -> list[int]:
+    """Steps after so many passes over the training tokens, up to the last step of a training.
+
+    Parameters
+    ----------
+    trajectories : numpy.ndarray or sequence of numpy.ndarray
+        Training tokens, as for :func:`dynlib.tokens.training.train`.
+    config : TrainingConfig
+        The training.
+    context : int
+        Tokens that a window predicts.
+    at : sequence of float
+        Numbers of passes.
+
+    Returns
+    -------
+    list of int
+        Ascending; the last one is ``config.steps``.
+
+    Examples
+    --------
+    >>> passes(np.zeros((10, 100), dtype=int), TrainingConfig(steps=300, batch_size=4), 10)
+    [12, 25, 50, 75, 125, 250, 300]
+    """
+    check_trajectories("trajectories", trajectories, vocabulary=None)
+    check_config(config)
+    check_count("context", context)
+    check_array("at", at, ("passes",))
+    for each in at:
+        check_number("each of at", each, above=0)
+    a_pass = sum(map(len, trajectories)) / (config.batch_size * context)
+    steps = {max(1, round(each * a_pass)) for each in at}
+    return [*sorted(step for step in steps if step < config.steps), config.steps]
+
+
+def at_stage(trained: Trained, stage: Stage) -> TokenGPT:
+    """The model as it was at a stage, on the device of the trained one."""
+    check_is("trained", trained, Trained, "a trained model", "train(...) returns one")
+    check_is("stage", stage, Stage, "a stage", "take one of trained.stages")
+    if stage.folder is None:
+        raise ValueError(
+            f"stage must be one whose weights were kept, got step {stage.step} without a folder; "
+            "give train a folder"
+        )
+    weights, _ = checkpoint.load(stage.folder, trained.model.device)
+    model = copy.deepcopy(trained.model)
+    model.load_state_dict(weights)
+    return model
+
+
+def check_stages(
+    stages: Sequence[int],
+    minutes: float,
+    patience: int,
+    config: TrainingConfig,
+    validation: Trajectories | None,
+) -> None:
+    """Raise for stages, and ends at a stage, that a training cannot have."""
+    check_is("stages", stages, (Sequence, np.ndarray), "a list of steps", "passes(...) makes one")
+    check_number("minutes", minutes, least=0)
+    check_count("patience", patience, least=0)
+    if len(stages):
+        check_counts("stages", stages, least=1, most=config.steps, remedy="passes(...) makes some")
+        if any(a >= b for a, b in itertools.pairwise(stages)):
+            raise ValueError(f"stages must be ascending, got {list(stages)}; sort them")
+    elif minutes or patience:
+        raise ValueError(
+            f"minutes and patience must be 0 without stages, got {minutes} and {patience}; a "
+            "training ends early only at a stage"
+        )
+    if patience and validation is None:
+        raise ValueError(
+            f"patience must be 0 where nothing is held out, got {patience}; give validation"
+        )
