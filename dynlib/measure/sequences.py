@@ -66,7 +66,8 @@ def copied_fraction(generated: np.ndarray, training: np.ndarray, length: int) ->
         parts = np.split(ranks.ravel(), [pairs[0].size])
         names = [part.reshape(each.shape) for part, each in zip(parts, pairs, strict=True)]
         reach += step
-    return float(np.isin(*names).mean())
+    ours, theirs = names
+    return float(np.isin(ours, theirs).mean())
 
 
 def periods(tokens: np.ndarray, *, tail: int = 120, longest: int = 40) -> np.ndarray:
