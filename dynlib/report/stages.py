@@ -12,6 +12,7 @@ from dynlib.measure.distribution import Reference
 from dynlib.measure.sequences import copied_fraction
 from dynlib.measure.transport import token_distance
 from dynlib.report import flows, record
+from dynlib.report.figures import learning as shown
 from dynlib.tokens.excerpts import Excerpts
 from dynlib.tokens.gpt import TokenGPT, generate
 from dynlib.tokens.grid import Grid
@@ -52,7 +53,7 @@ def learning(
     seed: int,
     more: More,
     copies: int = 0,
-) -> None:
+) -> record.Table | None:
     """Record what a model is worth at every stage of its training; nothing if there are none.
 
     The metrics are ``stage_<k>_<measure>`` for k = 1, 2, …, with the measures of `UNITS`, and
@@ -76,9 +77,14 @@ def learning(
     copies : int
         The share of the stretches of so many tokens that stand in the training data is measured
         as well, ``copied``, and that of true trajectories, ``true_copied``; 0 to leave it out.
+
+    Returns
+    -------
+    dynlib.report.record.Table, optional
+        A row a stage.
     """
     if not trained.stages:
-        return
+        return None
     truth = Reference(euclidean.batches[:, :rollouts], euclidean.centres)
     length = truth.batches.shape[2]
     drawn = random_windows(test, prompt + length, batches * rollouts, [seed, 2])
@@ -123,6 +129,7 @@ def learning(
         record.metric("true_copied", copied_fraction(true, learned, copies), tolerance=0.5)
     record.context(training_ended=trained.ended)
     _record(found)
+    return shown.table(record.metrics())
 
 
 def _ratios(

@@ -9,7 +9,8 @@ import pytest
 
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.measure.distribution import Reference
-from dynlib.report import record, study
+from dynlib.report import record
+from dynlib.report import stages as study
 from dynlib.report.figures import learning
 from dynlib.tokens.excerpts import Excerpts
 from dynlib.tokens.gpt import GPTConfig, TokenGPT
