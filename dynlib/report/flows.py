@@ -97,7 +97,7 @@ def printed_exponent(tau: float, rng: np.random.Generator) -> None:
 
     The orbits start where those of the true system do. They come to rest, after a transient.
     """
-    printed = TimeMap(Lorenz(sigma=28.0, rho=10.0), tau)
+    printed: Any = TimeMap(Lorenz(sigma=28.0, rho=10.0), tau)  # a flow by its times is a map
     start = simulate(printed, Lorenz().initial_states(16, rng), 1, transient=2000)
     record.metric(
         "printed_parameters_lyapunov",
