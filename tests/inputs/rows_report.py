@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from kinds import SCALED, SIZE, A, Array, Flag, Number, Thing, row
+from kinds import SCALED, SIZE, A, Array, Count, Flag, Number, Thing, row
 
-from dynlib.report import record
+from dynlib.report import prices, record
+from dynlib.tokens.gpt import GPTConfig
 
 COMPUTED = "records or tabulates what a run has computed"
 DRAWN = "draws what a run has computed"
@@ -24,9 +25,10 @@ EXEMPT = dict.fromkeys(
         "report.style.*",
     ),
     DRAWN,
-)  # fmt: skip
+) | {"report.prices.Price": "holds what prices computes"}  # fmt: skip
 
 TEXTS = dict.fromkeys(("text", "unicode digits"), "a text like others")
+SMALL, CARD = GPTConfig(5, 1, 1, 8, 4), prices.Card("small", 10.0, 8.0, 0.5)
 NUMBERS = {"numbers": [1, 2], "longer": ["a", "b", "c"], "one text": "ab"}
 
 
@@ -83,5 +85,22 @@ ROWS = [
             others={"list": ["known"], "part": {"size": "known.high"}, "form": {"size": "known:s"}},
         ),
         head=Thing("method", TEXTS),
+    ),
+    row(
+        "report.prices.Card", prices.Card,
+        name=Thing("small", TEXTS), tflops=Number(10.0, low=0), memory=Number(8.0, low=0),
+        dollars=Number(0.5, low=0),
+    ),
+    row("report.prices.flops_per_token", prices.flops_per_token, config=Thing(SMALL)),
+    row(
+        "report.prices.share_of_peak", prices.share_of_peak,
+        config=Thing(SMALL), batch_size=Count(2), seconds=Number(1.0, low=0),
+        tflops=Number(10.0, low=0),
+    ),
+    row(
+        "report.prices.prices",
+        lambda **options: [each.dollars for each in prices.prices(**options)],
+        config=Thing(SMALL), tokens=Count(100), share=Number(0.5, low=0),
+        cards=Thing((CARD,), others={"one": CARD, "names": ["H100"]}),
     ),
 ]  # fmt: skip
