@@ -183,8 +183,8 @@ def train_leads(
 
     def compute(checkpoints: Path) -> artefacts.Computed:
         history = loop.train(
-            training, sum(recipe.steps), marks=recipe.marks, folder=checkpoints, label=label,
-            checkpoint_seconds=checkpoint_seconds,
+            training, sum(recipe.steps), marks=loop.evenly(sum(recipe.steps), recipe.marks),
+            folder=checkpoints, label=label, checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip
         return {"path": training.path}, {"history": history}
 
@@ -196,6 +196,8 @@ def train_leads(
 
 class _Training:
     """What :func:`dynlib.training.loop.train` trains: LEADS by Adam, on whole trajectories."""
+
+    over = False
 
     def __init__(self, recipe, trajectories, dt, seed, shared, device) -> None:
         self.recipe, self.dt, self.seed = recipe, dt, seed
@@ -280,7 +282,7 @@ class _Training:
         self.optimizer.step()
         return loss.detach()
 
-    def mark(self, loss: Tensor) -> list[float]:
+    def mark(self, loss: Tensor, seconds: float) -> list[float]:
         """Mean loss."""
         weights = torch.cat([w.detach().flatten() for w in self.model.parameters()])
         self.path = torch.cat([self.path, weights.cpu()[None]])

@@ -94,8 +94,8 @@ def train(
 
     def compute(checkpoints: Path | None) -> checkpoint.Whole:
         history = loop.train(
-            training, recipe.steps, marks=recipe.marks, folder=checkpoints, label=label,
-            checkpoint_seconds=checkpoint_seconds,
+            training, recipe.steps, marks=loop.evenly(recipe.steps, recipe.marks),
+            folder=checkpoints, label=label, checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip
         return {"path": training.path}, training.outcome() | {"history": history}
 
@@ -119,6 +119,8 @@ def train(
 
 class _Training:
     """What :func:`dynlib.training.loop.train` trains: a copy of the weights for every seed."""
+
+    over = False
 
     def __init__(self, architecture, recipe, pairs, seeds, validation, device) -> None:
         self.device = device
@@ -220,7 +222,7 @@ class _Training:
         loss = self._step(self.optimizer, self._batch(self.seeds, 1, number))
         return loss[:, : self.d].double()
 
-    def mark(self, loss: Tensor) -> list[list]:
+    def mark(self, loss: Tensor, seconds: float) -> list[list]:
         """Mean errors of every copy in training, and its errors of every coordinate held out."""
         self.path = torch.cat([self.path, self.optimizer.theta.cpu()[None]])
         errors = self._errors(self.optimizer.theta, self.held_out)

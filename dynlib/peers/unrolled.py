@@ -148,8 +148,9 @@ def refine(
         training = _Training(trained, trajectories, constants)
         with threadpool_limits(torch.get_num_threads()), torch.no_grad():
             history = loop.train(
-                training, steps, marks=steps, folder=checkpoints, label="training on rollouts"
-            )
+                training, steps, marks=loop.evenly(steps, steps), folder=checkpoints,
+                label="training on rollouts",
+            )  # fmt: skip
         return {"path": training.path}, {"seconds": [row[1] for row in history]}
 
     tensors, state = artefacts.kept("refined", parameters, [f"{__name__}.refine"], compute)
@@ -177,6 +178,8 @@ def _check_training(trained: Trained, trajectories: np.ndarray, constants: np.nd
 class _Training:
     """What :func:`dynlib.training.loop.train` trains: a network, on all rollouts at once."""
 
+    over = False
+
     def __init__(self, trained: Trained, trajectories: np.ndarray, constants: np.ndarray) -> None:
         (mean, scale), (out_mean, out_scale) = trained.units
         d, network = trajectories.shape[-1], trained.architecture.build()
@@ -195,7 +198,7 @@ class _Training:
     def step(self, number: int) -> Tensor:
         return self.optimizer.step(self.columns[None], self.targets[None])
 
-    def mark(self, loss: Tensor) -> list:
+    def mark(self, loss: Tensor, seconds: float) -> list:
         self.path = torch.cat([self.path, self.optimizer.theta])
         return []
 

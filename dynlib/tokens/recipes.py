@@ -18,6 +18,7 @@ from dynlib.dynamics.checks import (
     check_seed,
 )
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, check_model
+from dynlib.training.device import on_gpu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,6 +167,8 @@ def make_optimizers(model: TokenGPT, config: TrainingConfig) -> list[torch.optim
         "eps": config.epsilon,
         "weight_decay": config.weight_decay,
     }
+    if on_gpu(model.device):
+        adamw["fused"] = True
     if config.optimizer == "adamw":
         return [torch.optim.AdamW(model.parameters(), **adamw)]
     matrices = [w for name, w in model.named_parameters() if ".h." in name and w.ndim == 2]

@@ -11,6 +11,7 @@ import numpy as np
 from dynlib.dynamics.checks import SEEDS, check_counts, check_is
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.recipes import Trained, TrainingConfig
+from dynlib.tokens.stages import check_stages
 from dynlib.tokens.training import check_training, train
 from dynlib.tokens.windows import Trajectories
 from dynlib.training import artefacts
@@ -52,6 +53,7 @@ def train_seeds(
         In the order of the seeds.
     """
     check_training(trajectories, cells, model_config, config, validation, device)
+    check_stages(stages, minutes, patience, config, validation)
     check_counts("seeds", seeds, least=0, most=SEEDS)
     check_is("name", name, str, "a text", "write it in quotes")
     device = resolve_device(device)
@@ -65,6 +67,7 @@ def train_seeds(
             "data": data,
             "model": dataclasses.asdict(model_config),
             "training": dataclasses.asdict(seeded),
+            "stages": [list(map(int, stages)), minutes, patience],
         }
         arguments = {
             "trajectories": trajectories,
@@ -73,6 +76,9 @@ def train_seeds(
             "config": seeded,
             "validation": validation,
             "label": f"training, seed {seed}",
+            "stages": stages,
+            "minutes": minutes,
+            "patience": patience,
         }
         jobs.append((name, key, arguments))
     return artefacts.each_trained(train, jobs, device)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from dynlib.dynamics.checks import check_array, check_count, check_counts, check_is, check_number
 from dynlib.tokens.gpt import TokenGPT
@@ -68,6 +73,83 @@ def at_stage(trained: Trained, stage: Stage) -> TokenGPT:
     model = copy.deepcopy(trained.model)
     model.load_state_dict(weights)
     return model
+
+
+def best_stage(stages: Sequence[Stage]) -> Stage:
+    """The stage of least validation loss, the last one if nothing is held out."""
+    losses = [each.validation_loss for each in stages]
+    if None in losses:
+        return stages[-1]
+    return stages[int(np.argmin(np.nan_to_num(np.array(losses), nan=math.inf)))]
+
+
+class Stages:
+    """The stages that a training has reached, their weights, and whether it ends there.
+
+    Parameters
+    ----------
+    steps, minutes, patience
+        As for :func:`dynlib.tokens.training.train`; the last step of the training is among `steps`.
+    folder : pathlib.Path, optional
+        Where the weights are kept; without it, the best ones stay in memory.
+    record : dict
+        What is written beside the weights.
+    writes : bool
+        Whether this process writes: of several, one does.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[int],
+        minutes: float,
+        patience: int,
+        folder: Path | None,
+        record: dict[str, Any],
+        writes: bool = True,
+    ) -> None:
+        self.steps, self.minutes, self.patience = steps, minutes, patience
+        self.folder, self.record, self.writes = folder, record, writes
+        self.reached: list[Stage] = []
+        self.ended = "steps"
+        self._best: dict[str, Tensor] = {}
+
+    def reach(self, stage: Stage, weights: dict[str, Tensor]) -> bool:
+        """Note a stage and keep its weights; return whether the training ends there."""
+        (stage,) = placed([dataclasses.asdict(stage)], self.folder)
+        self.reached.append(stage)
+        if stage.folder is None and best_stage(self.reached) is stage:
+            self._best = {name: w.detach().to("cpu", copy=True) for name, w in weights.items()}
+        if stage.folder is not None and self.writes:
+            (row,) = unplaced([stage])
+            checkpoint.save(stage.folder, weights, self.record | {"stage": row})
+        losses = np.array([each.validation_loss for each in self.reached], dtype=np.float64)
+        rises = np.cumprod(np.diff(losses)[::-1] > 0).sum()  # the last ones, in a row
+        later = [step for step in self.steps if step > stage.step]
+        if 0 < self.patience <= rises:
+            self.ended = "patience"
+        elif self.minutes and later:
+            begin = (self.reached[-2].step, self.reached[-2].seconds) if len(losses) > 1 else (0, 0)
+            pace = (stage.seconds - begin[1]) / (stage.step - begin[0])
+            if stage.seconds + pace * (later[0] - stage.step) > 60 * self.minutes:
+                self.ended = "minutes"
+        return self.ended != "steps"
+
+    def best(self) -> dict[str, Tensor]:
+        """The weights at the best stage."""
+        folder = best_stage(self.reached).folder
+        return self._best if folder is None else checkpoint.load(folder)[0]
+
+
+def unplaced(stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    """Stages as JSON holds them, without the place of their weights, which may move."""
+    return [dataclasses.asdict(each) | {"folder": None} for each in stages]
+
+
+def placed(rows: Sequence[dict[str, Any]], folder: Path | None) -> tuple[Stage, ...]:
+    """Stages whose weights are in `folder`."""
+    return tuple(
+        Stage(**row | {"folder": folder and folder / f"step-{row['step']:09d}"}) for row in rows
+    )
 
 
 def check_stages(

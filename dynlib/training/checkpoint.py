@@ -14,7 +14,9 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,65 @@ def save_step(folder: Path, step: int, tensors: dict[str, torch.Tensor], state: 
     save(folder / f"step-{step:09d}", tensors, state | {"step": step})
     for old in sorted(folder.glob("step-?????????"))[:-2]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+#: The largest share of a training's time that its checkpoints take.
+SHARE = 0.02
+#: Bytes a second that a disk is expected to take until the first checkpoint is measured.
+BYTES_A_SECOND = 3e8
+
+
+class Writer:
+    """Writes the checkpoints of a training below `folder` in a thread, and counts what they cost.
+
+    A checkpoint costs the time in which the training waits and its tensors are copied, and that of
+    the thread, which may slow the training. The last one is whole, or has failed, when this context
+    is left.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.costs: list[float] = []  # in seconds, of each checkpoint
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[float] | None = None
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown()
+        if kind is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait for the thread, and raise what it has raised."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            self.costs[-1] += writing.result()
+
+    def offer(self, step: int, state: Any, elapsed: float, *, always: bool) -> None:
+        """Write the state after a step, `always` or if all checkpoints take at most ``SHARE``.
+
+        `elapsed` are the seconds of training so far. The next one is expected to cost as much as
+        the dearest before. When this returns the tensors of the state may change.
+        """
+        if not always and self._writing is not None and not self._writing.done():
+            return
+        begin = time.perf_counter()
+        self._wait()
+        tensors: dict[str, torch.Tensor] = {}
+        skeleton = flatten(state, "loop", tensors)
+        guess = sum(tensor.nbytes for tensor in tensors.values()) / BYTES_A_SECOND
+        expected = max(self.costs, default=guess)
+        if always or sum(self.costs) + expected <= SHARE * elapsed:
+            copies = {k: v.detach().to("cpu", copy=True) for k, v in tensors.items()}
+            self.costs.append(time.perf_counter() - begin)
+            self._writing = self._pool.submit(self._write, step, copies, {"loop": skeleton})
+
+    def _write(self, step: int, tensors: dict[str, torch.Tensor], state: dict) -> float:
+        begin = time.perf_counter()
+        save_step(self.folder, step, tensors, state)
+        return time.perf_counter() - begin
 
 
 def latest_step(folder: Path) -> Whole | None:

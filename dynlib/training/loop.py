@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from dynlib.dynamics.checks import check_count, check_flag, check_is, check_number
+from dynlib.dynamics.checks import check_count, check_counts, check_flag, check_is, check_number
 from dynlib.training import checkpoint
 from dynlib.training.progress import Meter
 
 
 @runtime_checkable
 class Trainee(Protocol):
-    """What is trained: a model with its data and its optimiser. It knows nothing of the loop."""
+    """What is trained: a model with its data and its optimiser. It knows nothing of the loop.
+
+    Where `over` is set at a mark, the training ends there.
+    """
+
+    over: bool
 
     def step(self, number: int) -> Tensor:
         """Take the step of this number, counted from 0; return its losses, without gradient."""
 
-    def mark(self, loss: Tensor) -> list[Any]:
-        """Return a row for the history, as JSON holds it; `loss` is the mean since the last row."""
+    def mark(self, loss: Tensor, seconds: float) -> list[Any]:
+        """Return a row for the history, as JSON holds it.
+
+        `loss` is the mean since the last row, `seconds` is the time of training so far.
+        """
 
     def state(self) -> Any:
         """Return all that later steps depend on: nested dicts and lists of tensors and numbers."""
@@ -31,11 +42,25 @@ class Trainee(Protocol):
         """Go on from a state; its tensors may be on another device."""
 
 
+def evenly(steps: int, n: int) -> list[int]:
+    """Marks after every ``steps // n`` steps, and at the end.
+
+    Examples
+    --------
+    >>> evenly(10, 3)
+    [3, 6, 9, 10]
+    """
+    check_count("steps", steps)
+    check_count("n", n)
+    between = max(1, steps // n)
+    return [*range(between, steps, between), steps]
+
+
 def train(
     trainee: Trainee,
     steps: int,
     *,
-    marks: int,
+    marks: Sequence[int],
     folder: Path | None = None,
     checkpoint_seconds: float = 15.0,
     label: str = "training",
@@ -52,12 +77,15 @@ def train(
         What is trained; it is changed in place.
     steps : int
         Steps in all.
-    marks : int
-        Rows of the history: one every ``steps // marks`` steps, and one at the end.
+    marks : sequence of int
+        Steps after which the history gets a row, ascending, the last step among them:
+        :func:`evenly` makes such a list.
     folder : pathlib.Path, optional
         Where checkpoints are kept; :func:`dynlib.training.checkpoint.finished` deletes them.
     checkpoint_seconds : float
-        Seconds between two checkpoints.
+        Shortest time between two checkpoints. They are farther apart where they would take more
+        than 2 % of the time (:class:`dynlib.training.checkpoint.Writer`), except at 0 or less:
+        then there is one after every step.
     label : str
         What the lines of progress call this training.
     writes : bool
@@ -68,9 +96,9 @@ def train(
     list of list
         The history, rows (step, seconds of training so far, what ``mark`` returned ...).
     """
-    check_is("trainee", trainee, Trainee, "a Trainee", "it has step, mark, state and restore")
+    check_is("trainee", trainee, Trainee, "a Trainee", "it has over, step, mark, state and restore")
     check_count("steps", steps)
-    check_count("marks", marks)
+    _check_marks(marks, steps)
     check_is("folder", folder, Path | None, "a pathlib.Path or None", "use Path(...)")
     check_number("checkpoint_seconds", checkpoint_seconds)
     check_is("label", label, str, "a text", "write it in quotes")
@@ -87,26 +115,36 @@ def train(
     trainee.restore(begin["trainee"])
     step, seconds, history = begin["step"], begin["seconds"], begin["history"]
     total, counted = begin["loss"], begin["counted"]
-    between, note = max(1, steps // marks), ""
+    marked, note, writer = set(marks), "", None
     meter = Meter(label, steps, done=step)
-    while step < steps:
-        loss = trainee.step(step)
-        step, total, counted = step + 1, total.to(loss) + loss, counted + 1
-        if step == steps or step % between == 0:
-            mean = total / counted
-            row = trainee.mark(mean)
-            history.append([step, seconds + time.monotonic() - start, *row])
-            note, total, counted = f"loss {mean.median():.3g}", torch.zeros(()), 0
-        if writes:
-            meter.update(step, note)
-            now = time.monotonic()
-            if folder is not None and step < steps and now - saved > checkpoint_seconds:
-                state = {
-                    "seconds": seconds + now - start, "history": history, "loss": total,
-                    "counted": counted, "step": step, "trainee": trainee.state(),
-                }  # fmt: skip
-                tensors: dict[str, Tensor] = {}
-                skeleton = checkpoint.flatten(state, "loop", tensors)
-                checkpoint.save_step(folder, step, tensors, {"loop": skeleton})
-                saved = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        while step < steps and not trainee.over:
+            loss = trainee.step(step)
+            step, total, counted = step + 1, total.to(loss) + loss, counted + 1
+            if step in marked:
+                mean = total / counted
+                row = trainee.mark(mean, seconds + time.monotonic() - start)
+                history.append([step, seconds + time.monotonic() - start, *row])
+                note, total, counted = f"loss {mean.median():.3g}", torch.zeros(()), 0
+            if writes:
+                meter.update(step, note)
+                now, going = time.monotonic(), step < steps and not trainee.over
+                if folder is not None and going and now - saved > checkpoint_seconds:
+                    if writer is None:
+                        writer = stack.enter_context(checkpoint.Writer(folder))
+                    state = {
+                        "seconds": seconds + now - start, "history": history, "loss": total,
+                        "counted": counted, "step": step, "trainee": trainee.state(),
+                    }  # fmt: skip
+                    writer.offer(step, state, now - start, always=checkpoint_seconds <= 0)
+                    saved = time.monotonic()
     return history
+
+
+def _check_marks(marks: Sequence[int], steps: int) -> None:
+    check_counts("marks", marks, least=1, most=steps, remedy="evenly(steps, n) makes some")
+    if marks[-1] != steps or any(a >= b for a, b in itertools.pairwise(marks)):
+        raise ValueError(
+            f"marks must be ascending and end with the last step, {steps}, got {list(marks)}; "
+            "evenly(steps, n) makes such a list"
+        )

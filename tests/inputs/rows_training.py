@@ -21,7 +21,7 @@ EXEMPT = {
         f"training.checkpoint.{name}": NAMES
         for name in (
             "artefact_folder", "exclusive", "finished", "flatten", "latest_step", "load", "save",
-            "save_step", "unflatten",
+            "save_step", "unflatten", "Writer", "Writer.offer",
         )
     },
     "training.loop.Trainee": "a protocol",
@@ -44,6 +44,8 @@ EXEMPT = {
 class Counter:
     """Counts its steps."""
 
+    over = False
+
     def __init__(self):
         self.count = torch.zeros(1)
 
@@ -51,7 +53,7 @@ class Counter:
         self.count += 1
         return self.count.clone()
 
-    def mark(self, loss):
+    def mark(self, loss, seconds):
         return [loss.item()]
 
     def state(self):
@@ -72,6 +74,11 @@ def threads(n):
     torch.set_num_threads(before)
 
 
+NOT_MARKS = {
+    "count": 3, "none": [], "without the end": [1, 2], "past the end": [3, 4], "falling": [2, 1, 3],
+    "repeated": [1, 1, 3], "zero": [0, 3], "floats": [1.0, 3.0],
+}  # fmt: skip
+
 ROWS = [
     row(
         "training.artefacts.digest", lambda array: artefacts.digest(array),
@@ -79,9 +86,11 @@ ROWS = [
     ),
     row("training.device.resolve_device", device.resolve_device, device=Choice("cpu")),
     row("training.device.on_gpu", device.on_gpu, device=Choice("cpu")),
+    row("training.loop.evenly", loop.evenly, steps=Count(5), n=Count(2)),
     row(
         "training.loop.train", lambda **o: trained(**o),
-        trainee=Thing("own", others={"class": dict}), steps=Count(3), marks=Count(3),
+        trainee=Thing("own", others={"class": dict}), steps=Count(3),
+        marks=Thing([1, 2, 3], others=NOT_MARKS),
         folder=Thing(None, {"None": "no checkpoint is kept"}), checkpoint_seconds=Number(15.0),
         label=Thing("training", dict.fromkeys(("text", "unicode digits"), "any text")),
         writes=Flag(True),
