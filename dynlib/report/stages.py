@@ -14,12 +14,12 @@ from dynlib.measure.transport import token_distance
 from dynlib.report import flows, record
 from dynlib.report.figures import learning as shown
 from dynlib.tokens.excerpts import Excerpts
-from dynlib.tokens.gpt import TokenGPT, generate
+from dynlib.tokens.gpt import TokenGPT, generate, log_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.recipes import Trained
 from dynlib.tokens.shadowing import divergence_steps
 from dynlib.tokens.stages import at_stage
-from dynlib.tokens.windows import random_windows
+from dynlib.tokens.windows import random_windows, windows
 from dynlib.training import parallel, progress
 
 #: How a model writes at each stage, by the names of the methods.
@@ -104,7 +104,7 @@ def learning(
         }
         measures: dict[str, Values] = {
             "tokens": stage.tokens_seen,
-            "cross_entropy_train": stage.training_loss,
+            "cross_entropy_train": cross_entropy(model, learned),
             "cross_entropy_held_out": stage.validation_loss,
             "unseen_cells": [float(1 - np.isin(part, known).mean()) for part in written["model"]],
         }
@@ -130,6 +130,14 @@ def learning(
     record.context(training_ended=trained.ended)
     _record(found)
     return shown.table(record.metrics())
+
+
+def cross_entropy(model: TokenGPT, learned: np.ndarray) -> float:
+    """Nats a token on training data, without dropout, at the places of the held-out loss."""
+    context = model.config.context
+    sentences = windows(learned, context + 1, 256, first=100)
+    likelihood, _ = log_probabilities(model, sentences, last=context - context // 2)
+    return float(-likelihood.mean())
 
 
 def _ratios(

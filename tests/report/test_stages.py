@@ -34,7 +34,7 @@ class Stage:
     """A stage, and the share of its model's tokens that are true ones."""
 
     tokens_seen: int
-    training_loss: float
+    in_training: float
     validation_loss: float | None
     right: float
 
@@ -53,9 +53,8 @@ def asked(henon_grid, henon_tokens, monkeypatch):
         return tokens
 
     monkeypatch.setattr(study, "generate", written)
-    monkeypatch.setattr(
-        study, "at_stage", lambda trained, stage: SimpleNamespace(right=stage.right)
-    )
+    monkeypatch.setattr(study, "at_stage", lambda trained, stage: stage)
+    monkeypatch.setattr(study, "cross_entropy", lambda model, learned: model.in_training)
     fresh = np.stack([true[i : i + ROLLOUTS] for i in range(0, 4 * ROLLOUTS, ROLLOUTS)])
     sizes = {"prompt": PROMPT, "rollouts": ROLLOUTS, "batches": BATCHES, "seed": 3}
     return (test, Reference(fresh, henon_grid.centres), learned), sizes
@@ -187,7 +186,7 @@ def test_the_curve_shows_every_stage_and_says_so_in_words(asked):
     ]  # fmt: skip
     assert [text.get_text() for text in below.texts] == ["T = 1", "greedy"]
     assert "3 stages" in shown.alt
-    assert "the training loss ends at 0.300 nats, the entropy rate is 0.419" in shown.alt
+    assert "the training curve ends at 0.300 nats, the entropy rate is 0.419" in shown.alt
     assert shown.name == "learning"
     record.metric("entropy_rate", 0.05)  # of a flow: per token, not per unit of time
     assert "the entropy rate is 0.050" in learning.curve(record.metrics()).alt
@@ -205,3 +204,5 @@ def test_the_model_of_a_stage_is_the_one_that_writes(henon_grid, henon_tokens, m
         batches=BATCHES, seed=0, more=none,
     )  # fmt: skip
     assert record.metrics()["kept_w1_ratio"]["value"] > 1
+    entropy = record.metrics()["kept_cross_entropy_train"]["value"]
+    assert entropy == pytest.approx(np.log(henon_grid.vocabulary), rel=0.05)  # it was not trained

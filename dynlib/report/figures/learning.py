@@ -82,14 +82,14 @@ def curve(metrics: Mapping[str, Mapping[str, Any]]) -> style.Shown | None:
         figure,
         "learning",
         caption=(
-            "What the model is worth after more and more training. Above: cross-entropy in "
+            "What the model is worth after more and more training. Above: cross-entropy on "
             "training and on held-out trajectories. Where the first falls below the entropy rate "
             "of the system, the model has memorised. Below: distance from the truth over that of "
             "two true samples (dashed: equal), sampled and decoded greedily, with the interval "
             "over batches of prompts. Dotted: the stage of least held-out loss. Its model is kept."
         ),
         alt=(
-            f"Two panels of curves against tokens seen, {last} stages. Above, the training loss "
+            f"Two panels of curves against tokens seen, {last} stages. Above, the training curve "
             f"ends at {metrics[f'stage_{last}_cross_entropy_train']['value']:.3f} nats, the "
             f"entropy rate is {floor:.3f}. Below, ratios of distances on a logarithmic axis, "
             f"{metrics['kept_w1_ratio']['value']:.2g} sampled and "
