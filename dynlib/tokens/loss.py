@@ -67,11 +67,11 @@ def in_stretches(states: Tensor, table: Tensor, targets: Tensor, rows: int) -> T
     One stretch keeps its logits for the gradient; several make them a second time.
     """
     if len(states) <= rows:
-        return _cross_entropy(states, table, targets, "mean")
+        return _of_rows(states, table, targets, "mean")
     parts = zip(states.split(rows), targets.split(rows), strict=True)
     sums = [
         checkpoint(
-            _cross_entropy, part, table, chosen, "sum",
+            _of_rows, part, table, chosen, "sum",
             use_reentrant=False, preserve_rng_state=False,
         )
         for part, chosen in parts
@@ -79,7 +79,7 @@ def in_stretches(states: Tensor, table: Tensor, targets: Tensor, rows: int) -> T
     return torch.stack(sums).sum() / len(states)
 
 
-def _cross_entropy(states: Tensor, table: Tensor, targets: Tensor, reduction: str) -> Tensor:
+def _of_rows(states: Tensor, table: Tensor, targets: Tensor, reduction: str) -> Tensor:
     return F.cross_entropy(F.linear(states, table).float(), targets, reduction=reduction)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -38,6 +40,7 @@ from dynlib.tokens import (
     recipes,
     seeds,
     shadowing,
+    stages,
     training,
     windows,
 )
@@ -45,7 +48,14 @@ from dynlib.tokens import (
 #: What has no input to refuse, and why.
 EXEMPT = {
     "tokens.excerpts.Excerpts": "made by cut",
+    "tokens.recipes.Stage": "made by train",
     "tokens.recipes.Trained": "made by train",
+    "tokens.stages.Stages": "made by train",
+    "tokens.stages.Stages.reach": "called by train",
+    "tokens.stages.best_stage": "its stages are made by train",
+    "tokens.stages.placed": "its rows are made by train",
+    "tokens.stages.unplaced": "its stages are made by train",
+    "tokens.loss.in_stretches": "called by NextTokenLoss",
     "tokens.shadowing.Shadows": "made by find_shadows",
     "tokens.windows.joined": "what it is given is checked by its callers",
 }
@@ -143,12 +153,25 @@ def planned(**arguments):
         return seeds.train_seeds(**arguments)
 
 
+def loaded(**arguments):
+    """What a stage holds; that it was written has tests of its own."""
+    with mock.patch.object(stages.checkpoint, "load", return_value=(MODEL.state_dict(), {})):
+        return bool(stages.at_stage(**arguments))
+
+
 TRAINING = {
     "trajectories": Lists(SERIES),
     "cells": cell_argument(**OPTIONAL),
     "model_config": SIZES,
     "config": RECIPE,
 }
+
+STAGED = {
+    "stages": Thing([1], others={"count": 1, "zero": [0], "late": [2], "floats": [1.0]}),
+    "minutes": Number(1.0, low=0, reaches=True), "patience": Count(0, least=0),
+}  # fmt: skip
+STAGE = recipes.Stage(1, 8, 1.0, 1.0, None, Path("a"))
+KEPT = recipes.Trained(MODEL, 8, 1.0, np.ones((1, 3)), None, (STAGE,))
 
 ROWS = [
     row(
@@ -271,6 +294,10 @@ ROWS = [
         windows=TokenTensor(torch.as_tensor(SERIES[:, :5])),
     ),
     row(
+        "tokens.loss.rows_that_fit", loss.rows_that_fit,
+        free_bytes=Count(2**30, least=0), vocabulary=Count(2500),
+    ),
+    row(
         "tokens.markov.NGram",
         lambda **arguments: markov.NGram(**arguments).likelihood([[0, 1]], [2]),
         trajectories=Lists(SERIES), order=Count(2, least=0), vocabulary=Count(3),
@@ -341,7 +368,22 @@ ROWS = [
         lambda **arguments: planned(**arguments),
         **TRAINING, seeds=Thing([0], others=NOT_SEEDS),
         name=Thing("a", {"text": "a name", "unicode digits": "a name"}),
-        validation=Lists(np.tile(SERIES, (1, 7)), OPTIONAL), device=Choice("cpu"),
+        validation=Lists(np.tile(SERIES, (1, 7)), OPTIONAL), device=Choice("cpu"), **STAGED,
+    ),
+    row(
+        "tokens.stages.passes", stages.passes,
+        config=RECIPE, trajectories=Lists(
+            SERIES, dict.fromkeys(("negative", "out of range"), "tokens are counted, not read")
+        ),
+        context=Count(2), at=Array(np.array([0.5, 1.0]), {
+            "tiny": "at once", "huge": "at the end", "longer": "any number of them",
+        }),
+    ),
+    row(
+        "tokens.stages.at_stage", loaded,
+        trained=Thing(KEPT, others={"model": MODEL}), stage=Thing(
+            STAGE, others={"number": 1, "nowhere": dataclasses.replace(STAGE, folder=None)}
+        ),
     ),
     row(
         "tokens.shadowing.Shadows.continuations", SHADOWS.continuations,
@@ -372,7 +414,7 @@ ROWS = [
         **TRAINING, folder=Thing(None, {"None": "nothing is kept"}, {"number": 3}),
         validation=Lists(np.tile(SERIES, (1, 7)), OPTIONAL), device=Choice("cpu"),
         checkpoint_seconds=Number(15.0, low=0, reaches=True),
-        label=Thing("a", {"text": "a name", "unicode digits": "a name"}),
+        label=Thing("a", {"text": "a name", "unicode digits": "a name"}), **STAGED,
     ),
     row(
         "tokens.windows.windows", windows.windows,

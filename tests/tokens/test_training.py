@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from dynlib.tokens import training
+from dynlib.tokens import loss, recipes, training
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.seeds import train_seeds
@@ -339,6 +341,133 @@ def test_windows_cover_the_trajectory():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def pretend_card(monkeypatch):
+    """Take the routes of a GPU on the CPU, where training asks."""
+    for module in (training, loss, recipes):
+        monkeypatch.setattr(module, "on_gpu", lambda device: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**30, 2**30))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+
+
+@pytest.fixture
+def card(monkeypatch):
+    pretend_card(monkeypatch)
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would wait for a GPU: numbers taken out of tensors, shapes that values decide."""
+
+    WAITS = (
+        torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default,
+        torch.ops.aten.equal.default, torch.ops.aten.nonzero.default,
+        torch.ops.aten.masked_select.default, torch.ops.aten._unique2.default,
+    )  # fmt: skip
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func in self.WAITS:
+            self.found.append(func)
+        return func(*args, **(kwargs or {}))
+
+
+def trainee(data, config):
+    """A training that takes the routes of a GPU, as train makes it."""
+    torch.manual_seed(0)
+    model = training.TokenGPT(MODEL)
+    model.gpt2.set_attn_implementation(training.UNMASKED)
+    return training._Training(training.Accelerator(cpu=True), model, data, None, config)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_step_on_a_gpu_waits_for_nothing(cycle, card, optimizer, precision):
+    config = dataclasses.replace(CONFIG, optimizer=optimizer, precision=precision)
+    made = trainee(cycle, config)
+    with Waits() as waits:
+        losses = [made.step(number) for number in range(3)]
+    assert waits.found == []
+    assert made.optimizers[-1].param_groups[0]["fused"] is True
+    assert losses[0].item() == pytest.approx(np.log(6), rel=0.1)
+    made.model.gpt2.set_attn_implementation("sdpa")
+    with Waits() as waits:
+        made.step(3)
+    assert waits.found  # transformers looks at the positions of the batch
+
+
+def test_the_loop_waits_at_marks_alone(cycle, card):
+    found = []
+    for steps in (4, 9):
+        with Waits() as waits:
+            training.loop.train(trainee(cycle, CONFIG), steps, marks=[2, steps])
+        found.append(len(waits.found))
+    assert found[0] == found[1] > 0
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_the_routes_of_a_gpu_train_as_those_of_a_cpu(cycle, monkeypatch, optimizer):
+    config = dataclasses.replace(CONFIG, optimizer=optimizer, precision="fp32", steps=12)
+    plain = train(cycle, None, MODEL, config, validation=cycle, device="cpu")
+    pretend_card(monkeypatch)
+    seen = []
+    original = training.NextTokenLoss.forward
+    monkeypatch.setattr(
+        training.NextTokenLoss, "forward", lambda self, x: seen.append(x) or original(self, x)
+    )
+    found = train(cycle, None, MODEL, config, validation=cycle, device="cpu")
+    for number, batch in enumerate(seen):
+        expected = random_windows(cycle, 9, 8, [0, number])
+        np.testing.assert_array_equal(batch.numpy(), expected)
+    assert len(seen) == 12
+    np.testing.assert_allclose(found.history, plain.history, rtol=1e-4)
+    assert found.model.gpt2.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("stop", [1, 17])
+def test_a_stopped_run_on_a_gpu_ends_in_the_same_weights(cycle, tmp_path, monkeypatch, card, stop):
+    test_a_run_stopped_at_any_step_ends_in_the_same_weights(cycle, tmp_path, monkeypatch, stop)
+
+
+def test_the_next_batch_is_drawn_while_a_step_runs():
+    drawn, begun = [], threading.Event()
+
+    def draw(number):
+        drawn.append(number)
+        if number == 8:
+            begun.set()
+        return np.full((2, 3), number)
+
+    ahead = training._Ahead(draw, torch.device("cpu"))
+    assert ahead.take(7).tolist() == [[7, 7, 7]] * 2
+    assert begun.wait(30)  # nobody has asked for it yet
+    assert ahead.take(8)[0, 0] == 8
+    assert ahead.take(3)[0, 0] == 3  # in any order: a resumed training begins anywhere
+    assert drawn.count(8) == drawn.count(3) == 1
+
+
+def test_what_fails_ahead_is_raised_by_its_step():
+    def draw(number):
+        if number:
+            raise MemoryError("no room for a batch")
+        return np.zeros((1, 2), dtype=np.int64)
+
+    ahead = training._Ahead(draw, torch.device("cpu"))
+    ahead.take(0)
+    with pytest.raises(MemoryError, match="no room"):
+        ahead.take(1)
+
+
+def test_attention_without_a_mask_function_is_the_same_to_the_last_bit():
+    torch.manual_seed(0)
+    model = training.TokenGPT(dataclasses.replace(MODEL, dropout=0.0))
+    tokens = torch.randint(0, 6, (4, 8))
+    masked = model(tokens)
+    model.gpt2.set_attn_implementation(training.UNMASKED)
+    assert torch.equal(model(tokens), masked)
 
 
 def test_cuda_is_refused_where_there_is_none():

@@ -12,13 +12,16 @@ from workflow.carry.difference import Code, Region, compare
 NOTEBOOK = "from dynlib.room import f\nf(1)\n"
 
 
-def code(root: Path, modules: dict[str, str], notebook: str = NOTEBOOK) -> Code:
+def code(
+    root: Path, modules: dict[str, str], notebook: str = NOTEBOOK, *, gpu: bool = True
+) -> Code:
     """The code of a notebook and of modules of a dynlib of its own."""
     for name, text in {"__init__": "", **modules}.items():
         path = root / "dynlib" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return Code(root, ("notebooks/n.py", ast.parse(notebook)), [f"dynlib.{m}" for m in modules])
+    names = [f"dynlib.{m}" for m in modules]
+    return Code(root, ("notebooks/n.py", ast.parse(notebook)), names, gpu=gpu)
 
 
 def texts(regions: list[Region], root: Path) -> list[str]:
@@ -95,6 +98,34 @@ def difference(tmp_path, old: str, new: str) -> tuple[list[str], list[str]]:
 def test_the_regions_that_are_new(tmp_path, old, new, added):
     assert difference(tmp_path, old, new)[1] == added
     assert difference(tmp_path / "back", new, old)[0] == added
+
+
+@pytest.mark.parametrize(
+    ("new", "on_a_gpu", "without"),
+    [
+        ("if on_gpu(x.device):\n        x = fast(x)",
+         ["on_gpu(x.device)", "x = fast(x)", "return x * 3"], ["on_gpu(x.device)"]),
+        ("x = fast(x) if x > 1 and device.on_gpu(x) else slow(x)",
+         ["x = fast(x) if x > 1 and device.on_gpu(x) else slow(x)", "fast(x)", "slow(x)",
+          "device.on_gpu(x)", "return x * 3"],
+         ["x = fast(x) if x > 1 and device.on_gpu(x) else slow(x)"]),
+        ("if x or on_gpu(x):\n        x = fast(x)",
+         ["x or on_gpu(x)", "on_gpu(x)", "x = fast(x)", "return x * 3"],
+         ["x or on_gpu(x)", "on_gpu(x)", "x = fast(x)", "return x * 3"]),
+        ("if not on_gpu(x):\n        x = fast(x)",
+         ["not on_gpu(x)", "x = fast(x)", "return x * 3"],
+         ["not on_gpu(x)", "x = fast(x)", "return x * 3"]),
+    ],
+)  # fmt: skip
+def test_a_run_without_a_gpu_takes_no_branch_that_asks_for_one(tmp_path, new, on_a_gpu, without):
+    old = "def f(x):\n    return x\ndef fast(x): return x * 2\n"
+    text = f"def f(x):\n    {new}\n    return x\ndef fast(x): return x * 3\n"
+    for gpu, expected in ((True, on_a_gpu), (False, without)):
+        one, two = tmp_path / f"{gpu}-one", tmp_path / f"{gpu}-two"
+        before = code(one, {"room": old}, gpu=gpu)
+        (two / "dynlib").mkdir(parents=True)
+        found = texts(compare(before, code(two, {"room": text}, gpu=gpu))[1], two)
+        assert found == expected
 
 
 def test_a_module_that_moves_is_the_same(tmp_path):

@@ -155,7 +155,9 @@ def plan(
     """
     run, present = result.run, Tree("", ROOT)
     renamed(result.content["metrics"], renames)  # refuses two metrics of one name
-    removed, added = compare(tree.code(run, present.shown(run)), present.code(run))
+    gpu = result.facts.get("device") != "cpu"
+    before_now = tree.code(run, present.shown(run), gpu=gpu), present.code(run, gpu=gpu)
+    removed, added = compare(*before_now)
     for region in added:
         if region.threshold:
             raise Refused(

@@ -28,6 +28,8 @@ CHECK = re.compile(r"_?check(_\w+)?")
 #: In the test of a branch that only a resumed training takes, or one that writes a checkpoint.
 #: It changes no number: tests stop trainings at any step, and find the same digits.
 KEEPS = re.compile(r"\b(resumed|checkpoint_seconds)\b")
+#: A function that asks for a GPU. What was made on a CPU was made without what it guards.
+ON_GPU = "on_gpu"
 #: Fields of a statement that hold other statements.
 BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 
@@ -92,13 +94,19 @@ class Unit:
 class Code:
     """All code that a run can reach in one tree: the notebook's, and that of modules of dynlib.
 
-    `notebook` is its path in the tree, and its code that computes.
+    `notebook` is its path in the tree, and its code that computes; `gpu` is whether the run uses
+    one.
     """
 
     def __init__(
-        self, root: Path, notebook: tuple[str, ast.Module], modules: Iterable[str]
+        self,
+        root: Path,
+        notebook: tuple[str, ast.Module],
+        modules: Iterable[str],
+        *,
+        gpu: bool = True,
     ) -> None:
-        files = {name: _file(root, name) for name in modules}
+        files = {name: _file(root, name, gpu) for name in modules}
         trees = {name: each.tree for name, each in files.items()}
         reached = sources.Reach(trees, {"__main__": [notebook[1]]}).reached
         within = {id(node) for node in reached}
@@ -146,11 +154,11 @@ class File:
 
 
 @functools.cache
-def _file(root: Path, name: str) -> File:
+def _file(root: Path, name: str, gpu: bool) -> File:
     """A module of a tree, which many runs reach; a carry reads every tree once."""
     package = root / "dynlib"
     path = sources.module_file(name, package).relative_to(root)  # type: ignore[union-attr]
-    tree = _Unstopped().visit(copy.deepcopy(sources.tree_of(name, package)))
+    tree = _Taken(gpu).visit(copy.deepcopy(sources.tree_of(name, package)))
     return File.read(path.as_posix(), tree)
 
 
@@ -158,24 +166,49 @@ class _Nothing(ast.Pass):
     """Stands where something was left out."""
 
 
-class _Unstopped(ast.NodeTransformer):
-    """Leaves out what only a training executes that resumes or writes a checkpoint (``KEEPS``)."""
+class _Taken(ast.NodeTransformer):
+    """Leaves out what only a training executes that resumes or writes a checkpoint (``KEEPS``).
+
+    Without a GPU also what only a run on a GPU executes (``ON_GPU``).
+    """
+
+    def __init__(self, gpu: bool) -> None:
+        self.gpu = gpu
 
     def visit_If(self, node: ast.If) -> ast.If:
         """Keep the test and the other branch."""
-        if KEEPS.search(ast.unparse(node.test)):
+        if KEEPS.search(ast.unparse(node.test)) or self._needs_gpu(node.test):
             node.body = [ast.copy_location(_Nothing(), node.body[0])]
         self.generic_visit(node)
         return node
 
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        """Keep the other arm."""
+        if self._needs_gpu(node.test):
+            return self.visit(node.orelse)
+        self.generic_visit(node)
+        return node
+
+    def _needs_gpu(self, test: ast.expr) -> bool:
+        """Whether a test is false for certain, because there is no GPU."""
+        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+            return any(map(self._needs_gpu, test.values))
+        called = ast.unparse(test.func) if isinstance(test, ast.Call) else ""
+        return not self.gpu and called.rpartition(".")[2] == ON_GPU
+
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.ExceptHandler | None:
         """A damaged checkpoint is treated as a missing one."""
-        return None if node.type and "DamagedCheckpoint" in ast.unparse(node.type) else node
+        if node.type and "DamagedCheckpoint" in ast.unparse(node.type):
+            return None
+        self.generic_visit(node)
+        return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.stmt:
         """The name that says whether there is a checkpoint."""
-        found = KEEPS.search(ast.unparse(node.targets[0]))
-        return ast.copy_location(_Nothing(), node) if found else node
+        if KEEPS.search(ast.unparse(node.targets[0])):
+            return ast.copy_location(_Nothing(), node)
+        self.generic_visit(node)
+        return node
 
 
 def flatten(

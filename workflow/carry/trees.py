@@ -34,8 +34,8 @@ class Tree:
         """Its name in messages."""
         return f"commit {self.commit[:10]}" if self.commit else "the present code"
 
-    def code(self, run: Run, now_shown: frozenset[str] = frozenset()) -> Code:
-        """The code of a run that computes, as it is in this tree.
+    def code(self, run: Run, now_shown: frozenset[str] = frozenset(), *, gpu: bool) -> Code:
+        """The code of a run that computes, on a GPU or without one, as it is in this tree.
 
         Statements whose forms are in `now_shown` are left out: by now their cells only show.
         """
@@ -49,7 +49,7 @@ class Tree:
         modules, _ = sources.imports(computing, package)
         without = self.modules("VIEW") | self.modules("NEUTRAL")
         found = sources.closure(modules, without=without, package=package)
-        return Code(self.folder, (path, computing), found)
+        return Code(self.folder, (path, computing), found, gpu=gpu)
 
     def notebook(self, path: str) -> tuple[ast.Module, ast.Module]:
         """A notebook's code that computes and its code that shows, with the lines of the file."""
