@@ -235,8 +235,9 @@ class _Training:
     """What :func:`dynlib.training.loop.train` trains: a model on its share of random windows."""
 
     over = False
-    stages: Stages | None = None
-    ahead: _Ahead | None = None
+    # Any, because a type that is named here counts as reached by all trainings (sources.Reach).
+    stages: Any = None  # of Stages
+    ahead: Any = None  # of _Ahead, on a GPU
 
     def __init__(
         self,

@@ -29,9 +29,14 @@ def on_gpu(device: torch.device | str) -> bool:
     >>> on_gpu("cuda:1"), on_gpu(torch.zeros(1).device)
     (True, False)
     """
+    _check_device(device)
+    return torch.device(device).type == "cuda"
+
+
+def _check_device(device: torch.device | str) -> None:
     check_is("device", device, torch.device | str, "a torch.device or its name", "use x.device")
     try:
-        return torch.device(device).type == "cuda"
+        torch.device(device)
     except RuntimeError as error:
         raise ValueError(
             f"device must be the name of a device, got {device!r}; 'cpu' and 'cuda' are two"

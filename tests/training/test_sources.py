@@ -141,7 +141,7 @@ def test_a_key_covers_what_a_training_can_reach_and_no_more(monkeypatch):
     loop = "dynlib.training.loop"
     changed(loop, "Meter(label,", 'Meter("quite " + label,')
     assert key() == before
-    changed(loop, "while step < steps:", "while step < steps - 1:")
+    changed(loop, "while step < steps and", "while step < steps - 1 and")
     assert key() != before
     for old, new in (  # what only the loop calls
         ("optimizer.step()", "optimizer.step(None)"),
