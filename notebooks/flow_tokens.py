@@ -16,18 +16,17 @@
 # # A chaotic flow as text: the run
 #
 # Can a language model learn a chaotic flow if we write its trajectories as text? This notebook
-# simulates the flow, cuts its space into cells, and trains GPT-2 to predict the next cell.
-# GPT-2 and its rivals then continue the same prompts, and what they write is compared with true
-# trajectories. What the numbers mean is explained in [the Lorenz chapter](../tokens/lorenz.md),
-# in [the Rössler chapter](../tokens/rossler.md) and under
-# [what the tables say](../tokens/tables.md).
+# cuts the space of a flow into cells, and trains GPT-2 to predict the next cell. GPT-2 and its
+# rivals then continue the same prompts, and what they write is compared with true trajectories.
+# The chapters on [Lorenz](../tokens/lorenz.md) and [Rössler](../tokens/rossler.md), and
+# [what the tables say](../tokens/tables.md), explain the numbers.
 
 # %% tags=["parameters", "hide-input"]
 system: str = "lorenz"  # {lorenz, rossler} the flow
 tau: float = 0.03  # [1e-6..10] time between two states
 n_cells: int = 20  # [2..1000] cells per axis, N
 context: int = 16  # [2..] longest input in tokens
-steps: int = 60  # [1..] optimiser steps
+steps: int = 60  # [1..] optimiser steps, at most
 # advanced: data
 vocabulary: str = "occupied"  # {occupied, grid} tokens for the cells seen, or for all N^3
 train_trajectories: int = 12  # [2..] training trajectories, those held out included
@@ -51,6 +50,9 @@ weight_decay: float = 0.01  # [0..1] decoupled weight decay
 schedule: str = "cosine"  # {constant, cosine} learning-rate schedule
 clip: float = 1.0  # [0..] largest norm of the gradient, 0 for no limit
 precision: str = "auto"  # {auto, fp32, bf16} arithmetic of training
+study: bool = False  # look at the model after 1/2, 1, 2, 3, 5, … passes, keep the best held-out one
+minutes: float = 0.0  # [0..] a study ends at the last stage that fits, 0 for no limit
+patience: int = 0  # [0..] a study ends when the held-out loss rose so many times, 0 for never
 n_seeds: int = 1  # [1..64] training seeds
 seed: int = 0  # [0..] first training seed
 device: str = "auto"  # {auto, cpu, cuda} where to train and generate
@@ -59,6 +61,7 @@ temperature: float = 1.0  # [0.05..10] temperature of sampling (0.5 and greedy r
 prompt: int = 100  # [5..600] true tokens before each rollout, k
 rollouts: int = 20  # [2..10000] rollouts a method
 rollout_steps: int = 200  # [130..100000] states generated a rollout
+stage_rollouts: int = 20  # [2..10000] rollouts a batch at each stage of a study
 prompt_batches: int = 2  # [1..50] batches of so many rollouts, from prompts of their own
 true_batches: int = 10  # [2..100] batches of fresh true trajectories, used in pairs
 sampling_pairs: int = 2  # [2..100] pairs of samples behind each distance of true from true
@@ -74,6 +77,7 @@ longest_ngram: int = 6  # [4..32] longest memory of the n-grams
 # require: validation_trajectories < train_trajectories
 # require: width % heads == 0
 # require: 2 * prompt_batches <= true_batches
+# require: stage_rollouts <= rollouts
 # require: transient + prompt + rollout_steps <= trajectory_length
 # require: transient + prompt + horizon <= trajectory_length
 # require: transient + prompt + pair_steps <= trajectory_length
@@ -86,8 +90,9 @@ from dynlib.dynamics.lyapunov import tangent_exponents
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
-from dynlib.report import flows, record
+from dynlib.report import flows, record, stages
 from dynlib.report import tokens as report
+from dynlib.report.figures import learning
 from dynlib.report.figures import tokens as figures
 from dynlib.tokens.excerpts import Excerpts
 from dynlib.tokens.gpt import GPTConfig, next_probabilities
@@ -96,6 +101,7 @@ from dynlib.tokens.markov import NGram
 from dynlib.tokens.memory import best_order
 from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.seeds import train_seeds
+from dynlib.tokens.stages import passes
 from dynlib.tokens.windows import random_windows
 
 device, workers, seeds = report.begin(device, seed, n_seeds)
@@ -105,8 +111,8 @@ device, workers, seeds = report.begin(device, seed, n_seeds)
 #
 # Initial states, the time $\tau$ between two states, and lengths are the paper's, the transient
 # included. The grid runs from the smallest to the largest value of the training data on each
-# axis. A *token* is a cell that the training data visit. Some training trajectories are held
-# out: settings are chosen on these, never on the test set.
+# axis. A *token* is a cell: one that the training data visit, or any, as the paper has it. Some
+# training trajectories are held out: settings are chosen on these, never on the test set.
 
 # %%
 flow = {"lorenz": Lorenz(), "rossler": Rossler()}[system]
@@ -119,9 +125,7 @@ test_states = simulate(time_map, start, trajectory_length)
 
 grid = Grid.fit(train_states, n_cells, vocabulary)
 tokens = grid.encode(train_states)
-n_learn = train_trajectories - validation_trajectories
-learn = tokens[:n_learn]
-held_out = tokens[n_learn:] if validation_trajectories else None
+learn, held_out = report.hold_out(tokens, validation_trajectories)
 test = grid.encode(test_states, unseen="nearest")
 del train_states
 flows.cells(grid, learn, test)
@@ -129,26 +133,16 @@ flows.cells(grid, learn, test)
 # %% [markdown]
 # ## The truth to compare with
 #
-# Trajectories from new initial states, which neither the training nor the test set holds, show
-# what a perfect model would write. They begin at random times after the start. Their Lyapunov
-# exponents are measured in the tangent space, in nats per unit of time. Every value is the mean
-# over a group of orbits; there are sixteen groups. The paper prints two parameters of the Lorenz
-# system swapped; a run of that system records the exponent for these too.
+# Fresh trajectories, from initial states that no other set holds, show what a perfect model would
+# write. They begin at random times. Their Lyapunov exponents are measured in the tangent space, in
+# nats per unit of time, as means over sixteen groups of orbits. The paper prints two parameters of
+# the Lorenz system swapped; a run of that system records the exponent for these too.
 
 # %%
 fresh_states = flows.fresh(time_map, transient, streams[2])
 fresh_tokens = report.encoded(grid, fresh_states)
-if system == "lorenz":  # sigma and rho as the paper prints them
-    swapped = TimeMap(Lorenz(sigma=28.0, rho=10.0), tau)
-    start = simulate(
-        swapped, flow.initial_states(16, streams[4]), 1, transient=2000
-    )
-    record.metric(
-        "printed_parameters_lyapunov",
-        tangent_exponents(swapped, start[:, 0], 1000, alignment=100)[:, 0],
-        over="trajectories", unit="nats/time", tolerance=0.05,
-    )
-
+if system == "lorenz":
+    flows.printed_exponent(tau, streams[4])
 start = fresh_states(reference_orbits // 16 * 16, 1)[:, 0]
 exponents = report.exponents(time_map, start, reference_steps, alignment=100)
 flows.exponents(exponents.reshape(16, -1, flow.dim), tau)
@@ -172,6 +166,8 @@ training = TrainingConfig(
 trained = train_seeds(
     learn, grid.cells, model_config, training, seeds,
     name=f"{system}-{n_cells}", validation=held_out, device=device,
+    stages=passes(learn, training, context) if study else (),
+    minutes=minutes, patience=patience,
 )
 models = [each.model for each in trained]
 report.training(trained, seeds)
@@ -179,11 +175,10 @@ report.training(trained, seeds)
 # %% [markdown]
 # ## What a longer memory buys
 #
-# All models predict the same tokens of test trajectories from the last 1, 2, 3, … tokens before
-# them. An *n-gram* looks up what followed the last n tokens in the training set; the *best* one
-# is chosen on the held-out trajectories. By Pesin's formula the entropy of the flow per token is
-# its positive exponent times $\tau$. If different trajectories always wrote different tokens, no
-# model could have a lower cross-entropy.
+# All models predict the same test tokens from the last 1, 2, 3, … tokens before them. An *n-gram*
+# looks up what followed the last n tokens in the training set; the *best* one is chosen on the
+# held-out trajectories. By Pesin's formula the entropy of the flow per token is its positive
+# exponent times $\tau$. If the cells separate all trajectories, no model can do better.
 
 # %%
 counts = NGram(learn, longest_ngram, grid.vocabulary)
@@ -194,8 +189,8 @@ if held_out is not None:
 curves = report.memory(models, counts, best, test, n=test_windows, first=prompt)
 
 # %% tags=["hide-input", "view"]
-floor = record.metrics()["entropy_rate"]["value"]
-figures.context(*curves, floor=floor, kind="flow")
+rate = record.metrics()["entropy_rate"]["value"]
+figures.context(*curves, floor=rate, kind="flow")
 
 # %% [markdown]
 # ## Rollouts
@@ -213,11 +208,9 @@ figures.context(*curves, floor=floor, kind="flow")
 length, n = prompt + rollout_steps, prompt_batches * rollouts
 matched = random_windows(test[:, transient:], length, n, [data_seed, 1])
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
-generators = report.rivals(models, counts, best, learn, grid, seeds, workers)
-temperatures = {"model": temperature, "half": 0.5, "greedy": 0.0}
-short = generators.in_batches(
-    prompts, rollout_steps, prompt_batches, temperatures
-)
+rivals = report.rivals(models, counts, best, learn, grid, seeds, workers)
+heat = {"model": temperature, "half": 0.5, "greedy": 0.0}
+short = rivals.in_batches(prompts, rollout_steps, prompt_batches, heat)
 
 # %% [markdown]
 # ## Trajectories: Figure 2 of the paper
@@ -242,13 +235,11 @@ figures.scene(grid, paths, flow.names)
 # %% [markdown]
 # ## Distributions: Table I of the paper
 #
-# Do the generated states fill the attractor as true ones do? The measure is the exact
-# Wasserstein distance W1 between cell centres. Two true samples differ as well, by chance. So
-# every distance is divided by that between two batches of *fresh* true trajectories of the same
-# size: a ratio of one means that generated states are as far from true ones as true ones are
-# from each other. Every batch of prompts gives one value; batches are independent. *Matched*
-# compares with the true continuations of the same prompts instead, which is most likely what
-# the paper did.
+# Do the generated states fill the attractor as true ones do? The measure is the exact Wasserstein
+# distance W1 between cell centres. Two true samples differ as well, by chance. So every distance
+# is divided by that between two batches of *fresh* true trajectories of the same size: a ratio of
+# one is that of the truth. Every batch of prompts gives one value; batches are independent.
+# *Matched* compares with the true continuations of the same prompts instead, as the paper may do.
 
 # %%
 n = true_batches // 2 * 2
@@ -263,9 +254,9 @@ figures.ratio(list(short))
 # %% [markdown]
 # ## How far apart are two true samples?
 #
-# That depends on their size, and on how many independent trajectories they come from. The paper
-# prints neither, nor the cost. The second to last row compares two halves of a test set as long
-# as ours. *Cells* measures lengths in cells instead of state units.
+# That depends on their size, and on how many trajectories they come from. The paper prints neither,
+# nor the cost. The second to last row compares two halves of a test set as long as ours. *Cells*
+# measures lengths in cells instead of state units.
 
 # %%
 half = (max(1, test_trajectories // 2), trajectory_length)
@@ -274,10 +265,9 @@ flows.sampling(fresh_tokens, grid, half, sampling_pairs, references)
 # %% [markdown]
 # ## Cycles and steps never seen
 #
-# A greedy model is a deterministic map of its context, so it must end in a cycle; the question
-# is when. No method can leave the cells seen in training. But a sampled model can take steps
-# between them that no training trajectory took. The last row says how often fresh true
-# trajectories do.
+# A greedy model is a deterministic map of its context, so it must end in a cycle; the question is
+# when. A sampled model can take steps between cells that no training trajectory took. The last
+# row says how often fresh true trajectories do.
 
 # %% tags=["hide-input", "view"]
 report.cycles(short)
@@ -285,34 +275,28 @@ report.cycles(short)
 # %% [markdown]
 # ## Divergence times
 #
-# How long could a continuation come from a true trajectory? An example: the prompt is *a b*, and
-# a model continues it by *c d e*. We know two true trajectories that write *a b*. One goes on
-# with *c d x*, the other with *c y z*. The longest match has two tokens, so the continuation
-# diverges after two steps.
-#
-# To find such trajectories, states are drawn around the first state of each test prompt. Those
-# whose trajectories write the whole prompt are kept
-# ({func}`dynlib.tokens.shadowing.find_shadows`).
+# How long could a continuation come from a true trajectory? An example: a model continues the
+# prompt *a b* by *c d e*. Of two true trajectories that write *a b*, one goes on with *c d x*, the
+# other with *c y z*. The longest match has two tokens, so the continuation diverges after two steps.
+# To find such trajectories, {func}`dynlib.tokens.shadowing.find_shadows` draws states around the
+# first state of each prompt, and keeps those whose trajectories write the whole prompt.
 
 # %%
 lyapunov = record.metrics()["lyapunov_reference"]["value"]
-rng, length = streams[3], prompt + horizon
-pieces = Excerpts.cut(
-    test_states, test, conditions, length, first=transient, rng=rng
-)
+length, options = prompt + horizon, {"first": transient, "rng": streams[3]}
+pieces = Excerpts.cut(test_states, test, conditions, length, **options)
 shadows = pieces.shadows(
     time_map, grid, prompt, lyapunov, samples=shadow_samples
 )
 orbits = [s.continuations(time_map, grid, prompt, horizon) for s in shadows]
 
 # %% [markdown]
-# All methods decode greedily, as in the paper, except where it says T = 1. *True pair* takes one
-# of the kept trajectories in place of the continuation: a perfect writer of true trajectories
-# would reach this time.
+# All methods decode greedily, as in the paper, except where it says T = 1. *True pair* puts a kept
+# trajectory in the place of the continuation: the time that a perfect writer would reach.
 
 # %%
 asked = pieces.tokens[:, :prompt]
-continued, counting = flows.continuations(generators, counts, asked, horizon)
+continued, counting = flows.continuations(rivals, counts, asked, horizon)
 flows.divergence(continued, orbits, shadows, excerpts=pieces, tau=tau)
 
 # %% [markdown]
@@ -323,16 +307,33 @@ flows.divergence(continued, orbits, shadows, excerpts=pieces, tau=tau)
 figures.accuracy(orbits, counting=counting, networks=continued["model"])
 
 # %% [markdown]
+# ## How long to train
+#
+# How many steps the paper takes is not printed. With the parameter `study` the model is looked at
+# after ½, 1, 2, 3, 5, … passes over the training tokens; that of least held-out loss is used here.
+# Without it, as at the `cpu` preset, a run takes a fixed number of steps, and nothing follows.
+# [The chapter on the printed model](../tokens/printed-model.md) discusses the curves.
+
+# %%
+more = stages.times(asked, orbits, excerpts=pieces, tau=tau)
+stages.learning(
+    trained[0], test[:, transient:], references[0], learn, prompt=prompt,
+    rollouts=stage_rollouts, batches=prompt_batches, seed=data_seed, more=more,
+)
+
+# %% tags=["hide-input", "view"]
+learning.curve(record.metrics())
+
+# %% [markdown]
 # ## The growth of differences: Figure 3 of the paper
 #
 # GPT-2 continues test trajectories from their first {param}`@run:prompt` states, greedily as in
-# the paper. How fast does the distance between a continuation and the truth grow? *True pairs*
-# give the scale: trajectories of other initial states that write the same prompt. Their distance
-# is expected to grow at the rate of the Lyapunov exponent. The table gives the slopes.
+# the paper. How fast does the distance from the truth grow? *True pairs*, trajectories that write
+# the same prompt, give the scale. Their distance is expected to grow at the Lyapunov exponent.
 
 # %%
 length, samples = prompt + pair_steps, max(shadow_samples // 10, 1000)
-real = Excerpts.cut(test_states, test, pairs, length, first=transient, rng=rng)
+real = Excerpts.cut(test_states, test, pairs, length, **options)
 written = flows.written_on(models[0], grid, real.tokens, prompt)
 twins, paired = real.twins(time_map, grid, prompt, lyapunov, samples=samples)
 growth = flows.separation(
@@ -345,6 +346,3 @@ figures.separation(growth, exponent=lyapunov, prompt=prompt, tau=tau)
 
 # %% tags=["hide-input", "view"]
 flows.slopes()
-
-# %% [markdown]
-# The chapters on [Lorenz](../tokens/lorenz.md) and [Rössler](../tokens/rossler.md) discuss this.

@@ -1,4 +1,4 @@
-"""Measures of token sequences: transitions never seen, and cycles."""
+"""Measures of token sequences: transitions never seen, stretches that are copied, and cycles."""
 
 from __future__ import annotations
 
@@ -36,6 +36,38 @@ def unseen_transitions(seen: np.ndarray, generated: np.ndarray, vocabulary: int)
     generated = np.asarray(generated)
     used = generated[:, :-1].astype(np.int64) * vocabulary + generated[:, 1:]
     return float(1 - np.isin(used, seen).mean())
+
+
+def copied_fraction(generated: np.ndarray, training: np.ndarray, length: int) -> float:
+    """Share of the stretches of `length` tokens in `generated` that stand so in `training`.
+
+    Parameters
+    ----------
+    generated, training : numpy.ndarray
+        Tokens, shape (B, T) and (M, T'), both of `length` or longer; a stretch is within one row.
+    length : int
+        Tokens of a stretch, at least 1.
+
+    Examples
+    --------
+    >>> copied_fraction(np.array([[0, 1, 2, 0]]), np.array([[5, 0, 1, 2, 5]]), 3)
+    0.5
+    """
+    check_count("length", length)
+    check_tokens("generated", generated, ("B", "T"), shortest=length)
+    check_tokens("training", training, ("M", "T'"), shortest=length)
+    names = [np.asarray(generated, np.int64), np.asarray(training, np.int64)]
+    reach = 1  # each stretch of so many tokens has a number, the same for the same tokens
+    while reach < length:
+        step = min(reach, length - reach)
+        base = 1 + max(int(each.max()) for each in names)
+        pairs = [each[:, :-step] * base + each[:, step:] for each in names]
+        _, ranks = np.unique(np.concatenate([each.ravel() for each in pairs]), return_inverse=True)
+        parts = np.split(ranks.ravel(), [pairs[0].size])
+        names = [part.reshape(each.shape) for part, each in zip(parts, pairs, strict=True)]
+        reach += step
+    ours, theirs = names
+    return float(np.isin(ours, theirs).mean())
 
 
 def periods(tokens: np.ndarray, *, tail: int = 120, longest: int = 40) -> np.ndarray:

@@ -56,6 +56,12 @@ def cells(grid: Grid, learned: np.ndarray) -> record.Table:
     return record.Table(header, [[record.number(size, "d") for size in sizes]])
 
 
+def hold_out(tokens: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Trajectories to learn from, and the last `n`, for choices; None in their place for 0."""
+    learned = len(tokens) - n
+    return tokens[:learned], tokens[learned:] if n else None
+
+
 def training(trained: Sequence[Trained], seeds: Sequence[int]) -> record.Table:
     """Record size, speed and validation loss of trained models; a table of the seeds."""
     first = trained[0]

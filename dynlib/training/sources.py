@@ -23,10 +23,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 VIEW = frozenset(
     {
         "dynlib.report.figures", "dynlib.report.figures.environments",
-        "dynlib.report.figures.forecasts", "dynlib.report.figures.networks",
-        "dynlib.report.figures.operators", "dynlib.report.figures.own",
-        "dynlib.report.figures.tokens", "dynlib.report.playground", "dynlib.report.scene",
-        "dynlib.report.style",
+        "dynlib.report.figures.forecasts", "dynlib.report.figures.learning",
+        "dynlib.report.figures.networks", "dynlib.report.figures.operators",
+        "dynlib.report.figures.own", "dynlib.report.figures.tokens", "dynlib.report.playground",
+        "dynlib.report.scene", "dynlib.report.style",
     }
 )  # fmt: skip
 # Modules that store trained weights without changing them.

@@ -164,6 +164,11 @@ ROWS = [
         vocabulary=Count(3),
     ),
     row(
+        "measure.sequences.copied_fraction", sequences.copied_fraction,
+        generated=Tokens(WINDOWS, {"out of range": "any tokens"}),
+        training=Tokens(WINDOWS, {"out of range": "any tokens"}), length=Count(4),
+    ),
+    row(
         "measure.sequences.periods", sequences.periods,
         tokens=Tokens(WINDOWS, {"out of range": "any tokens"}), tail=Count(9, least=8),
         longest=Count(4),

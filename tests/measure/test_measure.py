@@ -13,7 +13,12 @@ from scipy.optimize import linear_sum_assignment
 
 from dynlib.measure.distribution import Reference, rollout_measures
 from dynlib.measure.intervals import summarise
-from dynlib.measure.sequences import periods, transitions, unseen_transitions
+from dynlib.measure.sequences import (
+    copied_fraction,
+    periods,
+    transitions,
+    unseen_transitions,
+)
 from dynlib.measure.transport import token_distance, wasserstein
 
 
@@ -178,6 +183,24 @@ def test_a_short_stay_is_no_cycle():
     tokens = np.random.default_rng(0).integers(0, 50, (1, 200))
     tokens[0, -60:] = 7
     assert periods(tokens)[0] == 0
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 8, 9])
+def test_copied_stretches_are_those_found_word_for_word(length):
+    rng = np.random.default_rng(length)
+    generated, training = rng.integers(0, 3, (4, 40)), rng.integers(0, 3, (5, 30))
+    generated[1, 3:18] = training[2, 10:25]
+    known = {tuple(row[i : i + length]) for row in training for i in range(31 - length)}
+    found = [tuple(row[i : i + length]) in known for row in generated for i in range(41 - length)]
+    assert copied_fraction(generated, training, length) == pytest.approx(np.mean(found))
+
+
+def test_a_copy_does_not_go_from_one_row_to_the_next():
+    training = np.array([[0, 1, 2], [3, 4, 5]])
+    assert copied_fraction(np.array([[1, 2, 3, 4]]), training, 3) == 0
+    large = 2**31 - 2 - training  # the largest tokens that there may be
+    assert copied_fraction(large, large, 2) == 1
+    assert copied_fraction(large, large[:1], 2) == 0.5
 
 
 def test_unseen_transitions_count_steps_not_cells():

@@ -37,6 +37,26 @@ def test_sizes_come_with_the_share_of_repeated_tokens(henon_grid):
     assert table.rows[0][2] == "10"
 
 
+def test_with_the_printed_parameters_orbits_come_to_rest():
+    """The exponent is then the largest real part of the eigenvalues at the fixed points."""
+    flows.printed_exponent(0.03, np.random.default_rng(0))
+    sigma, rho, beta = 28.0, 10.0, 2.67
+    x = np.sqrt(beta * (rho - 1))
+    jacobian = np.array([[-sigma, sigma, 0], [1, -1, -x], [x, x, -beta]])  # z is rho - 1
+    found = record.metrics()["printed_parameters_lyapunov"]
+    assert found["n"] == 16
+    assert found["value"] == pytest.approx(np.linalg.eigvals(jacobian).real.max(), rel=0.02)  # of finite time
+
+
+def test_the_last_trajectories_are_held_out():
+    rows = np.arange(12).reshape(4, 3)
+    learned, held_out = tokens.hold_out(rows, 1)
+    np.testing.assert_array_equal(learned, rows[:3])
+    np.testing.assert_array_equal(held_out, rows[3:])
+    assert tokens.hold_out(rows, 0)[1] is None
+    np.testing.assert_array_equal(tokens.hold_out(rows, 0)[0], rows)
+
+
 def test_half_a_test_set_is_one_more_design(henon_grid):
     """Both sides are of the same tokens, but for one design."""
     batches = np.zeros((4, 2, 3), int)

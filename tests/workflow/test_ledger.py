@@ -32,6 +32,7 @@ CLAIMS = [
     claim("interval", criterion="r:b.high > 3"),
     claim("printed", criterion="r:a > 3 and r:b > 3", scope="printed-model"),
     claim("false", criterion="r:b < 3", paper="two"),
+    claim("both", criterion="cpu/r:a < cpu/r:b", scope="printed-model", paper="three"),
     claim("vague", untested="it names no measure", paper="two"),
 ]
 ENTRIES = ledger(CLAIMS, metrics, "cpu")
@@ -44,12 +45,14 @@ def test_every_claim_has_its_verdict_and_is_counted_once():
         "not tested here",  # b has no interval
         "not tested here",  # the printed model was not run
         "does not hold",
+        "holds",  # each metric at the preset that it names
         "not tested here",
     ]
     assert ENTRIES[1].verdict == "holds only if b, say, is large"
     assert counts(ENTRIES) == {
         "one": {"holds": 1, "holds only if": 1, "does not hold": 0, "not tested here": 2},
         "two": {"holds": 0, "holds only if": 0, "does not hold": 1, "not tested here": 1},
+        "three": {"holds": 1, "holds only if": 0, "does not hold": 0, "not tested here": 0},
     }
 
 

@@ -4,7 +4,7 @@ A criterion takes one of these forms; each may stand inside another:
 
 ``run:metric.high <= 1.5``
     A comparison of metrics (``run:metric``, or its ``.low`` or ``.high``) and numbers, made with
-    + - * /, ``abs``, ``and`` and ``or``.
+    + - * /, ``abs``, ``and`` and ``or``. ``preset/run:metric`` is the metric at that preset.
 ``{metric: run:metric, within: [low, high]}``
     The metric lies between two bounds. A bound is a number, or is made of metrics.
 ``{any_of: [...]}``, ``{all_of: [...]}``
@@ -27,8 +27,8 @@ from workflow.errors import Refused
 from workflow.files import read_text
 from workflow.runs.expressions import check, is_true
 
-REFERENCE = re.compile(r"([a-z][a-z0-9_]*):([a-z][a-z0-9_]*)(?:\.(low|high|value))?")
-#: (run, metric, part) -> number; raises LookupError if there is none.
+REFERENCE = re.compile(r"((?:[a-z]+/)?[a-z][a-z0-9_]*):([a-z][a-z0-9_]*)(?:\.(low|high|value))?")
+#: (run, perhaps with its preset, metric, part) -> number; raises LookupError if there is none.
 Lookup = Callable[[str, str, str], float]
 #: Kinds of verdict; "holds only if" goes on with its condition.
 VERDICTS = ("holds", "holds only if", "does not hold", "not tested here")
@@ -57,7 +57,7 @@ class Claim:
 
     @property
     def metrics(self) -> list[tuple[str, str]]:
-        """(run, metric) pairs that the criterion and the condition name."""
+        """(run, metric) pairs that the criterion and the condition name, the run as it is there."""
         text = f"{self.criterion} {self.condition}"
         return [(run, metric) for run, metric, _ in REFERENCE.findall(text)]
 

@@ -40,10 +40,11 @@ class Entry:
 def lookup(metrics: Metrics, preset: str) -> Lookup:
     """The numbers of one preset, in the form that criteria need."""
 
-    def find(run: str, name: str, part: str) -> float:
-        value = metrics(preset, run, name)[part]
+    def find(place: str, name: str, part: str) -> float:
+        given, _, run = place.rpartition("/")
+        value = metrics(given or preset, run, name)[part]
         if value is None:  # an interval that does not exist gives no verdict
-            raise LookupError(f"{run}:{name} has no {part}")
+            raise LookupError(f"{place}:{name} has no {part}")
         return value
 
     return find
@@ -60,13 +61,14 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
     for claim in claims:
         where = preset if claim.scope == "method" else "paper"
         ours = []
-        for run, name in dict.fromkeys(claim.metrics):
+        for place, name in dict.fromkeys(claim.metrics):
+            given, _, run = place.rpartition("/")
             try:
-                entry = metrics(where, run, name)
+                entry = metrics(given or where, run, name)
                 numbers = [entry[key] for key in ("value", "low", "high")]
             except LookupError:
                 numbers = []
-            ours.append(Found(run, name, where, bool(numbers), *numbers))
+            ours.append(Found(run, name, given or where, bool(numbers), *numbers))
         text = judge(claim, metrics, preset)
         entries.append(Entry(claim, text, kind(text), tuple(ours)))
     return entries

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sphinx.application import Sphinx
 
-from companion import cards, ledger, pages, playground, results
+from companion import cards, ledger, pages, playground, printed, results
 
 
 def configure(app: Sphinx, config) -> None:
@@ -26,11 +26,14 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", configure)
     app.add_js_file("scene3d.js", loading_method="defer")
     app.add_role("res", results.ResultRole())
+    app.add_role("printed", results.PrintedRole())
     app.add_role("param", results.ParameterRole())
     app.add_role("claim", ledger.ClaimRole())
     app.add_directive("run-card", cards.RunCard)
     app.add_directive("run-table", cards.RunTable)
     app.add_directive("provenance", cards.Provenance)
+    app.add_directive("learning-curves", printed.LearningCurves)
+    app.add_directive("prices", printed.Prices)
     app.add_directive("ledger", ledger.Ledger)
     app.add_directive("ledger-summary", ledger.LedgerSummary)
     app.add_directive("playground", playground.Playground)

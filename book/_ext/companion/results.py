@@ -22,6 +22,10 @@ STALE_ALLOWED = os.environ.get("COMPANION_ALLOW_STALE") == "1"
 parsed_json = cache(lambda path: json.loads(path.read_text(encoding="utf-8")))
 
 
+class NoResults(LookupError):
+    """There is no results file."""
+
+
 class Results:
     """Results files of the staged tree, read once, noted as dependencies where used."""
 
@@ -34,7 +38,7 @@ class Results:
         try:
             found = parsed_json(path)
         except OSError:
-            raise LookupError(f"there are no {preset} results of {run}") from None
+            raise NoResults(f"there are no {preset} results of {run}") from None
         self.env.note_dependency(str(path))
         return found
 
@@ -94,13 +98,34 @@ class ResultRole(SphinxRole):
         return [nodes.inline(text, text, classes=["result", "number"])], []
 
 
-class ParameterRole(SphinxRole):
-    """``{param}`run:name```: a parameter at this book's preset; without a run, the page's own."""
+class PrintedRole(SphinxRole):
+    """``{printed}`run:metric[:format]```: a value of the printed setting, with its interval."""
 
     def run(self):
-        run, _, name = self.text.strip().partition(":")
+        run, _, rest = self.text.strip().partition(":")
+        name, _, form = rest.partition(":")
         try:
-            results = Results(self.env).load(PRESET, run or own_run(self.env))
+            entry = Results(self.env).metric("paper", run, name)
+            text = "none" if entry["value"] is None else number(entry["value"], form)
+            if entry["low"] is not None:
+                text += f" ({number(entry['low'], form)} to {number(entry['high'], form)})"
+        except NoResults:
+            text = "not run"
+        except (LookupError, TypeError, ValueError) as error:
+            text = "?"
+            if not STALE_ALLOWED:
+                log.warning("printed %r: %s", self.text, error, location=self.get_location())
+        return [nodes.inline(text, text, classes=["result", "number"])], []
+
+
+class ParameterRole(SphinxRole):
+    """``{param}`[preset/]run:name```: a parameter; without a run, of the page's own."""
+
+    def run(self):
+        place, _, name = self.text.strip().partition(":")
+        preset, _, run = place.rpartition("/")
+        try:
+            results = Results(self.env).load(preset or PRESET, run or own_run(self.env))
             text = number(results["parameters"][name], "")
         except LookupError as error:
             text = "?"
