@@ -86,7 +86,6 @@ longest_ngram: int = 6  # [4..32] longest memory of the n-grams
 # %% tags=["hide-input"]
 import numpy as np
 from dynlib.dynamics.flows import TimeMap
-from dynlib.dynamics.lyapunov import tangent_exponents
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
