@@ -379,9 +379,10 @@ ROWS = [
     ),
     row(
         "tokens.stages.passes", stages.passes,
-        config=RECIPE, trajectories=Lists(
+        trajectories=Lists(
             SERIES, dict.fromkeys(("negative", "out of range"), "tokens are counted, not read")
         ),
+        config=RECIPE,
         context=Count(2), at=Array(np.array([0.5, 1.0]), {
             "tiny": "at once", "huge": "at the end", "longer": "any number of them",
         }),
