@@ -61,6 +61,7 @@ class Trace:
         if self.lines:
             builtins.__import__ = quiet_import
             threading.settrace(self._call)
+            sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for it in settrace alone
             sys.settrace(self._call)
 
     def stop(self) -> None:
@@ -85,6 +86,7 @@ class Trace:
             self.local[key] = self._local(self.executed[key][1]) if self._wants(code) else None
         if local := self.local[key]:
             frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            frame.f_trace = local  # Python 3.13 begins with instructions here
         return local
 
     def _local(self, seen: set[int]) -> Callable[..., Any]:
