@@ -156,10 +156,10 @@ def planned(**arguments):
         return seeds.train_seeds(**arguments)
 
 
-def loaded(**arguments):
+def loaded(trained, stage):
     """What a stage holds; that it was written has tests of its own."""
     with mock.patch.object(stages.checkpoint, "load", return_value=(MODEL.state_dict(), {})):
-        return bool(stages.at_stage(**arguments))
+        return bool(stages.at_stage(trained, stage))
 
 
 TRAINING = {
