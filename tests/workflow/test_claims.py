@@ -149,7 +149,7 @@ def test_all_claims_name_metrics_that_runs_record():
 
 
 def of_stages(run: str) -> set[str]:
-    """What a run of the printed model records of its stages (``tests/report/test_stages_report.py``)."""
+    """What a run of the printed model records of its stages, by ``test_stages_report.py``."""
     added = {"henon_tokens": ("greedy_lyapunov", "copied")}
     others = ("divergence_time", "divergence_time_mean")
     measures = [*stages.UNITS, *added.get(run, others if "tokens" in run else ())]
