@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -28,7 +29,7 @@ import workflow.cluster.engine
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.tokens.grid import Grid
-from dynlib.training import parallel
+from dynlib.training import checkpoint, parallel
 from workflow.errors import Refused
 
 #: Doctests are looked for in every module, but several of this name cannot be imported as modules.
@@ -82,6 +83,30 @@ def artefacts_folder(tmp_path, monkeypatch) -> Path:
     """Trained artefacts go to a folder of the test's own."""
     monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def stopping(monkeypatch) -> Callable[[int], AbstractContextManager[None]]:
+    """Stops the training inside ``with stopping(step)`` once that step's checkpoint is written."""
+
+    class Stopped(Exception):
+        pass
+
+    @contextmanager
+    def stop(at: int) -> Iterator[None]:
+        original = checkpoint.save_step
+
+        def save_and_stop(folder, step, tensors, state) -> None:
+            original(folder, step, tensors, state)
+            if step >= at:
+                raise Stopped
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "save_step", save_and_stop)
+            with pytest.raises(Stopped):
+                yield
+
+    return stop
 
 
 def absent(sentence: str) -> None:

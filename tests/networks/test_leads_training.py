@@ -13,7 +13,6 @@ from dynlib.networks import leads_training
 from dynlib.networks.leads import LEADS, PENALTY, penalty
 from dynlib.networks.leads_training import LeadsRecipe, rollout, train_leads
 from dynlib.peers.leads_loop import LoopedLEADS
-from dynlib.training import checkpoint
 
 pytestmark = pytest.mark.usefixtures("one_thread", "artefacts_folder")
 
@@ -86,20 +85,12 @@ def test_predictions_are_the_models():
 @pytest.mark.parametrize("recipe", [WINDOWS, PUBLISHED])
 @pytest.mark.parametrize("stop", [1, 2, 5, 7])
 def test_a_training_stopped_at_any_step_ends_in_the_same_digits(
-    tmp_path, monkeypatch, recipe, stop
+    tmp_path, monkeypatch, stopping, recipe, stop
 ):
-    whole, original = train(recipe), checkpoint.save_step
+    whole = train(recipe)
     monkeypatch.setenv("DYNLIB_ARTEFACTS", str(tmp_path / "stopped"))
-
-    def save_and_stop(folder, step, tensors, state):
-        original(folder, step, tensors, state)
-        if step >= stop:
-            raise Stopped
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save_step", save_and_stop)
-        with pytest.raises(Stopped):
-            train(recipe, checkpoint_seconds=-1)
+    with stopping(stop):
+        train(recipe, checkpoint_seconds=-1)
     steps = []
 
     def counted(self, step, loss=leads_training._Training._loss):

@@ -15,7 +15,6 @@ from dynlib.networks.ffnn import FFNN
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.stnn import StNN
 from dynlib.networks.training import train
-from dynlib.training import checkpoint
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -123,19 +122,11 @@ def test_who_else_is_trained_matters_not():
 @pytest.mark.parametrize("recipe", [RECIPE, PRINTED])
 @pytest.mark.parametrize("stop", [1, 5, 6, 11])
 def test_a_training_stopped_at_any_step_ends_in_the_same_digits(
-    tmp_path, monkeypatch, recipe, stop
+    tmp_path, monkeypatch, stopping, recipe, stop
 ):
-    whole, original = run(recipe=recipe), checkpoint.save_step
-
-    def save_and_stop(folder, step, tensors, state):
-        original(folder, step, tensors, state)
-        if step >= stop:
-            raise Stopped
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save_step", save_and_stop)
-        with pytest.raises(Stopped):
-            run(recipe=recipe, folder=tmp_path, checkpoint_seconds=-1)
+    whole = run(recipe=recipe)
+    with stopping(stop):
+        run(recipe=recipe, folder=tmp_path, checkpoint_seconds=-1)
     steps = []
 
     def counted(self, optimizer, chosen, step=training._Training._step):
@@ -151,20 +142,12 @@ def test_a_training_stopped_at_any_step_ends_in_the_same_digits(
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_a_training_stopped_twice_within_a_mark_reports_the_same_means(tmp_path, monkeypatch):
+def test_a_training_stopped_twice_within_a_mark_reports_the_same_means(tmp_path, stopping):
     recipe = dataclasses.replace(RECIPE, marks=1)
-    whole, original = run(recipe=recipe), checkpoint.save_step
+    whole = run(recipe=recipe)
     for stop in (3, 7):
-
-        def save_and_stop(folder, step, tensors, state, stop=stop):
-            original(folder, step, tensors, state)
-            if step >= stop:
-                raise Stopped
-
-        with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "save_step", save_and_stop)
-            with pytest.raises(Stopped):
-                run(recipe=recipe, folder=tmp_path, checkpoint_seconds=-1)
+        with stopping(stop):
+            run(recipe=recipe, folder=tmp_path, checkpoint_seconds=-1)
     assert_same(whole, run(recipe=recipe, folder=tmp_path))
 
 

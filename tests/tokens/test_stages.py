@@ -133,14 +133,10 @@ def test_the_training_ends_at_the_last_stage_that_fits(clock, seconds, last, why
     assert [each.seconds for each in found.stages] == [each.step for each in found.stages]
 
 
-class Stopped(Exception):
-    pass
-
-
 @pytest.mark.parametrize("stop", [1, 4, 5, 11])
 @pytest.mark.parametrize("options", [{}, {"patience": 2}, {"minutes": 16.5 / 60}])
 def test_a_stopped_training_keeps_its_stages_and_its_clock(
-    tmp_path, monkeypatch, clock, stop, options
+    tmp_path, monkeypatch, clock, stopping, stop, options
 ):
     def score(model, held_out):  # least in the middle, as if the model memorised later
         norm = float(sum(w.detach().abs().sum() for w in model.parameters()))
@@ -150,17 +146,8 @@ def test_a_stopped_training_keeps_its_stages_and_its_clock(
     scores = {}
     monkeypatch.setattr(training, "_validate", score)
     whole = staged(tmp_path / "whole", **options)
-    original = checkpoint.save_step
-
-    def save_and_stop(folder, step, tensors, state):
-        original(folder, step, tensors, state)
-        if step >= stop:
-            raise Stopped
-
-    monkeypatch.setattr(checkpoint, "save_step", save_and_stop)
-    with pytest.raises(Stopped):
+    with stopping(stop):
         staged(tmp_path / "stopped", checkpoint_seconds=0, **options)
-    monkeypatch.setattr(checkpoint, "save_step", original)
     found = staged(tmp_path / "stopped", **options)
     assert found.ended == whole.ended
     assert_same(weights(found.model), weights(whole.model))

@@ -127,19 +127,10 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize("stop", [1, 17, 30, 59])
-def test_a_run_stopped_at_any_step_ends_in_the_same_weights(cycle, tmp_path, monkeypatch, stop):
+def test_a_run_stopped_at_any_step_ends_in_the_same_weights(cycle, tmp_path, stopping, stop):
     whole = train(cycle, None, MODEL, CONFIG, validation=cycle, device="cpu")
-    original = checkpoint.save_step
-
-    def save_and_stop(folder, step, tensors, state):
-        original(folder, step, tensors, state)
-        if step >= stop:
-            raise Stopped
-
-    monkeypatch.setattr(checkpoint, "save_step", save_and_stop)
-    with pytest.raises(Stopped):
+    with stopping(stop):
         train(cycle, None, MODEL, CONFIG, tmp_path, validation=cycle, checkpoint_seconds=0)
-    monkeypatch.setattr(checkpoint, "save_step", original)
     resumed = train(cycle, None, MODEL, CONFIG, tmp_path, validation=cycle, device="cpu")
     assert_same(weights(whole), weights(resumed))
     np.testing.assert_array_equal(whole.history, resumed.history)
@@ -428,8 +419,8 @@ def test_the_routes_of_a_gpu_train_as_those_of_a_cpu(cycle, monkeypatch, optimiz
 
 
 @pytest.mark.parametrize("stop", [1, 17])
-def test_a_stopped_run_on_a_gpu_ends_in_the_same_weights(cycle, tmp_path, monkeypatch, card, stop):
-    test_a_run_stopped_at_any_step_ends_in_the_same_weights(cycle, tmp_path, monkeypatch, stop)
+def test_a_stopped_run_on_a_gpu_ends_in_the_same_weights(cycle, tmp_path, stopping, card, stop):
+    test_a_run_stopped_at_any_step_ends_in_the_same_weights(cycle, tmp_path, stopping, stop)
 
 
 def test_the_next_batch_is_drawn_while_a_step_runs():
