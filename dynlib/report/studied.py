@@ -11,12 +11,12 @@ import numpy as np
 from dynlib.dynamics.data import hold_out, read_trajectories
 from dynlib.dynamics.flows import Flow
 from dynlib.dynamics.lyapunov import tangent_exponents
-from dynlib.dynamics.own import prepared
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.catalogue import from_dysts
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
+from dynlib.dynamics.trial import prepared
 from dynlib.measure.rollout import spread
 from dynlib.report import own, record
 from dynlib.tokens.grid import Grid
@@ -28,7 +28,7 @@ class Equations:
     Parameters
     ----------
     system : object
-        A flow or a map, as for :func:`dynlib.dynamics.own.prepared`.
+        A flow or a map, as for :func:`dynlib.dynamics.trial.prepared`.
     tau : float
         Time between two states of a flow.
     seed, length, transient : int

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from dynlib.dynamics.flows import TimeMap
-from dynlib.dynamics.own import OwnFlow, OwnMap, prepared
+from dynlib.dynamics.own import OwnFlow, OwnMap
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
+from dynlib.dynamics.trial import prepared
 from dynlib.measure.distribution import Reference
 from dynlib.report import own, record, style
 from dynlib.report.figures import own as figures
