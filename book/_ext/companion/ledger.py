@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from companion.results import PRESET, Results, number
+from companion.results import PRESET, Results, interval, number
 from workflow.ledger.claims import VERDICTS, Claim, read_claims
 from workflow.ledger.ledger import Entry, counts, firmness, judge, ledger
 from workflow.ledger.margin import FLAGS
@@ -115,8 +115,7 @@ class Ledger(SphinxDirective):
             form = "" if whole else ".4g"  # a count keeps all its digits
             value = "none" if each.value is None else number(float(each.value), form)
             if each.low is not None:
-                value += "" if each.level else ", range"
-                value += f" ({number(each.low, '.4g')} to {number(each.high, '.4g')})"
+                value += f" ({interval(vars(each), '.4g')})"
             ours.append(f"{name} {value}")
         pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
         judged = "the method" if claim.scope == "method" else "the printed model"
