@@ -1,18 +1,19 @@
-// Filter the ledger by paper and verdict. Without this script the page shows every claim.
+// Filter the ledger by paper, verdict and evidence. Without this script the page shows every claim.
 // The address holds the filter, so that it can be shared, and is there again after Back.
 (() => {
   const form = document.querySelector(".ledger-filter");
   const claims = [...document.querySelectorAll("div.admonition.claim")];
   if (!form) return;
 
-  const fields = ["paper", "verdict"];
+  const fields = ["paper", "verdict", "evidence"];
 
   const apply = () => {
-    const { paper, verdict } = form.elements;
     let shown = 0;
     for (const claim of claims) {
-      const has = (kind, value) => !value || claim.classList.contains(`${kind}-${value}`);
-      claim.hidden = !(has("paper", paper.value) && has("verdict", verdict.value));
+      claim.hidden = !fields.every((name) => {
+        const { value } = form.elements[name];
+        return !value || claim.classList.contains(`${name}-${value}`);
+      });
       shown += !claim.hidden;
     }
     form.querySelector("output").textContent = `${shown} of ${claims.length} claims`;

@@ -8,7 +8,14 @@ import pytest
 
 from dynlib.report import stages
 from workflow.errors import Refused
-from workflow.ledger.claims import Claim, expanded, holds, read_claims, verdict
+from workflow.ledger.claims import (
+    Claim,
+    by_common_rule,
+    expanded,
+    holds,
+    read_claims,
+    verdict,
+)
 from workflow.runs.experiments import declared_runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,11 +47,54 @@ NOTHING = table({})
         ({"criterion": "r:missing > 3"}, "not tested here"),
         ({"untested": "no reason"}, "not tested here"),
         ({"criterion": "r:a > 3", "scope": "printed-model"}, "not tested here"),
+        ({"criterion": "r:a < 3", "by_construction": True}, "holds by construction"),
+        ({"criterion": "r:a > 3", "by_construction": True}, "does not hold"),
+        ({"criterion": "r:a > 3", "erratum": True}, "erratum"),
+        ({"criterion": "r:a < 3", "erratum": True}, "holds"),
         ({"criterion": "abs(r:a - r:b) == 4 and r:b / 5 == r:a"}, "holds"),
     ],
 )
 def test_verdicts(fields, expected):
     assert verdict(claim(**fields), OURS, NOTHING) == expected
+
+
+@pytest.mark.parametrize(
+    ("common", "expected"),
+    [
+        ("", ""),
+        ("r:a.high <= 1.5", "does not hold"),
+        ("r:a.high <= 2", "holds"),
+        ("r:missing > 1", "not tested here"),
+    ],
+)
+def test_the_common_rule_has_its_own_verdict(common, expected):
+    """The condition belongs to the claim's own criterion."""
+    one = claim(criterion="r:a > 3", condition="r:b > 3", only_if="b", common=common)
+    assert verdict(one, OURS, NOTHING) == "holds only if b"
+    assert by_common_rule(one, OURS, NOTHING) == expected
+    printed = claim(criterion="r:a > 3", common=common, scope="printed-model")
+    assert by_common_rule(printed, NOTHING, OURS) == expected
+
+
+def test_like_claims_on_distributions_share_their_rule():
+    claims = {each.id: each for each in read_claims(ROOT / "book" / "claims.yml")}
+    for name, each in claims.items():
+        if re.search(r"-distribution(-matched|-printed-model)?$", name):
+            first = each.criterion.replace(".high", "").partition(" <=")[0]
+            assert each.common == f"{first}.high <= 1.5"
+
+
+def test_merged_claims_keep_their_ids(tmp_path):
+    entry = {
+        "id": "x", "paper": "tokens", "place": "p", "claim": "c", "printed": "1 and 2",
+        "scope": "method", "criterion": "r:a > 1", "merged": {"y": 1, "z": "2"},
+    }  # fmt: skip
+    path = tmp_path / "claims.yml"
+    path.write_text(json.dumps([entry]), encoding="utf-8")
+    assert read_claims(path)[0].merged == {"y": "1", "z": "2"}
+    path.write_text(json.dumps([entry, entry | {"id": "z", "merged": {}}]), encoding="utf-8")
+    with pytest.raises(Refused, match="claim 'z': the id is used twice"):
+        read_claims(path)
 
 
 def test_a_printed_model_is_judged_from_paper_results_alone():
@@ -196,6 +246,9 @@ def test_metrics_that_notes_name_are_recorded():
         ({"verdict": "holds"}, "unknown field"),
         ({"condition": "r:a > 1"}, "only_if"),
         ({"reading": "yes"}, "reading must be true or false, got 'yes'"),
+        ({"erratum": 1}, "erratum must be true or false, got 1"),
+        ({"merged": ["y"]}, "merged must be what was printed by id"),
+        ({"common": "r:a > x"}, "claim 'x': criterion .* uses 'x'"),
         ({"criterion": {"any_of": ["r:a > x"]}}, "claim 'x': criterion .* uses 'x'"),
         ({"criterion": {"one_of": ["r:a > 1"]}}, "claim 'x': criterion .* must be a comparison"),
     ],

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from workflow.ledger.claims import VERDICTS, Claim, kind
-from workflow.ledger.ledger import as_csv, as_json, counts, ledger
+from workflow.ledger.ledger import as_csv, as_json, counts, firmness, ledger
 
 
 def claim(name: str, **fields) -> Claim:
@@ -20,14 +20,14 @@ def metrics(preset: str, run: str, name: str) -> dict:
     if (preset, run) != ("cpu", "r"):
         raise LookupError("no such run")
     known = {
-        "a": {"value": 1.0, "low": 0.5, "high": 2.0},
-        "b": {"value": 5.0, "low": None, "high": None},
+        "a": {"value": 1.0, "low": 0.5, "high": 2.0, "level": 0.95},
+        "b": {"value": 5.0, "low": None, "high": None, "over": "seeds", "tolerance": 0.1},
     }
     return known[name]
 
 
 CLAIMS = [
-    claim("small", criterion="r:a <= 1"),
+    claim("small", criterion="r:a <= 1", common="r:a.high <= 1"),
     claim("large", criterion="r:a > 3", condition="r:b > 3", only_if="b, say, is large"),
     claim("interval", criterion="r:b.high > 3"),
     claim("printed", criterion="r:a > 3 and r:b > 3", scope="printed-model"),
@@ -36,6 +36,9 @@ CLAIMS = [
     claim("vague", untested="it names no measure", paper="two"),
 ]
 ENTRIES = ledger(CLAIMS, metrics, "cpu")
+
+
+NONE = dict.fromkeys(VERDICTS, 0)
 
 
 def test_every_claim_has_its_verdict_and_is_counted_once():
@@ -50,9 +53,9 @@ def test_every_claim_has_its_verdict_and_is_counted_once():
     ]
     assert ENTRIES[1].verdict == "holds only if b, say, is large"
     assert counts(ENTRIES) == {
-        "one": {"holds": 1, "holds only if": 1, "does not hold": 0, "not tested here": 2},
-        "two": {"holds": 0, "holds only if": 0, "does not hold": 1, "not tested here": 1},
-        "three": {"holds": 1, "holds only if": 0, "does not hold": 0, "not tested here": 0},
+        "one": NONE | {"holds": 1, "holds only if": 1, "not tested here": 2},
+        "two": NONE | {"does not hold": 1, "not tested here": 1},
+        "three": NONE | {"holds": 1},
     }
 
 
@@ -83,8 +86,28 @@ def test_json_and_csv_hold_the_same_ledger():
     assert rows[3]["ours"] == ""
     assert content["claims"][1]["ours"][0] == {
         "run": "r", "metric": "a", "preset": "cpu", "recorded": True,
-        "value": 1.0, "low": 0.5, "high": 2.0,
+        "value": 1.0, "low": 0.5, "high": 2.0, "level": 0.95,
     }  # fmt: skip
+
+
+def test_each_verdict_that_was_judged_has_a_margin_and_a_flag():
+    found = {each.claim.id: (each.margin, each.flag, each.common) for each in ENTRIES}
+    # a, at 1, turns just above it; 1.1 half-widths are not far enough for a > 3, but 2 are.
+    assert found["small"] == (pytest.approx(0, abs=0.001), "within chance", "does not hold")
+    assert found["large"] == (pytest.approx(2, abs=0.002), "one seed", "")
+    assert found["interval"] == (None, "", "")  # not judged
+    assert found["false"] == (None, "one seed", "")
+    assert found["both"] == (pytest.approx(4, abs=0.01), "one seed", "")
+    counted = firmness(ENTRIES)
+    assert counted["judged"] == 4
+    flags = {"firm": 0, "within chance": 1, "one seed": 3, "one batch": 0, "one timing": 0}
+    assert counted["flags"] == flags
+    assert counted["expected"] == 0.5  # all others are two half-widths away or more
+    content = json.loads(as_json(ENTRIES, "cpu"))
+    assert content["firmness"] == counted
+    assert content["claims"][0]["common_verdict"] == "does not hold"
+    first = next(csv.DictReader(io.StringIO(as_csv(ENTRIES))))
+    assert (first["flag"], first["common_verdict"]) == ("within chance", "does not hold")
 
 
 @pytest.mark.parametrize("each", VERDICTS)

@@ -65,6 +65,7 @@ def table() -> str:
         interval = ""
         if entry["low"] is not None:
             interval = f"{entry['low']:{form}} to {entry['high']:{form}}"
+            interval += "" if entry["level"] else " (range)"
         lines.append(f"| {label} | {printed} | {entry['value']:{form}} | {interval} |")
     return "\n".join(lines)
 

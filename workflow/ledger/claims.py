@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,13 @@ REFERENCE = re.compile(r"((?:[a-z]+/)?[a-z][a-z0-9_]*):([a-z][a-z0-9_]*)(?:\.(lo
 #: (run, perhaps with its preset, metric, part) -> number; raises LookupError if there is none.
 Lookup = Callable[[str, str, str], float]
 #: Kinds of verdict; "holds only if" goes on with its condition.
-VERDICTS = ("holds", "holds only if", "does not hold", "not tested here")
+VERDICTS = (
+    "holds", "holds only if", "does not hold", "not tested here", "holds by construction", "erratum"
+)  # fmt: skip
 #: Fields that every claim has, and others that it may have, in ``claims.yml``.
 NEEDED = ("id", "paper", "place", "claim", "scope")
-OTHERS = ("printed", "released", "criterion", "untested", "condition", "only_if", "note", "reading")
+OTHERS = ("printed", "released", "criterion", "untested", "condition", "only_if", "note", "common")
+MARKS = ("reading", "by_construction", "erratum")
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,27 @@ class Claim:
     condition: str
     only_if: str
     note: str
+    common: str  # a criterion that all claims of its kind share, judged beside its own
+    common_rule: str  # the same in short, as Markdown
     reading: bool  # our reading of what the paper implies or leaves out
+    by_construction: bool  # it cannot fail, however the model was trained
+    erratum: bool  # a slip in print, such as two swapped letters
+    merged: dict[str, str]  # what was printed, by the id of each claim that became part of this one
 
     @property
     def metrics(self) -> list[tuple[str, str]]:
-        """(run, metric) pairs that the criterion and the condition name, the run as it is there."""
-        text = f"{self.criterion} {self.condition}"
-        return [(run, metric) for run, metric, _ in REFERENCE.findall(text)]
+        """(run, metric) pairs that its criteria name, the run as it is there."""
+        return references(f"{self.criterion} {self.condition} {self.common}")
+
+    @property
+    def deciding(self) -> list[tuple[str, str]]:
+        """Those that the criterion and the condition name."""
+        return references(f"{self.criterion} {self.condition}")
+
+
+def references(text: str) -> list[tuple[str, str]]:
+    """(run, metric) pairs in a text."""
+    return [(run, metric) for run, metric, _ in REFERENCE.findall(text)]
 
 
 def read_claims(path: Path) -> list[Claim]:
@@ -72,7 +89,8 @@ def read_claims(path: Path) -> list[Claim]:
     for entry in yaml.safe_load(read_text(path)):
         try:
             claim = _claim(entry)
-            if claim.id in claims:
+            used = {name for each in claims.values() for name in (each.id, *each.merged)}
+            if used & {claim.id, *claim.merged}:
                 raise Refused("the id is used twice")
         except Refused as error:
             raise Refused(f"{path.name}, claim {entry.get('id')!r}: {error}") from None
@@ -82,7 +100,7 @@ def read_claims(path: Path) -> list[Claim]:
 
 def _claim(entry: dict[str, Any]) -> Claim:
     """A claim as its entry states it."""
-    if unknown := set(entry) - {*NEEDED, *OTHERS}:
+    if unknown := set(entry) - {*NEEDED, *OTHERS, *MARKS, "merged"}:
         raise Refused(f"unknown field {', '.join(sorted(unknown))}")
     texts = {name: str(entry.get(name, "")) for name in (*NEEDED, *OTHERS)}
     texts["printed"] = texts["printed"] or texts["released"]
@@ -90,19 +108,24 @@ def _claim(entry: dict[str, Any]) -> Claim:
         raise Refused(f"{', '.join(missing)} missing")
     if texts["scope"] not in ("method", "printed-model"):
         raise Refused("scope must be method or printed-model")
-    reading = entry.get("reading", False)
-    if not isinstance(reading, bool):
-        raise Refused(f"reading must be true or false, got {reading!r}")
+    marks = {name: entry.get(name, False) for name in MARKS}
+    for name, mark in marks.items():
+        if not isinstance(mark, bool):
+            raise Refused(f"{name} must be true or false, got {mark!r}")
+    merged = entry.get("merged", {})
+    if not isinstance(merged, dict):
+        raise Refused(f"merged must be what was printed by id, got {merged!r}")
     if bool(texts["criterion"]) == bool(texts["untested"]):
         raise Refused("needs either a criterion or the reason why it is untested")
     if bool(texts["condition"]) != bool(texts["only_if"]):
         raise Refused("a condition needs only_if, its words, and the reverse")
-    for name in ("criterion", "condition"):
+    for name in ("criterion", "condition", "common"):
         if texts[name]:
             texts[name] = expanded(entry[name])
             named(texts[name])
-    fields: dict[str, Any] = texts | {"reading": reading}
+    fields: dict[str, Any] = texts | marks | {"merged": {k: str(v) for k, v in merged.items()}}
     fields["rule"] = in_short(entry["criterion"]) if texts["criterion"] else ""
+    fields["common_rule"] = in_short(entry["common"]) if texts["common"] else ""
     del fields["released"]
     return Claim(**fields)
 
@@ -206,12 +229,19 @@ def verdict(claim: Claim, ours: Lookup, paper: Lookup) -> str:
     lookup = ours if claim.scope == "method" else paper
     try:
         if holds(claim.criterion, lookup):
-            return "holds"
+            return "holds by construction" if claim.by_construction else "holds"
         if claim.condition and holds(claim.condition, lookup):
             return "holds only if " + claim.only_if
-        return "does not hold"
+        return "erratum" if claim.erratum else "does not hold"
     except LookupError:
         return "not tested here"
+
+
+def by_common_rule(claim: Claim, ours: Lookup, paper: Lookup) -> str:
+    """The verdict by the rule that all claims of a kind share; empty for a claim without one."""
+    if not claim.common:
+        return ""
+    return verdict(replace(claim, criterion=claim.common, condition=""), ours, paper)
 
 
 def kind(text: str) -> str:

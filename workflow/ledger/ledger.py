@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from workflow.files import csv_text
-from workflow.ledger.claims import VERDICTS, Claim, Lookup, kind, verdict
+from workflow.ledger.claims import VERDICTS, Claim, Lookup, by_common_rule, kind, verdict
+from workflow.ledger.margin import FLAGS, Known, expected, flag, margin
 
 #: (preset, run, metric) -> the metric's entry in the results; LookupError if there is none.
 Metrics = Callable[[str, str, str], dict[str, Any]]
+#: Kinds of verdict that a metric could turn.
+JUDGED = ("holds", "holds only if", "does not hold")
 
 
 @dataclass(frozen=True)
@@ -25,16 +29,23 @@ class Found:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    level: float | None = None  # None with an interval: a range
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim, its verdict in words, the kind of the verdict, and our numbers."""
+    """A claim, its verdict in words, the kind of the verdict, and our numbers.
+
+    The margin is None where the verdict does not turn within 64 half-widths, or there is none.
+    """
 
     claim: Claim
     verdict: str
     kind: str
     ours: tuple[Found, ...]
+    margin: float | None = None
+    flag: str = ""  # one of margin.FLAGS; empty where nothing was judged
+    common: str = ""  # the verdict by the common rule
 
 
 def lookup(metrics: Metrics, preset: str) -> Lookup:
@@ -60,18 +71,45 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
     entries = []
     for claim in claims:
         where = preset if claim.scope == "method" else "paper"
-        ours = []
+        ours: list[Found] = []
+        known: Known = {}
+        others: dict[str, dict[str, dict[str, Any]]] = {}
         for place, name in dict.fromkeys(claim.metrics):
             given, _, run = place.rpartition("/")
-            try:
-                entry = metrics(given or where, run, name)
-                numbers = [entry[key] for key in ("value", "low", "high")]
-            except LookupError:
-                numbers = []
-            ours.append(Found(run, name, given or where, bool(numbers), *numbers))
+            entry = recorded(metrics, given or where, run, name)
+            numbers = [entry.get(key) for key in ("value", "low", "high", "level")] if entry else []
+            ours.append(Found(run, name, given or where, bool(entry), *numbers))
+            if entry and (place, name) in claim.deciding:
+                known[place, name] = entry
+                whole = name.removesuffix("_mean")
+                beside = recorded(metrics, given or where, run, whole)
+                others.setdefault(place, {})[name] = entry
+                others[place].setdefault(whole, beside or entry)
         text = judge(claim, metrics, preset)
-        entries.append(Entry(claim, text, kind(text), tuple(ours)))
+        find = lookup(metrics, preset), lookup(metrics, "paper")
+        judged = Entry(claim, text, kind(text), tuple(ours), common=by_common_rule(claim, *find))
+        if judged.kind in JUDGED and set(claim.deciding) <= set(known):
+            distance = margin(claim, known, others)
+            shown = round(distance, 3) if distance < math.inf else None
+            judged = replace(judged, margin=shown, flag=flag(known, distance))
+        entries.append(judged)
     return entries
+
+
+def recorded(metrics: Metrics, preset: str, run: str, name: str) -> dict[str, Any] | None:
+    """A metric's entry, None if there is none."""
+    try:
+        return metrics(preset, run, name)
+    except LookupError:
+        return None
+
+
+def firmness(entries: Iterable[Entry]) -> dict[str, Any]:
+    """How many verdicts were judged, how many have which flag, and how many chance would turn."""
+    judged = [each for each in entries if each.flag]
+    margins = [each.margin for each in judged if each.margin is not None]
+    flags = {word: sum(each.flag == word for each in judged) for word in FLAGS}
+    return {"judged": len(judged), "flags": flags, "expected": round(expected(margins), 1)}
 
 
 def counts(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:
@@ -85,10 +123,17 @@ def counts(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:
 def as_json(entries: list[Entry], preset: str) -> str:
     """The ledger as JSON: preset, counts of verdicts per paper, claims."""
     claims = [
-        asdict(each.claim) | {key: asdict(each)[key] for key in ("verdict", "kind", "ours")}
+        asdict(each.claim)
+        | {key: asdict(each)[key] for key in ("verdict", "kind", "margin", "flag", "ours")}
+        | {"common_verdict": each.common}
         for each in entries
     ]
-    content = {"preset": preset, "counts": counts(entries), "claims": claims}
+    content = {
+        "preset": preset,
+        "counts": counts(entries),
+        "firmness": firmness(entries),
+        "claims": claims,
+    }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -102,6 +147,9 @@ def as_csv(entries: list[Entry]) -> str:
             for one in each.ours
             if one.recorded
         )
-        head = {"id": each.claim.id, "verdict": each.verdict, "kind": each.kind, "ours": ours}
+        head = {
+            "id": each.claim.id, "verdict": each.verdict, "kind": each.kind, "margin": each.margin,
+            "flag": each.flag, "common_verdict": each.common, "ours": ours,
+        }  # fmt: skip
         rows.append(head | asdict(each.claim))
     return csv_text(rows)

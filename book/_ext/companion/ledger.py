@@ -10,9 +10,10 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from companion.results import PRESET, Results, number
+from companion.results import PRESET, Results, interval, number
 from workflow.ledger.claims import VERDICTS, Claim, read_claims
-from workflow.ledger.ledger import Entry, counts, judge, ledger
+from workflow.ledger.ledger import Entry, counts, firmness, judge, ledger
+from workflow.ledger.margin import FLAGS
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,23 @@ def all_claims(env) -> list[Claim]:
 
 
 def entries(env) -> list[Entry]:
-    """The ledger of this book."""
-    return ledger(all_claims(env), Results(env).metric, PRESET)
+    """The ledger of this book, judged once: the staged tree stands still."""
+    claims = all_claims(env)
+    if not _judged:
+        _judged.extend(ledger(claims, Results(env).metric, PRESET))
+    return _judged
+
+
+_judged: list[Entry] = []
+
+
+def firm(entry: Entry) -> str:
+    """The flag and the margin of a verdict in words, empty where nothing was judged."""
+    if not entry.flag or entry.flag == "one timing":
+        return entry.flag
+    if entry.margin is None:
+        return f"{entry.flag}; no metric alone turns it"
+    return f"{entry.flag}; it turns at {number(entry.margin, '.2g')} half-widths"
 
 
 class ClaimRole(SphinxRole):
@@ -40,10 +56,12 @@ class ClaimRole(SphinxRole):
 
     def run(self):
         name, _, part = self.text.strip().rpartition(".")
-        claims = {claim.id: claim for claim in all_claims(self.env)}
+        claims = {id_: claim for claim in all_claims(self.env) for id_ in (claim.id, *claim.merged)}
         try:
             claim = claims[name]
-            if part == "verdict":
+            if part == "printed" and name in claim.merged:
+                text = claim.merged[name]
+            elif part == "verdict":
                 text = judge(claim, Results(self.env).metric, PRESET)
             else:
                 text = getattr(claim, part)
@@ -70,10 +88,13 @@ class Ledger(SphinxDirective):
     def run(self):
         # ledger.js shows the form: without scripts, the list is whole and has no button that fails.
         papers = {key: name for key, (name, _) in PAPERS.items()}
-        verdicts = {each.replace(" ", "-"): each for each in VERDICTS}
+        verdicts, evidence = (
+            {each.replace(" ", "-"): each for each in words} for words in (VERDICTS, FLAGS)
+        )
         form = (
             f'<form class="ledger-filter" aria-label="Filter the claims" hidden>'
-            f"{options('paper', papers)}{options('verdict', verdicts)}<output></output></form>"
+            f"{options('paper', papers)}{options('verdict', verdicts)}"
+            f"{options('evidence', evidence)}<output></output></form>"
         )
         blocks: list[nodes.Node] = [nodes.raw("", form, format="html")]
         for entry in entries(self.env):
@@ -94,7 +115,7 @@ class Ledger(SphinxDirective):
             form = "" if whole else ".4g"  # a count keeps all its digits
             value = "none" if each.value is None else number(float(each.value), form)
             if each.low is not None:
-                value += f" ({number(each.low, '.4g')} to {number(each.high, '.4g')})"
+                value += f" ({interval(vars(each), '.4g')})"
             ours.append(f"{name} {value}")
         pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
         judged = "the method" if claim.scope == "method" else "the printed model"
@@ -104,11 +125,15 @@ class Ledger(SphinxDirective):
         if len(ours) > 8:  # folded, not left out
             fold = [f"::::{{dropdown}} Criterion, and our {len(ours)} numbers"]
             found, ruled = [f"See {pages}.", ""], [*fold, *ruled, *found, "::::", ""]
+        flagged = f" ({firm(entry)})" if entry.flag else ""
+        common = f"By the common rule, {claim.common_rule}: {entry.common}."
+        ruled += [common, ""] if claim.common else []
         lines = [
-            f"(claim-{claim.id})=",
+            *(f"(claim-{id_})=" for id_ in (claim.id, *claim.merged)),
             f":::::{{admonition}} {claim.claim}",
-            f":class: claim paper-{claim.paper} verdict-{entry.kind.replace(' ', '-')}",
-            f"**{text[0].upper()}{text[1:]}**",
+            f":class: claim paper-{claim.paper} verdict-{entry.kind.replace(' ', '-')} "
+            f"evidence-{entry.flag.replace(' ', '-') or 'none'}",
+            f"**{text[0].upper()}{text[1:]}**{flagged}",
             "",
             f"Printed: {claim.printed} ({PAPERS[claim.paper][0]}, {claim.place})",
             "",
@@ -145,8 +170,8 @@ class LedgerSummary(SphinxDirective):
             whose = "our readings" if reading else "as stated"
             rows.append(
                 f'<tr><th scope="row">{PAPERS[paper][0]}, {whose}</th><td>{sum(row.values())}</td>'
-                f'{cells}</tr><tr aria-hidden="true"><td colspan="6"><div class="ledger-bar">{bar}'
-                "</div></td></tr>"
+                f'{cells}</tr><tr aria-hidden="true"><td colspan="{len(VERDICTS) + 2}">'
+                f'<div class="ledger-bar">{bar}</div></td></tr>'
             )
         table = (
             '<div class="pst-scrollable-table-container"><table class="table ledger-summary">'
@@ -154,4 +179,16 @@ class LedgerSummary(SphinxDirective):
             f'<thead><tr><th scope="col">paper</th><th scope="col">claims</th>{heads}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table></div>"
         )
-        return [nodes.raw("", table, format="html")]
+        return [nodes.raw("", table, format="html"), *self.parse_text_to_nodes(strength(all_))]
+
+
+def strength(all_: list[Entry]) -> str:
+    """How firm the verdicts are together, in words."""
+    found = firmness(all_)
+    flags, alone = found["flags"], sum(found["flags"][word] for word in FLAGS[2:])
+    return (
+        f"Of {found['judged']} judged verdicts, {flags['firm']} are firm and "
+        f"{flags['within chance']} are within chance: they turn if one metric moves within its "
+        f"own interval. {alone} rest on one seed, one batch or one timing. Another run with new "
+        f"seeds and starts would turn about {number(found['expected'], '.0f')} by chance."
+    )

@@ -71,6 +71,12 @@ def number(value: float, form: str) -> str:
     return text.replace("-", "\u2212")
 
 
+def interval(entry: dict, form: str) -> str:
+    """The ends of an interval as text; those of too few values are called a range."""
+    text = f"{number(float(entry['low']), form)} to {number(float(entry['high']), form)}"
+    return text if entry["level"] else f"range {text}"
+
+
 class ResultRole(SphinxRole):
     """``{res}`[preset/]run:metric[.part][:format]```; without a run, the page's own."""
 
@@ -88,7 +94,9 @@ class ResultRole(SphinxRole):
             elif entry["value"] is None:
                 text = "none"
             elif part == "interval":
-                text = f"{number(entry['low'], form)} to {number(entry['high'], form)}"
+                text = interval(entry, form)
+            elif part == "level" and entry["level"] is None:
+                text = "none: a range"
             else:
                 text = number(entry[part or "value"], form)
         except (LookupError, TypeError, ValueError) as error:
@@ -108,7 +116,7 @@ class PrintedRole(SphinxRole):
             entry = Results(self.env).metric("paper", run, name)
             text = "none" if entry["value"] is None else number(entry["value"], form)
             if entry["low"] is not None:
-                text += f" ({number(entry['low'], form)} to {number(entry['high'], form)})"
+                text += f" ({interval(entry, form)})"
         except NoResults:
             text = "not run"
         except (LookupError, TypeError, ValueError) as error:
