@@ -213,14 +213,10 @@ as_printed = {"printed_stnn_p6": six, **found}
 # %%
 last = [each.history[-1, 2:].mean() for each in six]
 best = [six_seeds[i] for i in np.argsort(last)[:ablation_seeds]]
+shorter = ablation_steps * batch_size // printed_batch
 apart = report.variants(
     Recipe(ablation_steps, batch_size, marks=20),
-    Recipe(
-        ablation_steps * batch_size // printed_batch,
-        printed_batch,
-        printed=True,
-        marks=20,
-    ),
+    Recipe(shorter, printed_batch, printed=True, marks=20),
 )
 wanted = {
     name: (released[6] if "printed" in name else architectures["stnn_p6"], recipe, best)
