@@ -21,9 +21,7 @@
 # feed-forward network of five times as many parameters. We add what this comparison lacks: plain
 # networks that are as small as the structured ones.
 #
-# This page is an executed notebook. It integrates the Lorenz system as the paper does, trains all
-# these networks in the printed setting and in ours, and measures their one-step errors.
-# [The chapter](../structure/lorenz.md) discusses what the numbers mean.
+# [The chapter](../structure/lorenz.md) discusses what the numbers of this page mean.
 
 # %% tags=["parameters", "hide-input"]
 trajectories: int = 15  # [5..100000] trajectories
@@ -106,8 +104,7 @@ figures.data(data)
 #   trajectory, are in the training set.
 # - *By trajectory*: whole trajectories are held out, so that no neighbour is known.
 #
-# Fresh trajectories, which no network was trained on, judge both. The error of predicting that
-# nothing changes gives the scale.
+# Fresh trajectories judge both. The error of predicting that nothing changes gives the scale.
 
 # %%
 n_learn = round(share * trajectories)
@@ -118,9 +115,7 @@ variance = learn[1].var(0)
 record.metric("pairs", len(learn[0]), tolerance=0.0)
 persistence = np.square(held_out[1] - held_out[0]).mean()
 record.metric("persistence_mse_validation", persistence, tolerance=0.05)
-print(
-    f"{len(learn[0])} pairs to learn from, {len(held_out[0])} to validate with"
-)
+print(f"{len(learn[0])} pairs to learn from, {len(held_out[0])} held out")
 
 # %% [markdown]
 # ## Networks, and what they cost
@@ -141,9 +136,8 @@ networks = {name: each.build() for name, each in architectures.items()}
 costs.record_sizes(networks)
 
 # %% [markdown]
-# The table counts multiplications and additions of one evaluation, layer by layer (the paper's
-# Table 1). *As coded* counts what the authors' code does, which transforms the padding too;
-# *multiplied out* counts dense matrices in place of the factors.
+# Multiplications and additions of one evaluation, layer by layer (their Table 1). *As coded*: the
+# authors' code transforms the padding too. *Multiplied out*: dense matrices, not factors.
 
 # %% tags=["hide-input", "view"]
 costs.layer_table(networks)
@@ -173,9 +167,9 @@ recipes = {
     for name in sorted(sizes, key=lambda name: -sizes[name])
 }
 wanted = {
-    name: (architectures[name], recipe, seeds[:1] if name == "ffnn" else seeds)
-    for name, recipe in recipes.items()
+    name: (architectures[name], each, seeds) for name, each in recipes.items()
 }
+wanted["ffnn"] = *wanted["ffnn"][:2], seeds[:1]
 trained = train_all(wanted, learn, held_out, device=device)
 
 # %% [markdown]
@@ -186,18 +180,14 @@ wanted = {"stnn_p6": (architectures["stnn_p6"], recipes["stnn_p6"], seeds[:3])}
 on_pairs = train_all(wanted, learn_pairs, held_out_pairs, device=device)
 
 # %% [markdown]
-# Then the printed setting, with the permutation of the authors' code. Every seed of six branches is
-# trained alone, so that more of them can be added later.
+# Then the printed setting, with the permutation of the authors' code, one by one for six branches.
 
 # %%
 printed = Recipe(printed_steps, printed_batch, printed=True, marks=200)
-released = {p: Architecture(branches=p, released=True) for p in branches[::-1]}
+released = {p: Architecture(branches=p, released=True) for p in branches}
 wanted = {f"six.{k}": (released[6], printed, [k]) for k in six_seeds}
-wanted |= {
-    f"printed_stnn_p{p}": (each, printed, printed_seeds)
-    for p, each in released.items()
-    if p < 6
-}
+for p in branches[-2::-1]:
+    wanted[f"printed_stnn_p{p}"] = released[p], printed, printed_seeds
 if printed_large_steps:
     large = Recipe(printed_large_steps, printed_batch, printed=True, marks=200)
     wanted["printed_ffnn"] = (architectures["ffnn"], large, printed_seeds[:1])
@@ -206,26 +196,7 @@ six = [found.pop(f"six.{k}")[0] for k in six_seeds]
 as_printed = {"printed_stnn_p6": six, **found}
 
 # %% [markdown]
-# What makes the difference between the two settings? We swap one part at a time: the printed
-# setting with one part of ours, and ours with one part as printed. All see the same trajectories
-# and as many pairs, from one start. The seeds are those that the printed setting served best.
-
-# %%
-last = [each.history[-1, 2:].mean() for each in six]
-best = [six_seeds[i] for i in np.argsort(last)[:ablation_seeds]]
-shorter = ablation_steps * batch_size // printed_batch
-apart = report.variants(
-    Recipe(ablation_steps, batch_size, marks=20),
-    Recipe(shorter, printed_batch, printed=True, marks=20),
-)
-wanted = {
-    name: (released[6] if "printed" in name else architectures["stnn_p6"], recipe, best)
-    for name, recipe in apart.items()
-}
-ablated = train_all(wanted, learn, held_out, device=device)
-
-# %% [markdown]
-# The comparison with SINDy and HAVOK forecasts with these networks, so they are handed over to it.
+# The comparison with SINDy and HAVOK forecasts with the networks of our setting.
 
 # %% tags=["hide-input"]
 Networks(
@@ -252,16 +223,14 @@ for name, found in as_printed.items():
 report.error_table(trained)
 
 # %% [markdown]
-# How does the error fall with the number of parameters, with structure and without? If structure
-# helps, the structured networks lie below the plain ones of the same size.
+# If structure helps, the structured networks lie below the plain ones of the same size.
 
 # %% tags=["hide-input", "view"]
 figures.size()
 
 # %% [markdown]
-# The same in the printed setting, after {res}`:printed_stnn_p6_steps` steps. These networks were
-# trained on random pairs. So that no neighbour is known here either, their validation error
-# (`…_mse_validation`) is the error on fresh trajectories.
+# The same in the printed setting, after {res}`:printed_stnn_p6_steps` steps. So that no neighbour is
+# known here either, the validation error (`…_mse_validation`) is that on fresh trajectories.
 
 # %% tags=["hide-input", "view"]
 report.error_table(as_printed)
@@ -281,10 +250,18 @@ report.published_table()
 # %% [markdown]
 # ## What makes our setting better
 #
-# The same network, after {res}`:ablation_passes:.2g` passes over the training pairs, with one part
-# of its setting taken from the other.
+# We swap one part at a time: the printed setting with one part of ours, and ours with one part as
+# printed. All learn from the same trajectories, {res}`:ablation_passes:.2g` passes over the pairs
+# from one start. The seeds are those that the printed setting served best.
 
 # %%
+last = [each.history[-1, 2:].mean() for each in six]
+best = [six_seeds[i] for i in np.argsort(last)[:ablation_seeds]]
+shorter = ablation_steps * batch_size // printed_batch
+ours = Recipe(ablation_steps, batch_size, marks=20)
+theirs = Recipe(shorter, printed_batch, printed=True, marks=20)
+wanted = report.variants(ours, theirs, best)
+ablated = train_all(wanted, learn, held_out, device=device)
 passes = ablation_steps * batch_size / len(learn[0])
 record.metric("ablation_passes", passes, tolerance=0.0)
 report.record_ablation(ablated, held_out, variance)
@@ -295,28 +272,24 @@ report.ablation_table()
 # %% [markdown]
 # ## Training curves
 #
-# In the printed setting the error of a seed may stop falling early: a coordinate whose last ReLUs
-# are all dead cannot learn any more.
+# As printed, some errors stop falling: a coordinate whose last ReLUs are all dead cannot learn.
 
 # %% tags=["hide-input", "view"]
 figures.curves(trained, as_printed)
 
 # %% [markdown]
 # How rough is a curve? We record how much the training error changes from one mark to the next in
-# the second half of the training, in decades. A curve on a plateau of dead units is smooth and
-# says nothing, so we also record it of the seeds that live.
+# the second half of the training, in decades, for the first seed and for all that live.
 
 # %%
-for name in ("printed_stnn_p6", "printed_ffnn"):
-    if name in as_printed:
-        report.record_roughness(name, as_printed[name], held_out_pairs, variance)
+for name in {"printed_stnn_p6", "printed_ffnn"} & set(as_printed):
+    report.record_roughness(name, as_printed[name], held_out_pairs, variance)
 report.record_share("printed_stnn_p6", six, held_out_pairs)
 
 # %% [markdown]
 # ## What a random split hides
 #
-# A network that was trained on random pairs is judged on the pairs left out and on fresh
-# trajectories, beside the same network trained on whole trajectories.
+# A network trained on random pairs is judged on the pairs left out and on fresh trajectories.
 
 # %%
 report.record_error(
@@ -330,9 +303,8 @@ report.split_table()
 # %% [markdown]
 # ## What the weights do
 #
-# Not every parameter can change the output: some multiply padding, others only rescale what a
-# later one scales back. The number of *active directions* is the rank of the derivative of all
-# outputs by all weights, at the trained weights.
+# Not every parameter can change the output: some multiply padding, or rescale what a later one
+# scales back. *Active directions*: the rank of the derivative of all outputs by all weights.
 
 # %%
 few = learn[0][:: max(1, len(learn[0]) // 2000)]
@@ -348,12 +320,10 @@ report.direction_table(counted)
 # %% [markdown]
 # ## Time of one step
 #
-# Fewer operations need not be less time. We measure microseconds of one evaluation on one core,
-# float32, without gradients: *as released*, branch by branch; *factors each time*, as our network
-# computes while it learns; *assembled*, the factors multiplied out once; and the feed-forward
-# network. For few states the assembled network computes in NumPy, whose calls cost less than
-# torch's. So the feed-forward network is timed in NumPy too. All take turns, and ratios are of
-# times in the same round: their intervals are over rounds.
+# Fewer operations need not be less time. We time one evaluation, one core, float32, no gradients:
+# *as released*, branch by branch; *factors each time*, as our network learns; *assembled*, the
+# factors multiplied out once, for few states in NumPy, whose calls cost less than torch's; and the
+# feed-forward network, in NumPy too. All take turns; intervals of ratios are over rounds.
 
 # %%
 structured = trained["stnn_p6"][0].at(-1).float()
@@ -374,8 +344,7 @@ costs.time_table(clock)
 # %% [markdown]
 # ## Two rollouts
 #
-# Now the networks with the median validation error continue two fresh trajectories step by step,
-# each from its own output (the paper's Figure 5).
+# The networks with the median validation error continue two fresh trajectories (their Figure 5).
 
 # %% tags=["hide-input", "view"]
 figures.rollouts(trained, fresh_trajectory[:2, : rollout_steps + 1], dt)

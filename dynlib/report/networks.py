@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from dynlib.networks.recipes import PARTS, Pairs, Recipe, Trained
+from dynlib.networks.recipes import PARTS, Architecture, Pairs, Recipe, Trained
 from dynlib.networks.scores import failed, one_step_errors
 from dynlib.report import record
 from dynlib.report.style import LABELS
@@ -169,20 +169,24 @@ def record_share(name: str, found: Sequence[Trained], held_out: Pairs) -> None:
     record.metric(f"{name}_seeds", len(found), tolerance=0.0)
 
 
-def variants(ours: Recipe, printed: Recipe) -> dict[str, Recipe]:
-    """Both settings, and each with one part of the other.
+def variants(
+    ours: Recipe, printed: Recipe, seeds: Sequence[int]
+) -> dict[str, tuple[Architecture, Recipe, Sequence[int]]]:
+    """Trainings of six branches in both settings, and in each with one part of the other.
 
     Examples
     --------
-    >>> list(variants(Recipe(40, 20), Recipe(8, 100, printed=True)))[:3]
+    >>> list(variants(Recipe(40, 20), Recipe(8, 100, printed=True), [0]))[:3]
     ['ours', 'ours_units', 'ours_weights']
     """
-    found = {}
+    wanted = {}
     for name, base, other in (("ours", ours, printed), ("printed", printed, ours)):
-        found[name] = base
-        found |= {f"{name}_{part}": replace(base, swapped=(part,)) for part in PARTS}
-        found[f"{name}_batch"] = replace(base, batch_size=other.batch_size, steps=other.steps)
-    return found
+        recipes = {name: base}
+        recipes |= {f"{name}_{part}": replace(base, swapped=(part,)) for part in PARTS}
+        recipes[f"{name}_batch"] = replace(base, batch_size=other.batch_size, steps=other.steps)
+        architecture = Architecture(branches=6, released=base.printed)
+        wanted |= {key: (architecture, recipe, seeds) for key, recipe in recipes.items()}
+    return wanted
 
 
 def record_ablation(

@@ -128,7 +128,10 @@ def test_the_share_of_seeds_that_reach_the_released_error():
 
 def test_every_part_of_a_setting_is_swapped_alone():
     ours, printed = Recipe(40, 20, marks=4), Recipe(8, 100, printed=True, marks=4)
-    found = report.variants(ours, printed)
+    wanted = report.variants(ours, printed, [3, 1])
+    found = {name: recipe for name, (_, recipe, _) in wanted.items()}
+    assert wanted["ours_batch"][::2] == (Architecture(branches=6), [3, 1])
+    assert wanted["printed_units"][0] == Architecture(branches=6, released=True)
     assert list(found) == [
         f"{setting}{part}"
         for setting in ("ours", "printed")
@@ -143,7 +146,7 @@ def test_every_part_of_a_setting_is_swapped_alone():
 
 def test_an_ablation_is_a_table_of_both_directions():
     zeros, ones = (np.zeros((20, 3)), np.zeros((20, 3))), np.ones(3)
-    names = report.variants(Recipe(40, 20), Recipe(8, 100, printed=True))
+    names = report.variants(Recipe(40, 20), Recipe(8, 100, printed=True), [0])
     found = {name: [trained(0.01 * i, 0)] for i, name in enumerate(names, 1)}
     report.record_ablation(found, zeros, ones)
     assert values()["ablation_ours_units_mse_validation"] == pytest.approx(4e-4)
