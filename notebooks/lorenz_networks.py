@@ -57,13 +57,11 @@ device: str = "auto"  # {auto, cpu, cuda} where to train; these networks prefer 
 import numpy as np
 from dynlib.dynamics.pairs import integrate, pairs, split_at_random
 from dynlib.dynamics.systems.lorenz import Lorenz
-from dynlib.networks.assembled import AssembledStNN
 from dynlib.networks.count import total
 from dynlib.networks.ensembles import Networks, train_all
-from dynlib.networks.ffnn import in_numpy, widths_of_size
+from dynlib.networks.ffnn import widths_of_size
 from dynlib.networks.recipes import Architecture, Recipe
 from dynlib.networks.scores import active_directions
-from dynlib.peers.released import ReleasedStNN
 from dynlib.report import costs, record
 from dynlib.report import networks as report
 from dynlib.report.begin import begin
@@ -215,13 +213,15 @@ for name, found in trained.items():
     report.record_error(f"{name}_mse_fresh", found, fresh)
 for name, found in as_printed.items():
     report.record_network(name, found, learn_pairs, fresh, variance)
-    report.record_error(f"{name}_mse_validation_pairsplit", found, held_out_pairs)
+    label = f"{name}_mse_validation_pairsplit"
+    report.record_error(label, found, held_out_pairs)
 
 # %% tags=["hide-input", "view"]
 report.error_table(trained)
 
 # %% [markdown]
-# If structure helps, the structured networks lie below the plain ones of the same size.
+# How does the error fall with the number of parameters, with structure and without? If structure
+# helps, the structured networks lie below the plain ones of the same size.
 
 # %% tags=["hide-input", "view"]
 figures.size()
@@ -234,9 +234,11 @@ figures.size()
 report.error_table(as_printed)
 
 # %% [markdown]
-# The authors' public repository holds losses (StNN-Dynamical-Systems, commit a45f246); here means
-# over the last epoch, those of structured networks times 4/3: one of their four outputs is always
-# zero. There are none for p = 2, where the file of weights has 68 parameters, those of p = 1.
+# How do these errors compare with the authors' own? Their public repository holds the losses of
+# their trainings (StNN-Dynamical-Systems, commit a45f246); here are means over the last epoch.
+# Those of structured networks are means over four outputs, one of which is always zero, so we
+# multiply them by 4/3. There are none for p = 2, whose file of weights has 68 parameters, as many
+# as p = 1.
 
 # %%
 report.record_released()
@@ -254,13 +256,9 @@ report.published_table()
 # %%
 last = [each.history[-1, 2:].mean() for each in six]
 best = [six_seeds[i] for i in np.argsort(last)[:ablation_seeds]]
-shorter = ablation_steps * batch_size // printed_batch
-ours = Recipe(ablation_steps, batch_size, marks=20)
-theirs = Recipe(shorter, printed_batch, printed=True, marks=20)
-wanted = report.variants(ours, theirs, best)
+wanted = report.variants(ablation_steps, batch_size, printed_batch, best)
 ablated = train_all(wanted, learn, held_out, device=device)
-passes = ablation_steps * batch_size / len(learn[0])
-record.metric("ablation_passes", passes, tolerance=0.0)
+record.metric("ablation_passes", ablation_steps * batch_size / len(learn[0]))
 report.record_ablation(ablated, held_out, variance)
 
 # %% tags=["hide-input", "view"]
@@ -269,14 +267,16 @@ report.ablation_table()
 # %% [markdown]
 # ## Training curves
 #
-# As printed, some errors stop falling: a coordinate whose last ReLUs are all dead cannot learn.
+# In the printed setting the error of a seed may stop falling early: a coordinate whose last ReLUs
+# are all dead cannot learn any more.
 
 # %% tags=["hide-input", "view"]
 figures.curves(trained, as_printed)
 
 # %% [markdown]
 # How rough is a curve? We record how much the training error changes from one mark to the next in
-# the second half of the training, in decades, for the first seed and for all that live.
+# the second half of the training, in decades, for the first seed and for all that live: a curve on
+# a plateau is flat, which does not make the training smooth.
 
 # %%
 for name in sorted({"printed_stnn_p6", "printed_ffnn"} & set(as_printed)):
@@ -300,8 +300,9 @@ report.split_table()
 # %% [markdown]
 # ## What the weights do
 #
-# Not every parameter can change the output: some multiply padding, or rescale what a later one
-# scales back. *Active directions*: the rank of the derivative of all outputs by all weights.
+# Not every parameter can change the output: some multiply padding, others only rescale what a
+# later one scales back. The number of *active directions* is the rank of the derivative of all
+# outputs by all weights, at the trained weights.
 
 # %%
 few = learn[0][:: max(1, len(learn[0]) // 2000)]
@@ -325,15 +326,7 @@ report.direction_table(counted)
 # %%
 structured = trained["stnn_p6"][0].at(-1).float()
 plain = trained["ffnn"][0].at(-1).float()
-clock = costs.record_times(
-    {
-        "released": (ReleasedStNN(structured), 4),
-        "factors": (structured, 4),
-        "assembled": (AssembledStNN(structured), 4),
-        "ffnn": (plain, 3),
-        "ffnn_numpy": (in_numpy(plain), 3),
-    }
-)
+clock = costs.record_times(costs.timed(structured, plain))
 
 # %% tags=["hide-input", "view"]
 costs.time_table(clock)
@@ -341,7 +334,8 @@ costs.time_table(clock)
 # %% [markdown]
 # ## Two rollouts
 #
-# The networks with the median validation error continue two fresh trajectories (their Figure 5).
+# Now the networks with the median validation error continue two fresh trajectories step by step,
+# each from its own output (the paper's Figure 5).
 
 # %% tags=["hide-input", "view"]
 figures.rollouts(trained, fresh_trajectory[:2, : rollout_steps + 1], dt)

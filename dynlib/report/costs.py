@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from dynlib.measure.timing import rounds
+from dynlib.networks.assembled import AssembledStNN
 from dynlib.networks.count import layers, saving, total
-from dynlib.networks.ffnn import FFNN
+from dynlib.networks.ffnn import FFNN, in_numpy
 from dynlib.networks.stnn import StNN
+from dynlib.peers.released import ReleasedStNN
 from dynlib.report import record
 from dynlib.report.networks import title
 
@@ -67,13 +69,24 @@ def layer_table(networks: Mapping[str, StNN | FFNN]) -> record.Table:
     return record.Table(header, rows)
 
 
+def timed(structured: StNN, plain: FFNN) -> dict[str, tuple[Any, int]]:
+    """The networks of `TIMED` and their numbers of inputs, for :func:`record_times`."""
+    return {
+        "released": (ReleasedStNN(structured), structured.n),
+        "factors": (structured, structured.n),
+        "assembled": (AssembledStNN(structured), structured.n),
+        "ffnn": (plain, plain.n),
+        "ffnn_numpy": (in_numpy(plain), plain.n),
+    }
+
+
 @torch.no_grad()
 def record_times(models: Mapping[str, tuple[Any, int]]) -> dict[tuple[str, int], float]:
     """Record how long networks take, over the time of the feed-forward network.
 
     The networks take turns, and every ratio is one of times in the same round: the intervals are
-    over rounds. Metrics: ``_time_ratio_batch<n>``, ``assembled_time_ratio_batch<n>_numpy``
-    over the feed-forward network in NumPy, ``assembled_gain_batch1``, and ``_step_s``, seconds a state.
+    over rounds. Metrics: ``_time_ratio_batch<n>``, ``assembled_time_ratio_batch<n>_numpy`` over the
+    feed-forward network in NumPy, ``assembled_gain_batch1``, and ``_step_s``, seconds a state.
 
     Parameters
     ----------
@@ -85,7 +98,7 @@ def record_times(models: Mapping[str, tuple[Any, int]]) -> dict[tuple[str, int],
     dict
         Microseconds by name and batch, medians.
     """
-    clock = {}
+    clock: dict[tuple[str, int], np.ndarray] = {}
     for batch in BATCHES:
         states = {name: torch.randn(batch, n) for name, (_, n) in models.items()}
         calls = [partial(model, states[name]) for name, (model, _) in models.items()]

@@ -170,16 +170,20 @@ def record_share(name: str, found: Sequence[Trained], held_out: Pairs) -> None:
 
 
 def variants(
-    ours: Recipe, printed: Recipe, seeds: Sequence[int]
+    steps: int, batch_size: int, printed_batch: int, seeds: Sequence[int]
 ) -> dict[str, tuple[Architecture, Recipe, Sequence[int]]]:
     """Trainings of six branches in both settings, and in each with one part of the other.
 
+    `steps` are those of `batch_size`, our setting; the printed one sees as many pairs in fewer.
+
     Examples
     --------
-    >>> list(variants(Recipe(40, 20), Recipe(8, 100, printed=True), [0]))[:3]
+    >>> list(variants(40, 20, 100, [0]))[:3]
     ['ours', 'ours_units', 'ours_weights']
     """
-    wanted = {}
+    ours = Recipe(steps, batch_size, marks=20)
+    printed = Recipe(steps * batch_size // printed_batch, printed_batch, printed=True, marks=20)
+    wanted: dict[str, tuple[Architecture, Recipe, Sequence[int]]] = {}
     for name, base, other in (("ours", ours, printed), ("printed", printed, ours)):
         recipes = {name: base}
         recipes |= {f"{name}_{part}": replace(base, swapped=(part,)) for part in PARTS}

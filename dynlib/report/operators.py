@@ -193,8 +193,8 @@ def record_costs(costs: Costs) -> None:
         first = crossover(sizes, fast, slow)
         record.metric(f"fft_crossover_n_batch{batch}", first, tolerance=1.0, timing=True)
         for place, n in (("n4", sizes[0]), ("largest", sizes[-1])):
-            name, ratio = f"fft_time_ratio_{place}_batch{batch}", costs.ratios[n, batch]
-            record.metric(name, ratio, over="rounds", tolerance=2.0, timing=True)
+            name, paired = f"fft_time_ratio_{place}_batch{batch}", costs.ratios[n, batch]
+            record.metric(name, paired, over="rounds", tolerance=2.0, timing=True)
     for kind in ("fft", "shift", "first_column"):
         ratio = operations(4, kind) / operations(4, "dense")
         record.metric(f"{kind}_count_ratio_n4", ratio, tolerance=0.0)

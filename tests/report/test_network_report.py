@@ -127,8 +127,8 @@ def test_the_share_of_seeds_that_reach_the_released_error():
 
 
 def test_every_part_of_a_setting_is_swapped_alone():
-    ours, printed = Recipe(40, 20, marks=4), Recipe(8, 100, printed=True, marks=4)
-    wanted = report.variants(ours, printed, [3, 1])
+    ours, printed = Recipe(40, 20, marks=20), Recipe(8, 100, printed=True, marks=20)
+    wanted = report.variants(40, 20, 100, [3, 1])
     found = {name: recipe for name, (_, recipe, _) in wanted.items()}
     assert wanted["ours_batch"][::2] == (Architecture(branches=6), [3, 1])
     assert wanted["printed_units"][0] == Architecture(branches=6, released=True)
@@ -138,15 +138,15 @@ def test_every_part_of_a_setting_is_swapped_alone():
         for part in ("", "_units", "_weights", "_precision", "_damping", "_batch")
     ]
     assert (found["ours"], found["printed"]) == (ours, printed)
-    assert found["ours_units"] == Recipe(40, 20, marks=4, swapped=("units",))
+    assert found["ours_units"] == Recipe(40, 20, marks=20, swapped=("units",))
     assert found["printed_damping"].swapped == ("damping",)
-    assert found["ours_batch"] == Recipe(8, 100, marks=4)
-    assert found["printed_batch"] == Recipe(40, 20, printed=True, marks=4)
+    assert found["ours_batch"] == Recipe(8, 100, marks=20)
+    assert found["printed_batch"] == Recipe(40, 20, printed=True, marks=20)
 
 
 def test_an_ablation_is_a_table_of_both_directions():
     zeros, ones = (np.zeros((20, 3)), np.zeros((20, 3))), np.ones(3)
-    names = report.variants(Recipe(40, 20), Recipe(8, 100, printed=True), [0])
+    names = report.variants(40, 20, 100, [0])
     found = {name: [trained(0.01 * i, 0)] for i, name in enumerate(names, 1)}
     report.record_ablation(found, zeros, ones)
     assert values()["ablation_ours_units_mse_validation"] == pytest.approx(4e-4)
@@ -176,6 +176,7 @@ def test_tables_show_what_is_recorded():
 
 
 def test_times_are_ratios_to_the_feed_forward_network():
+    assert list(costs.timed(StNN(4, 6), FFNN())) == list(costs.TIMED)
     models = dict.fromkeys(costs.TIMED, (lambda states: states, 3))
     clock = costs.record_times(models)
     assert set(clock) == {(name, batch) for name in costs.TIMED for batch in (1, 10_000)}
