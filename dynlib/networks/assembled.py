@@ -116,10 +116,9 @@ class AssembledStNN(nn.Module):
         if self._counted and states.numel() <= FEW * self.n and not states.requires_grad:
             if self._count() != self._changes:
                 self._convert()
-            try:
-                return _in_numpy(states, *self._arrays)
-            except (RuntimeError, TypeError, ValueError):
-                pass  # another shape, type or device, or inside a transform: torch does or refuses
+            array = _as_array(states, self._arrays[0])
+            if array is not None:
+                return _in_numpy(array, *self._arrays)
         if states.dim() != 2:
             return self(states.reshape(-1, states.shape[-1])).view(states.shape)
         w = self._buffers  # a lookup by attribute would take a tenth of the time
@@ -152,11 +151,17 @@ class AssembledStNN(nn.Module):
         return addmm(w["bias_4"].unsqueeze(1), w["last"].T, h)
 
 
-def _in_numpy(states: Tensor, first, bias_1, second, bias_2, low, last, bias_4) -> Tensor:
+def _as_array(states: Tensor, first: np.ndarray) -> np.ndarray | None:
+    """States as NumPy can multiply them by the first matrix; None where torch has to."""
+    try:
+        array = states.numpy()
+    except (RuntimeError, TypeError):  # a tensor inside a transform, or on another device
+        return None
+    return array if array.dtype == first.dtype and array.shape[-1] == len(first) else None
+
+
+def _in_numpy(h: np.ndarray, first, bias_1, second, bias_2, low, last, bias_4) -> Tensor:
     """The map of states (..., n)."""
-    h = states.numpy()
-    if h.dtype != first.dtype:
-        raise TypeError(f"states of {h.dtype} for weights of {first.dtype}")
     h = h.dot(first)
     h += bias_1
     np.tanh(h, out=h)

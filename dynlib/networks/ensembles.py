@@ -141,7 +141,8 @@ class Networks:
         for name, each in state["networks"].items():
             shape = each["architecture"]
             architecture = Architecture(**shape | {"widths": tuple(shape["widths"])})
-            recipes[name] = Recipe(**each["recipe"])
+            given = each["recipe"]
+            recipes[name] = Recipe(**given | {"swapped": tuple(given["swapped"])})
             trained[name] = [
                 Trained(
                     architecture,

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from dynlib.dynamics.checks import check_array, check_count, check_flag, check_is
+from dynlib.dynamics.checks import check_array, check_choice, check_count, check_flag, check_is
 from dynlib.dynamics.pairs import constant
 from dynlib.networks.ffnn import FFNN, check_widths
 from dynlib.networks.stnn import StNN, check_size
 
 #: Inputs (M, c) and targets (M, d).
 Pairs = tuple[np.ndarray, np.ndarray]
+
+#: Parts of a setting that a recipe can take from the other one.
+PARTS = ("units", "weights", "precision", "damping")
 
 
 def check_network(name: str, model: Any) -> None:
@@ -93,6 +96,8 @@ class Recipe:
         lowest error on the training pairs goes on.
     marks : int
         Rows of the history.
+    swapped : tuple of str
+        Parts of `PARTS` that come from the other setting than `printed` says.
     """
 
     steps: int
@@ -101,12 +106,21 @@ class Recipe:
     starts: int = 1
     start_steps: int = 0
     marks: int = 100
+    swapped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "batch_size": 1, "starts": 1, "start_steps": 0, "marks": 1}
         for name, low in least.items():
             check_count(name, getattr(self, name), least=low)
         check_flag("printed", self.printed)
+        check_is("swapped", self.swapped, tuple, "a tuple of parts", "write ('units',)")
+        for part in self.swapped:
+            check_choice("each part of swapped", part, PARTS)
+
+    def as_printed(self, part: str) -> bool:
+        """Whether a part of the setting is the printed one."""
+        check_choice("part", part, PARTS)
+        return self.printed != (part in self.swapped)
 
     def check(self, pairs: Pairs) -> None:
         """Raise for pairs that this recipe cannot learn from."""
@@ -118,7 +132,7 @@ class Recipe:
             )
         for name, states in zip(("inputs", "targets"), pairs, strict=True):
             same = constant(states)
-            if same and not self.printed:
+            if same and not self.as_printed("units"):
                 raise ValueError(
                     f"coordinates of the {name} must vary, to have a scale, got constant {same}; "
                     "leave them out"
@@ -127,7 +141,7 @@ class Recipe:
     @property
     def dtype(self) -> torch.dtype:
         """Arithmetic of the training."""
-        return torch.float32 if self.printed else torch.float64
+        return torch.float32 if self.as_printed("precision") else torch.float64
 
 
 @dataclass(frozen=True)

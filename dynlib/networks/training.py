@@ -131,7 +131,7 @@ class _Training:
         self.model = architecture.build(recipe.dtype)
         self.units = [
             (np.zeros(states.shape[1]), np.ones(states.shape[1]))
-            if recipe.printed
+            if recipe.as_printed("units")
             else (states.mean(0), states.std(0))
             for states in pairs
         ]  # mean and scale of inputs and of targets
@@ -157,7 +157,7 @@ class _Training:
 
     def _draw(self, seed: int, start: int) -> Tensor:
         generator = torch.Generator().manual_seed(1000 * seed + start)
-        if self.recipe.printed:
+        if self.recipe.as_printed("weights"):
             self.model.draw(generator)
         else:
             self.model.draw_alive(generator, used=self.d)
@@ -180,7 +180,7 @@ class _Training:
         return optimizer.step(*(c[:, chosen].transpose(0, 1).contiguous() for c in self.learn))
 
     def _optimizer(self, theta: Tensor) -> LevenbergMarquardt:
-        rule = "factor" if self.recipe.printed else "gain"
+        rule = "factor" if self.recipe.as_printed("damping") else "gain"
         return LevenbergMarquardt(self.model, theta, rule=rule)
 
     def _errors(self, theta: Tensor, columns: Sequence[Tensor]) -> Tensor:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
-from dynlib.measure.timing import microseconds
+from dynlib.measure.timing import rounds
+from dynlib.networks.assembled import AssembledStNN
 from dynlib.networks.count import layers, saving, total
-from dynlib.networks.ffnn import FFNN
+from dynlib.networks.ffnn import FFNN, in_numpy
 from dynlib.networks.stnn import StNN
+from dynlib.peers.released import ReleasedStNN
 from dynlib.report import record
 from dynlib.report.networks import title
 
@@ -23,6 +27,8 @@ TIMED = {
     "ffnn_numpy": "FFNN 3-30-30-30-3, in NumPy",
 }
 BATCHES = (1, 10_000)
+#: Rounds in which all networks are timed.
+ROUNDS = 21
 
 
 def record_sizes(networks: Mapping[str, StNN | FFNN]) -> None:
@@ -63,19 +69,24 @@ def layer_table(networks: Mapping[str, StNN | FFNN]) -> record.Table:
     return record.Table(header, rows)
 
 
+def timed(structured: StNN, plain: FFNN) -> dict[str, tuple[Any, int]]:
+    """The networks of `TIMED` and their numbers of inputs, for :func:`record_times`."""
+    return {
+        "released": (ReleasedStNN(structured), structured.n),
+        "factors": (structured, structured.n),
+        "assembled": (AssembledStNN(structured), structured.n),
+        "ffnn": (plain, plain.n),
+        "ffnn_numpy": (in_numpy(plain), plain.n),
+    }
+
+
 @torch.no_grad()
-def evaluation_time(model: Callable[[torch.Tensor], torch.Tensor], n: int, batch: int) -> float:
-    """Median microseconds of one evaluation of a network with n inputs."""
-    states = torch.randn(batch, n)
-    calls = 3 if batch > 1000 else 30
-    return microseconds(lambda: model(states), repeats=9, calls=calls)
-
-
 def record_times(models: Mapping[str, tuple[Any, int]]) -> dict[tuple[str, int], float]:
     """Record how long networks take, over the time of the feed-forward network.
 
-    Metrics: ``_time_ratio_batch<n>``, ``assembled_time_ratio_batch1_numpy`` and
-    ``assembled_gain_batch1``.
+    The networks take turns, and every ratio is one of times in the same round: the intervals are
+    over rounds. Metrics: ``_time_ratio_batch<n>``, ``assembled_time_ratio_batch<n>_numpy`` over the
+    feed-forward network in NumPy, ``assembled_gain_batch1``, and ``_step_s``, seconds a state.
 
     Parameters
     ----------
@@ -85,22 +96,30 @@ def record_times(models: Mapping[str, tuple[Any, int]]) -> dict[tuple[str, int],
     Returns
     -------
     dict
-        Microseconds by name and batch.
+        Microseconds by name and batch, medians.
     """
-    clock = {
-        (name, batch): evaluation_time(model, n, batch)
-        for name, (model, n) in models.items()
-        for batch in BATCHES
-    }
+    clock: dict[tuple[str, int], np.ndarray] = {}
+    for batch in BATCHES:
+        states = {name: torch.randn(batch, n) for name, (_, n) in models.items()}
+        calls = [partial(model, states[name]) for name, (model, _) in models.items()]
+        found = rounds(calls, repeats=ROUNDS, calls=3 if batch > 1000 else 30)
+        clock |= {(name, batch): found[:, i] for i, name in enumerate(models)}
     for name, batch in clock:
-        ratio = clock[name, batch] / clock["ffnn", batch]
-        record.metric(f"{name}_time_ratio_batch{batch}", ratio, tolerance=2.0, timing=True)
-    for name, ratio in (
-        ("assembled_time_ratio_batch1_numpy", clock["assembled", 1] / clock["ffnn_numpy", 1]),
-        ("assembled_gain_batch1", clock["released", 1] / clock["assembled", 1]),
-    ):
-        record.metric(name, ratio, tolerance=2.0, timing=True)
-    return clock
+        _record_ratio(f"{name}_time_ratio_batch{batch}", clock[name, batch], clock["ffnn", batch])
+    for batch in BATCHES:
+        ratio = f"assembled_time_ratio_batch{batch}_numpy"
+        _record_ratio(ratio, clock["assembled", batch], clock["ffnn_numpy", batch])
+    _record_ratio("assembled_gain_batch1", clock["released", 1], clock["assembled", 1])
+    for name in models:
+        seconds = clock[name, 1] / 1e6
+        record.metric(
+            f"{name}_step_s", seconds, over="rounds", unit="s", tolerance=10.0, timing=True
+        )
+    return {key: float(np.median(times)) for key, times in clock.items()}
+
+
+def _record_ratio(name: str, times: np.ndarray, others: np.ndarray) -> None:
+    record.metric(name, times / others, over="rounds", tolerance=2.0, timing=True)
 
 
 def time_table(clock: Mapping[tuple[str, int], float]) -> record.Table:

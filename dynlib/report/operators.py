@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 import torch
 
-from dynlib.measure.timing import microseconds
+from dynlib.measure.timing import rounds
 from dynlib.networks.stnn import StNN
 from dynlib.operators.bestfit import (
     BestFit,
@@ -103,12 +103,15 @@ class Costs:
         Microseconds by method and number of vectors, a number a size; ``"shift"`` only to 256.
     large_batch : int
         The number of vectors that are multiplied at once, beside a single one.
+    ratios : dict
+        By size and number of vectors: time of two FFTs over that of the matrix, a number a round.
     """
 
     sizes: list[int]
     counts: dict[str, list[int]]
     clocks: dict[tuple[str, int], list[float]]
     large_batch: int
+    ratios: dict[tuple[int, int], np.ndarray]
 
 
 def measure_costs(
@@ -125,37 +128,35 @@ def measure_costs(
     rng : numpy.random.Generator
         Draws operators and vectors.
     repeats, seconds : int, float
-        Timings of which the median counts, and the shortest time of each.
+        Rounds in which all ways to multiply are timed, and the shortest time of a timing.
     """
     sizes = [2**k for k in range(2, 17) if 2**k <= largest]
     kinds = ("dense", "first_column", "fft", "complex_fft")
     counts = {kind: [operations(n, kind) for n in sizes] for kind in kinds}
 
-    def timed(call) -> float:
-        return microseconds(call, repeats=repeats, at_least=seconds)
-
-    def time_products(n: int, batch: int) -> dict[str, float]:
-        """Microseconds of each way to multiply."""
+    def time_products(n: int, batch: int) -> dict[str, np.ndarray]:
+        """Microseconds of each way to multiply, round by round."""
         symbol = rng.normal(size=2 * n - 1)
         operator = Hankel(torch.tensor(symbol, dtype=torch.float32))
         matrix = operator.dense().contiguous()
         states = torch.tensor(rng.normal(size=(batch, n)), dtype=torch.float32)
         if batch == 1:
             states = states[0]
-        found = {
-            "dense": timed(lambda: states @ matrix),
-            "fft": timed(lambda: operator.multiply_fft(states)),
-        }
+        calls = {"dense": lambda: states @ matrix, "fft": lambda: operator.multiply_fft(states)}
         if n <= 256:  # a loop over n vectors
-            found["shift"] = timed(lambda: operator.multiply_shift(states))
-        return found
+            calls["shift"] = lambda: operator.multiply_shift(states)
+        found = rounds(list(calls.values()), repeats=repeats, at_least=seconds)
+        return dict(zip(calls, found.T, strict=True))
 
     clocks: dict[tuple[str, int], list[float]] = {}
+    ratios = {}
     for batch in (1, large_batch):
         for n in sizes:
-            for method, clock in time_products(n, batch).items():
-                clocks.setdefault((method, batch), []).append(clock)
-    return Costs(sizes, counts, clocks, large_batch)
+            times = time_products(n, batch)
+            ratios[n, batch] = times["fft"] / times["dense"]
+            for method, clock in times.items():
+                clocks.setdefault((method, batch), []).append(float(np.median(clock)))
+    return Costs(sizes, counts, clocks, large_batch, ratios)
 
 
 def crossover(sizes: Sequence[int], fast: Sequence[float], slow: Sequence[float]) -> int | None:
@@ -191,9 +192,9 @@ def record_costs(costs: Costs) -> None:
         fast, slow = clocks["fft", batch], clocks["dense", batch]
         first = crossover(sizes, fast, slow)
         record.metric(f"fft_crossover_n_batch{batch}", first, tolerance=1.0, timing=True)
-        for place, at in (("n4", 0), ("largest", -1)):
-            ratio = fast[at] / slow[at]
-            record.metric(f"fft_time_ratio_{place}_batch{batch}", ratio, tolerance=2.0, timing=True)
+        for place, n in (("n4", sizes[0]), ("largest", sizes[-1])):
+            name, paired = f"fft_time_ratio_{place}_batch{batch}", costs.ratios[n, batch]
+            record.metric(name, paired, over="rounds", tolerance=2.0, timing=True)
     for kind in ("fft", "shift", "first_column"):
         ratio = operations(4, kind) / operations(4, "dense")
         record.metric(f"{kind}_count_ratio_n4", ratio, tolerance=0.0)
@@ -208,10 +209,7 @@ def cost_table(costs: Costs) -> record.Table:
     rows = []
     for i, n in enumerate(costs.sizes):
         counts = [record.number(each[i], "d") for each in costs.counts.values()]
-        ratios = [
-            costs.clocks["fft", batch][i] / costs.clocks["dense", batch][i]
-            for batch in (1, costs.large_batch)
-        ]
+        ratios = [np.median(costs.ratios[n, batch]) for batch in (1, costs.large_batch)]
         rows.append([str(n), *counts, *(f"{ratio:.2g}" for ratio in ratios)])
     times = ["time FFT / dense, 1 vector", f"{costs.large_batch} vectors"]
     return record.Table([*header, *times], rows)

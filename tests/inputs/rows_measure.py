@@ -186,6 +186,11 @@ ROWS = [
         call=Thing(lambda: None), repeats=Count(1), calls=Count(1),
         at_least=Number(1e-4, low=0, reaches=True),
     ),
+    row(
+        "measure.timing.rounds", lambda **options: timing.rounds(**options) >= 0,
+        timed=Thing([lambda: None], others={"not callable": [3]}), repeats=Count(2),
+        calls=Count(1), at_least=Number(1e-4, low=0, reaches=True),
+    ),
     *(
         row(
             "measure.transport.wasserstein", transport.wasserstein,

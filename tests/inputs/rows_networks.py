@@ -403,6 +403,10 @@ ROWS = [
         "networks.recipes.Recipe", recipes.Recipe,
         steps=Count(3), batch_size=Count(5), printed=Flag(False), starts=Count(2),
         start_steps=Count(1, least=0), marks=Count(3),
+        swapped=Thing(("units",), others={"unknown": ("size",), "a list": ["units"]}),
+    ),
+    row(
+        "networks.recipes.Recipe.as_printed", HOW.value.as_printed, part=Choice("units"),
     ),
     row(
         "networks.recipes.Recipe.check",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from dynlib.measure import timing
@@ -42,3 +43,31 @@ def test_timings_are_long_enough(clock):
     clock.calls = 7
     assert timing.microseconds(clock.call, repeats=3, at_least=1e-3) == pytest.approx(2.0)
     assert clock.calls - 8 >= 3 * 500
+
+
+def test_calls_that_are_compared_take_turns(clock):
+    order = []
+
+    def slow() -> None:
+        order.append("slow")
+        clock.now += 4e-6
+
+    def fast() -> None:
+        order.append("fast")
+        clock.now += 1e-6
+
+    found = timing.rounds([slow, fast], repeats=3, calls=2)
+    np.testing.assert_allclose(found, [[4, 1]] * 3)
+    assert order == ["slow", "fast"] + ["slow", "slow", "fast", "fast"] * 3
+
+
+def test_what_slows_a_machine_for_a_while_cancels_in_the_ratios(clock):
+    def call(seconds):
+        def advance() -> None:
+            clock.now += seconds * (1 + clock.now)  # the machine is slower and slower
+
+        return advance
+
+    found = timing.rounds([call(2e-2), call(1e-2)], repeats=20)
+    assert found[-1, 0] > 1.5 * found[0, 0]
+    np.testing.assert_allclose(found[:, 0] / found[:, 1], 2, rtol=0.03)

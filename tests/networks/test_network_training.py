@@ -12,7 +12,7 @@ import torch
 from dynlib.networks import training
 from dynlib.networks.ensembles import Networks, train_all
 from dynlib.networks.ffnn import FFNN
-from dynlib.networks.recipes import Architecture, Recipe
+from dynlib.networks.recipes import PARTS, Architecture, Recipe
 from dynlib.networks.stnn import StNN
 from dynlib.networks.training import train
 
@@ -264,6 +264,24 @@ def test_the_other_recipe_trains_in_standard_units_and_double_precision(optimise
     for values in (columns[0, :3], targets[0]):
         np.testing.assert_allclose(values.mean(1), 0, atol=1e-13)
         np.testing.assert_allclose(values.std(1, correction=0), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("base", [RECIPE, PRINTED])
+@pytest.mark.parametrize("part", PARTS)
+def test_one_part_comes_from_the_other_setting(optimisers, base, part):
+    recipe = dataclasses.replace(base, swapped=(part,), starts=1, steps=2)
+    (result,) = run(recipe=recipe, seeds=[0])
+    (optimiser,) = optimisers
+    weights = StNN(4, 2, dtype=torch.float64)
+    weights.draw(torch.Generator().manual_seed(0))
+    flat = torch.cat([weight.detach().flatten() for weight in weights.parameters()])
+    found = {
+        "units": not result.units[0][0].any(),
+        "weights": torch.equal(optimiser.first[0].double(), flat.to(recipe.dtype).double()),
+        "precision": result.weights.dtype == torch.float32,
+        "damping": optimiser.rule == "factor",
+    }
+    assert found == {each: base.printed != (each == part) for each in PARTS}
 
 
 @pytest.mark.parametrize("start_steps", [0, 4])

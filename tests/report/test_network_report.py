@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dynlib.networks.ffnn import FFNN
-from dynlib.networks.recipes import Architecture, Trained
+from dynlib.networks.recipes import Architecture, Recipe, Trained
 from dynlib.networks.stnn import StNN
 from dynlib.report import costs, environments, record, style
 from dynlib.report import networks as report
@@ -103,13 +103,65 @@ def test_roughness_is_the_mean_jump_of_the_second_half():
     history[:, 1] = [1e5, 1e9, 1e2, 1e3, 1e1, 1e2]
     found = trained(0.0, 0)
     found = Trained(**(vars(found) | {"history": history}))
-    report.record_roughness("ffnn", found)
+    smooth = Trained(**(vars(found) | {"history": np.ones((6, 5))}))
+    zeros, ones = (np.zeros((20, 3)), np.zeros((20, 3))), np.ones(3)
+    report.record_roughness("ffnn", [found, smooth], zeros, ones)
     assert values()["ffnn_roughness"] == pytest.approx((2 + 1) / 2)
+    assert record.metrics()["ffnn_living_roughness"]["samples"] == pytest.approx([1.5, 0])
+    failed = trained(1.0, 0)  # off by one everywhere, a hundred times what is allowed
+    history = {"history": found.history}
+    dead = Trained(**(vars(failed) | history))
+    report.record_roughness("stnn_p6", [dead, found], zeros, ones)
+    assert values()["stnn_p6_roughness"] == pytest.approx(1.5)
+    assert record.metrics()["stnn_p6_living_roughness"]["samples"] == pytest.approx([1.5])
+    report.record_roughness("stnn_p4", [dead], zeros, ones)
+    assert values()["stnn_p4_living_roughness"] is None
+
+
+def test_the_share_of_seeds_that_reach_the_released_error():
+    zeros = np.zeros((20, 3)), np.zeros((20, 3))
+    found = [trained(2.4e-3, 0), trained(2.6e-3, 0), trained(1.0, 0), trained(0.0, 0)]
+    report.record_share("printed_stnn_p6", found, zeros)  # squares below and above 6.2e-6
+    assert values()["printed_stnn_p6_share_released"] == 0.5
+    assert values()["printed_stnn_p6_seeds"] == 4
+
+
+def test_every_part_of_a_setting_is_swapped_alone():
+    ours, printed = Recipe(40, 20, marks=20), Recipe(8, 100, printed=True, marks=20)
+    wanted = report.variants(40, 20, 100, [3, 1])
+    found = {name: recipe for name, (_, recipe, _) in wanted.items()}
+    assert wanted["ours_batch"][::2] == (Architecture(branches=6), [3, 1])
+    assert wanted["printed_units"][0] == Architecture(branches=6, released=True)
+    assert list(found) == [
+        f"{setting}{part}"
+        for setting in ("ours", "printed")
+        for part in ("", "_units", "_weights", "_precision", "_damping", "_batch")
+    ]
+    assert (found["ours"], found["printed"]) == (ours, printed)
+    assert found["ours_units"] == Recipe(40, 20, marks=20, swapped=("units",))
+    assert found["printed_damping"].swapped == ("damping",)
+    assert found["ours_batch"] == Recipe(8, 100, marks=20)
+    assert found["printed_batch"] == Recipe(40, 20, printed=True, marks=20)
+
+
+def test_an_ablation_is_a_table_of_both_directions():
+    zeros, ones = (np.zeros((20, 3)), np.zeros((20, 3))), np.ones(3)
+    names = report.variants(40, 20, 100, [0])
+    found = {name: [trained(0.01 * i, 0)] for i, name in enumerate(names, 1)}
+    report.record_ablation(found, zeros, ones)
+    assert values()["ablation_ours_units_mse_validation"] == pytest.approx(4e-4)
+    assert values()["ablation_printed_failed_seeds"] == 0
+    assert values()["ablation_printed_batch_failed_seeds"] == 1
+    rows = report.ablation_table().rows
+    assert rows[0] == ["nothing", "4.9e-03", "0 of 1", "1.0e-04", "0 of 1"]
+    assert [row[0] for row in rows[1:]] == list(report.ABLATED.values())
 
 
 def test_tables_show_what_is_recorded():
     report.record_released()
-    assert report.published_table().rows[0] == ["StNN, p = 1", "2.0e-04"]
+    rows = report.published_table().rows
+    assert rows[0] == ["StNN, p = 1", "none", "2.0e-04", "none"]
+    assert rows[2] == ["StNN, p = 6", "3.1e-06", "3.0e-06", "0.0023"]
     for name, value in {
         "stnn_p6_mse_validation": 1e-3, "stnn_p6_mse_fresh": 2e-3,
         "stnn_p6_mse_validation_pairsplit": 3e-3, "stnn_p6_mse_fresh_pairsplit": 4e-3,
@@ -124,15 +176,22 @@ def test_tables_show_what_is_recorded():
 
 
 def test_times_are_ratios_to_the_feed_forward_network():
+    assert list(costs.timed(StNN(4, 6), FFNN())) == list(costs.TIMED)
     models = dict.fromkeys(costs.TIMED, (lambda states: states, 3))
     clock = costs.record_times(models)
     assert set(clock) == {(name, batch) for name in costs.TIMED for batch in (1, 10_000)}
     found = values()
     assert found["ffnn_time_ratio_batch1"] == 1
-    assert found["assembled_gain_batch1"] == clock["released", 1] / clock["assembled", 1]
+    metrics = record.metrics()
+    seconds = {name: np.array(metrics[f"{name}_step_s"]["samples"]) for name in costs.TIMED}
+    assert clock["released", 1] == pytest.approx(1e6 * np.median(seconds["released"]))
+    gains = seconds["released"] / seconds["assembled"]  # round by round
+    np.testing.assert_allclose(metrics["assembled_gain_batch1"]["samples"], gains)
+    ratios = seconds["assembled"] / seconds["ffnn_numpy"]
+    np.testing.assert_allclose(metrics["assembled_time_ratio_batch1_numpy"]["samples"], ratios)
     rows = costs.time_table(clock).rows
     assert [row[0] for row in rows] == list(costs.TIMED.values())
-    assert rows[3][3:] == ["1", "1"]
+    assert rows[3][3:] == ["1 [1, 1]", "1 [1, 1]"]
 
 
 def drawn(axes, marker: str) -> list[list[list[float]]]:

@@ -53,6 +53,10 @@ COSTS = report.Costs(
         ("dense", 9): [3.0, 4.0], ("fft", 9): [9.0, 8.0], ("shift", 9): [6.0],
     },
     large_batch=9,
+    ratios={
+        (4, 1): np.array([1.0, 2.0, 9.0]), (8, 1): np.array([0.5]),
+        (4, 9): np.array([3.0]), (8, 9): np.array([2.0]),
+    },
 )  # fmt: skip
 
 
@@ -62,6 +66,7 @@ def test_costs_are_recorded_as_crossovers_and_ratios():
     assert (found["fft_crossover_count"], found["fft_crossover_count_complex"]) == (8, 4)
     assert (found["fft_crossover_n_batch1"], found["fft_crossover_n_batch9"]) == (8, None)
     assert found["fft_time_ratio_n4_batch1"] == 2
+    assert record.metrics()["fft_time_ratio_n4_batch1"]["samples"] == [1, 2, 9]
     assert found["fft_time_ratio_largest_batch9"] == 2
     assert found["fft_count_ratio_n4"] == 150 / 28
     assert found["first_column_count_ratio_n4"] == 16 / 28
@@ -78,6 +83,9 @@ def test_every_size_is_timed():
     assert costs.counts["dense"] == [28, 120, 496]
     assert set(costs.clocks) == {(m, b) for m in ("dense", "fft", "shift") for b in (1, 3)}
     assert {len(each) for each in costs.clocks.values()} == {3}
+    assert {key: len(each) for key, each in costs.ratios.items()} == {
+        (n, b): 1 for n in (4, 8, 16) for b in (1, 3)
+    }
 
 
 OPERATORS = dict.fromkeys(report.TITLES, np.eye(2)) | {"hankel_fit": np.array([[1.0, 2], [2, 3]])}

@@ -158,13 +158,12 @@ class Pair:
     @property
     def bases(self) -> list[str]:
         """Checksums of cells on which the halves have agreed, the latest first."""
-        found = [self.written]
         try:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
-            if record["written"] == self.written:
-                found.insert(0, record["agreed"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
+            record = json.loads(self.record.read_bytes())
+        except (FileNotFoundError, ValueError):  # none yet, or damaged: it says nothing
+            record = None
+        known = isinstance(record, dict) and record.get("written") == self.written
+        found = [record.get("agreed") if known else "", self.written]
         return [base for base in found if base]
 
     def condition(self) -> str:
