@@ -20,7 +20,8 @@
 #
 # Here the methods of the paper, and baselines that it omits, answer under one rule. They forecast
 # from the same fresh states. Each is given one state, or a window of past states. Every prediction
-# is compared with the truth *of the same step*. [The chapter](../structure/arena.md) says more.
+# is compared with the truth *of the same step*. [The chapter](../structure/arena.md) discusses the
+# numbers.
 
 # %% tags=["parameters", "hide-input"]
 horizon: int = 120  # [10..100000] steps of a forecast
@@ -263,8 +264,7 @@ for n in degrees:
 report.record_forecasts(same_data, windows, truth, suffix="_100traj", **rule)
 
 # %% tags=["hide-input", "view"]
-first = "fitted on the networks' trajectories"
-report.errors_table(same_data, horizon, first=first, suffix="_100traj")
+report.errors_table(same_data, horizon, suffix="_100traj")
 
 # %% [markdown]
 # ## The equations that SINDy finds
