@@ -3,6 +3,7 @@ r"""Training of LEADS: as published, and by a curriculum of windows that grow.""
 from __future__ import annotations
 
 import dataclasses
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class TrainedLeads:
     steps : numpy.ndarray
         Steps of training until every mark, (marks,).
     seconds : numpy.ndarray
-        Wall time of training until every mark, (marks,).
+        Processor time of training until every mark, (marks,): who shares the machine does not
+        change it.
     """
 
     environments: int
@@ -191,7 +193,7 @@ def train_leads(
     tensors, state = artefacts.kept("leads", parameters, [f"{__name__}.train_leads"], compute)
     history = np.array(state["history"])
     size = (len(trajectories), training.model.width, training.model.dim)
-    return TrainedLeads(*size, tensors["path"], history[:, 0], history[:, 1])
+    return TrainedLeads(*size, tensors["path"], history[:, 0], history[:, 3])
 
 
 class _Training:
@@ -225,6 +227,7 @@ class _Training:
             for layer in range(4)
         ]  # fmt: skip
         self.path = torch.zeros(0)  # weights at the marks, (marks, P)
+        self.seconds = 0.0  # processor time of the steps
 
     def _phase(self, step: int) -> int:
         """Window of the phase that a step belongs to."""
@@ -271,7 +274,7 @@ class _Training:
         return error + PENALTY * penalty(self.model, at, self.vectors, self.recipe.rounds)
 
     def step(self, number: int) -> Tensor:
-        recipe = self.recipe
+        recipe, start = self.recipe, time.process_time()
         if recipe.decay:
             rate = recipe.learning_rate * 0.5 * (1 + np.cos(np.pi * number / sum(recipe.steps)))
             for group in self.optimizer.param_groups:
@@ -280,13 +283,14 @@ class _Training:
         loss = self._loss(number)
         loss.backward()
         self.optimizer.step()
+        self.seconds += time.process_time() - start
         return loss.detach()
 
     def mark(self, loss: Tensor, seconds: float) -> list[float]:
-        """Mean loss."""
+        """Mean loss, and the processor time so far."""
         weights = torch.cat([w.detach().flatten() for w in self.model.parameters()])
         self.path = torch.cat([self.path, weights.cpu()[None]])
-        return [loss.item()]
+        return [loss.item(), self.seconds]
 
     def state(self) -> dict[str, Any]:
         return {
@@ -294,10 +298,11 @@ class _Training:
             "optimizer": self.optimizer.state_dict(),
             "vectors": self.vectors,
             "path": self.path,
+            "seconds": self.seconds,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.vectors = [vector.to(self.trajectories.device) for vector in state["vectors"]]
-        self.path = state["path"]
+        self.path, self.seconds = state["path"], state["seconds"]

@@ -21,6 +21,8 @@ from dynlib.report.style import LABELS
 
 #: Time between two states of the data.
 STEP = TIMES[1] - TIMES[0]
+#: Test errors at which times of training are compared, and how metrics name them.
+TARGETS = {1e-3: "1e3", 3e-4: "3e4", 1e-4: "1e4", 2e-5: "2e5"}
 #: Times and test errors in a method's training, for every seed.
 Curves = Sequence[tuple[np.ndarray, np.ndarray]]
 #: From a model and trajectories to those that the model predicts from the same first states.
@@ -173,9 +175,23 @@ def record_time_ratios(curves: Mapping[str, Curves]) -> None:
     """Record the training time of one method over that of another at equal error.
 
     Metrics: ``train_time_ratio_equal_error`` (StNN over LEADS),
-    ``control_train_time_ratio_equal_error`` and ``control_over_stnn_train_time``.
+    ``control_train_time_ratio_equal_error`` and ``control_over_stnn_train_time``, at the larger of
+    the two final errors; ``train_time_ratio_<target>`` (StNN over LEADS) and
+    ``control_train_time_ratio_<target>`` at each of `TARGETS`, over all pairs of seeds.
     """
     metrics = record.metrics()
+    for target, label in TARGETS.items():
+        times = {
+            name: np.array([time_to(*each, target) for each in curves[name]])
+            for name in ("stnn", "control", "leads")
+        }
+        for name, prefix in (("stnn", ""), ("control", "control_")):
+            reached = all(np.isfinite(times[each]).all() for each in (name, "leads"))
+            ratios = (times[name][:, None] / times["leads"]).ravel() if reached else None
+            record.metric(
+                f"{prefix}train_time_ratio_{label}", ratios, over="pairs of seeds",
+                tolerance=3.0, timing=True,
+            )  # fmt: skip
 
     def time_ratio(name: str, partner: str) -> float | None:
         """Time of one method over that of another, to the larger of their errors."""
@@ -192,6 +208,28 @@ def record_time_ratios(curves: Mapping[str, Curves]) -> None:
         ("control_over_stnn_train_time", "control", "stnn"),
     ):
         record.metric(label, time_ratio(name, partner), tolerance=3.0, timing=True)
+
+
+def ratios() -> record.Table:
+    """Training time of the small networks over that of LEADS, at equal error."""
+    known, networks = record.metrics(), {"": LABELS["stnn"], "control_": LABELS["control"]}
+    names = {f"train_time_ratio_{label}": f"{target:.0e}" for target, label in TARGETS.items()}
+    names["train_time_ratio_equal_error"] = "the larger final error"
+    return record.Table(
+        ["time to a test error, over that of LEADS", *networks.values()],
+        [
+            [
+                words,
+                *(
+                    record.show(f"{prefix}{name}", ".2g")
+                    if known[f"{prefix}{name}"]["value"] is not None
+                    else "not reached"
+                    for prefix in networks
+                ),
+            ]
+            for name, words in names.items()
+        ],
+    )
 
 
 def record_loop_slowdown(model: LEADS, learn: np.ndarray, dt: float) -> None:
@@ -255,17 +293,19 @@ def record_time_step(
         record_interpolated(name, predictions, truth, times, label)
 
 
-def record_new(name: str, path: np.ndarray, truth: np.ndarray) -> None:
-    """Record the error of a method in a new environment, ``_mse_new_environment``."""
-    error = trajectory_errors(path, truth).mean()
-    record.metric(f"{name}_mse_new_environment", error, tolerance=3.0)
+def record_new(name: str, paths: Sequence[np.ndarray], truth: np.ndarray) -> None:
+    """Record the error in a new environment, ``_mse_new_environment``; there is a path a seed."""
+    errors = [trajectory_errors(path, truth).mean() for path in paths]
+    record.metric(f"{name}_mse_new_environment", errors, over="seeds", tolerance=3.0)
 
 
-def record_new_leads(name: str, trained: TrainedLeads, truth: np.ndarray) -> None:
+def record_new_leads(name: str, found: Sequence[TrainedLeads], truth: np.ndarray) -> None:
     """As :func:`record_new`, of LEADS, and how long it was trained, ``_new_train_s``."""
-    record_new(name, follow_field(trained.model, truth), truth)
-    seconds = trained.seconds[-1]
-    record.metric(f"{name}_new_train_s", seconds, unit="s", tolerance=10.0, timing=True)
+    record_new(name, [follow_field(each.model, truth) for each in found], truth)
+    seconds = [each.seconds[-1] for each in found]
+    record.metric(
+        f"{name}_new_train_s", seconds, over="seeds", unit="s", tolerance=10.0, timing=True
+    )
 
 
 def abilities() -> record.Table:

@@ -29,7 +29,7 @@ from kinds import (
     row,
 )
 
-from dynlib.dynamics import data, lyapunov, own, pairs, simulate, trial
+from dynlib.dynamics import data, lyapunov, own, pairs, simulate, taylor, trial
 from dynlib.dynamics.flows import TimeMap, stepper
 from dynlib.dynamics.systems import catalogue, facts, lotka_volterra
 from dynlib.dynamics.systems.henon import Henon
@@ -229,6 +229,12 @@ ROWS = [
     draws("dynamics.systems.lorenz.Lorenz.initial_states", Lorenz()),
     row("dynamics.systems.rossler.Rossler", Rossler, a=Number(1.0), b=Number(1.0), c=Number(9.0)),
     draws("dynamics.systems.rossler.Rossler.initial_states", Rossler()),
+    row(
+        "dynamics.taylor.lorenz_series", taylor.lorenz_series,
+        system=Thing(Lorenz(), others={"class": Lorenz, "map": Henon()}),
+        initial=Array(STATES), n_steps=Count(3), dt=Number(0.01, low=0),
+        order=Count(12), substeps=Count(1),
+    ),
     row(
         "dynamics.systems.lotka_volterra.LotkaVolterra", lotka_volterra.LotkaVolterra,
         **dict.fromkeys(("alpha", "beta", "gamma", "delta"), Number(1.0, low=0)),

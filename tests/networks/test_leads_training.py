@@ -105,6 +105,14 @@ def test_a_training_stopped_at_any_step_ends_in_the_same_digits(
     assert not list(tmp_path.glob("stopped/*/checkpoints"))
 
 
+def test_seconds_are_those_of_the_processor(monkeypatch):
+    """Every step takes one second by a clock that only counts how often it is read."""
+    clock = iter(range(1000))
+    monkeypatch.setattr(leads_training.time, "process_time", lambda: float(next(clock)))
+    found = train(LeadsRecipe(steps=(8,), windows=(1,), marks=4))
+    np.testing.assert_array_equal(found.seconds, [2, 4, 6, 8])
+
+
 def test_a_finished_training_is_loaded_and_a_damaged_one_repeated(tmp_path, monkeypatch):
     first = train()
     with monkeypatch.context() as patch:

@@ -114,6 +114,26 @@ def test_times_are_compared_at_the_larger_of_two_errors():
     assert values["control_over_stnn_train_time"] == 2 / 4
 
 
+def test_times_are_compared_at_targets_over_pairs_of_seeds():
+    for name in ("stnn", "leads", "control"):
+        record.metric(f"{name}_mse_test", 1e-4)
+    way = np.array([1.0, 1e-3, 1e-4])
+    curves = {
+        name: [(clock * np.array([1.0, 2.0, 4.0]), way) for clock in clocks]
+        for name, clocks in {"stnn": (1, 2), "leads": (10, 40), "control": (1,)}.items()
+    }
+    report.record_time_ratios(curves)
+    found = record.metrics()
+    for label in ("1e3", "3e4", "1e4"):
+        assert sorted(found[f"train_time_ratio_{label}"]["samples"]) == [0.025, 0.05, 0.1, 0.2]
+        assert sorted(found[f"control_train_time_ratio_{label}"]["samples"]) == [0.025, 0.1]
+        assert found[f"train_time_ratio_{label}"]["timing"]
+    assert found["train_time_ratio_2e5"]["value"] is None
+    table = {row[0]: row[1] for row in report.ratios().rows}
+    assert table["2e-05"] == "not reached"
+    assert table["1e-03"].startswith("0.075 [0.025")
+
+
 def test_a_method_that_never_gets_there_has_no_time_ratio():
     for name in ("stnn", "leads", "control"):
         record.metric(f"{name}_mse_test", 1.0)
@@ -170,7 +190,7 @@ def test_leads_is_recorded_with_its_size_steps_and_time():
     truth = trajectories(ENVIRONMENTS, np.array([[1.0, 2.0]]))
     trained = still()
     (path,) = report.record_leads("leads", [trained], truth, truth)
-    report.record_new_leads("leads", trained, truth)
+    report.record_new_leads("leads", [trained], truth)
     np.testing.assert_array_equal(path, np.broadcast_to(truth[:, :, :1], truth.shape))
     found = {name: entry["value"] for name, entry in record.metrics().items()}
     assert found["leads_steps"] == 7
@@ -182,7 +202,7 @@ def test_leads_is_recorded_with_its_size_steps_and_time():
 def test_tables_have_the_methods_that_were_measured():
     record_method("leads", [shifted(OFFSETS)], TRUTH, 95_095, 3.0)
     record_method("mean", [TRUTH], TRUTH, 20, None)
-    report.record_new("leads_alone", TRUTH + 2, TRUTH)
+    report.record_new("leads_alone", [TRUTH + 2], TRUTH)
     record.metric("leads_mse_half_step", 0.5)
     assert [row[:4] for row in report.methods().rows] == [
         ["LEADS", "95\u202f095", "3", ""],

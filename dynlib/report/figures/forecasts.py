@@ -113,6 +113,30 @@ def series(
     )
 
 
+def ranks(names: Sequence[str]) -> Shown:
+    """Recorded valid times at the long horizon, a row a method, in their order."""
+    metrics = record.metrics()
+    entries = {name: metrics[f"{name}_valid_time_long"] for name in names}
+    order = sorted(names, key=lambda name: entries[name]["value"])
+    figure, axes = style.figure(5.0)
+    for row, name in enumerate(order):
+        entry = entries[name]
+        axes.plot([entry["low"], entry["high"]], [row] * 2, color=COLOURS[name], linewidth=2)
+        axes.plot(entry["value"], row, "o", color=COLOURS[name], markersize=5)
+    for label in ("horizon_lyapunov", "long_horizon_lyapunov"):
+        axes.axvline(metrics[label]["value"], color=style.MUTED, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="valid time, Lyapunov times", xlim=(0, None))
+    axes.set_yticks(range(len(order)), [LABELS[name] for name in order], fontsize=style.SMALL)
+    return style.shown(
+        figure,
+        "ranks",
+        caption="How long forecasts stay with the truth: median over starts, with its interval. "
+        "The dotted lines are the printed horizon and the long one.",
+        alt="Dots with bars, one row per method, ordered by valid time. The best polynomial maps "
+        "and SINDy with sixth-order differences last longest, HAVOK and DMD shortest.",
+    )
+
+
 def pareto(degrees: Sequence[int]) -> Shown:
     """Recorded errors at the horizon against the recorded operations of a step."""
     metrics = record.metrics()
