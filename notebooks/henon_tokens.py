@@ -64,8 +64,7 @@ prompt: int = 100  # [5..600] true tokens before each rollout
 rollouts: int = 20  # [2..10000] rollouts a method
 rollout_steps: int = 200  # [130..100000] states generated a rollout
 stage_rollouts: int = 20  # [2..10000] rollouts a batch at each stage of a study
-prompt_batches: int = 5  # [1..50] batches of so many rollouts at each stage
-true_batches: int = 10  # [2..100] batches of fresh true trajectories, used in pairs
+prompt_batches: int = 5  # [2..50] batches of so many rollouts, each with its own prompts and truth
 sampling_pairs: int = 5  # [2..100] pairs of samples behind each distance of true from true
 lyapunov_rollouts: int = 4  # [1..1000] rollouts for the exponent
 lyapunov_steps: int = 400  # [100..1000000] states of each
@@ -75,11 +74,10 @@ longest_ngram: int = 12  # [4..32] longest memory of the n-grams
 products: int = 15  # [8..100] longest product of Jacobians
 # require: validation_trajectories < train_trajectories
 # require: width % heads == 0
-# require: 2 * prompt_batches <= true_batches
 # require: stage_rollouts <= rollouts
 # require: prompt + rollout_steps + 100 <= trajectory_length
 # require: context + context // 2 + longest_ngram + prompt < trajectory_length
-# require: products <= lyapunov_steps
+# require: 10 * products <= lyapunov_steps
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -193,9 +191,8 @@ report.training(trained, seeds)
 # ## What a longer memory buys
 #
 # The simplest rival of GPT-2 is an *n-gram*: it looks up what followed the last n tokens in the
-# training set. With n = 1 it is a Markov chain. All models predict the same tokens of test
-# trajectories from the last 1, 2, 3, … tokens before them. The *best* n-gram is the one that
-# predicts the held-out trajectories best.
+# training set; n = 1 is a Markov chain. All models predict the same test tokens from the last 1, 2,
+# 3, … before them. The *best* n-gram predicts the held-out trajectories best.
 #
 # How good can a prediction be? By Pesin's formula the entropy rate of the map is its positive
 # Lyapunov exponent. If different orbits always wrote different tokens, no model could have a
@@ -216,8 +213,8 @@ figures.context(*curves, floor=lyapunov["value"], kind="map")
 # %% [markdown]
 # ## Rollouts
 #
-# Every method continues the same prompts of {param}`@run:prompt` true tokens (GPT-2 sees the last
-# {res}`:context` of them):
+# Every method, and every seed of GPT-2, continues the same {res}`:prompt_batches` batches of prompts,
+# {param}`@run:prompt` tokens each of fresh true orbits (GPT-2 sees the last {res}`:context` of them):
 #
 # - **GPT-2**, which draws each token from its probabilities (temperature 1), and decoded
 #   *greedily*, as the paper does: it always takes the likeliest token (T → 0);
@@ -227,11 +224,11 @@ figures.context(*curves, floor=lyapunov["value"], kind="map")
 #   ones, so its distance from the truth is chance alone.
 
 # %%
-matched = windows(test, prompt + rollout_steps, rollouts, first=100)[:rollouts]
+matched = fresh_tokens(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 generators = report.rivals(models, counts, best, learn, grid, seeds, workers)
 temperatures = {"model": temperature, "greedy": 0.0}
-short = generators.all(prompts, rollout_steps, temperatures)
+short = generators.in_batches(prompts, rollout_steps, prompt_batches, temperatures)
 
 # %% [markdown]
 # ## Distributions: Table I of the paper
@@ -240,20 +237,21 @@ short = generators.all(prompts, rollout_steps, temperatures)
 # distance W1 between cell centres: how far, on average, states must be moved to turn one sample
 # into the other. Two true samples differ as well, by chance. So every distance is divided by
 # that between two batches of *fresh* true orbits of the same size. A ratio of one means that
-# generated states are as far from true ones as true ones are from each other.
+# generated states are as far from true ones as true ones are from each other. Each batch has a true
+# pair of its own, the same for all methods.
 #
 # *Matched* compares with the true continuations of the same prompts instead, which is most
 # likely what the paper did. *Squared cost* is the square of the distance that moves a state.
 
 # %%
-true_tokens = fresh_tokens(true_batches * rollouts, rollout_steps)
-batches = true_tokens.reshape(true_batches, rollouts, rollout_steps)
-references = report.references(batches[: true_batches // 2 * 2], grid)
-report.rollouts(short, *references, continuations, learn)
+batches = [fresh_tokens(rollouts, rollout_steps) for _ in range(2 * prompt_batches)]
+references = report.references(np.stack(batches), grid)
+truths = np.stack(np.split(continuations, prompt_batches))
+report.rollouts(short, *references, truths, learn, ["model", "greedy", "recall"])
 
 # %% tags=["hide-input", "view"]
 methods = ("model", "greedy", "markov")
-visits = {"true": batches[0], **{name: short[name][0] for name in methods}}
+visits = {"true": batches[0], **{name: short[name][0, 0] for name in methods}}
 figures.density(visits, grid)
 
 # %% tags=["hide-input", "view"]
@@ -264,6 +262,13 @@ figures.ratio(
 )
 
 # %% [markdown]
+# Can rollouts be told from true orbits? A small network learns to, from short windows of half of
+# the batches, and is tried on the others. Half of its answers are right by chance.
+
+# %%
+report.told_apart(short, references[0])
+
+# %% [markdown]
 # ## How far apart are two true samples?
 #
 # That depends on their size, and on how many independent orbits they come from. The paper
@@ -271,9 +276,7 @@ figures.ratio(
 # how much the rows differ: a printed distance may belong to any of them.
 
 # %%
-report.sampling(
-    fresh_tokens, grid, report.DESIGNS, sampling_pairs, report.READ, references
-)
+report.sampling(fresh_tokens, grid, report.DESIGNS, sampling_pairs, report.READ, references)
 
 # %% [markdown]
 # ## The Lyapunov exponent
@@ -287,13 +290,10 @@ report.sampling(
 # second fit drops the shortest products ($n \ge 5$), to see how much of the bias they cause.
 
 # %%
-long_prompts = windows(test, prompt, lyapunov_rollouts, first=100)
-long_prompts = long_prompts[:lyapunov_rollouts]
-written = generators.networks(
-    long_prompts, lyapunov_steps, list(temperatures.values())
-)
-true_long = fresh_states(5 * lyapunov_rollouts, lyapunov_steps).reshape(
-    5, lyapunov_rollouts, lyapunov_steps, system.dim
+long_prompts = windows(test, prompt, lyapunov_rollouts, first=100)[:lyapunov_rollouts]
+written = generators.networks(long_prompts, lyapunov_steps, list(temperatures.values()))
+true_long = fresh_states(8 * lyapunov_rollouts, lyapunov_steps).reshape(
+    8, lyapunov_rollouts, lyapunov_steps, system.dim
 )
 sampled = {
     "tokens": grid.encode(true_long, unseen="nearest"),
@@ -314,11 +314,17 @@ report.estimated_exponents(growth, products)
 figures.lyapunov(list(growth), lyapunov["value"])
 
 # %% [markdown]
+# How many states does the estimator need? True orbits again, at cell centres.
+
+# %%
+size = {"n": lyapunov_rollouts, "length": lyapunov_steps}
+report.exponent_by_size(fresh_tokens, grid, system, products=products, **size)
+
+# %% [markdown]
 # ## Cycles and steps never seen
 #
-# A greedy model is a deterministic map of its context, and there are finitely many contexts. So
-# it must end in a cycle; the question is when. A sampled model can take steps that no training
-# trajectory took. The last row says how often fresh true orbits do.
+# A greedy model is a deterministic map of its context, so it must end in a cycle: when? A sampled one
+# can take steps that no training trajectory took. The last row says how often true orbits do.
 
 # %% tags=["hide-input", "view"]
 report.cycles(short)

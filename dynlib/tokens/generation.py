@@ -6,7 +6,7 @@ The names of the methods are those of the results: ``model`` (GPT-2 at T = 1), `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +19,19 @@ from dynlib.dynamics.checks import (
     check_counts,
     check_is,
     check_number,
+    check_seed,
     check_tokens,
 )
-from dynlib.tokens.gpt import TokenGPT, check_models, check_temperature, generate
+from dynlib.tokens.accelerated import continue_in_parts
+from dynlib.tokens.gpt import TokenGPT, check_model, check_models, check_temperature, generate
 from dynlib.tokens.markov import NGram, check_chain, check_chain_temperature
 from dynlib.tokens.parroting import parrot, recall
 from dynlib.tokens.windows import Trajectories, check_trajectories
 from dynlib.training import parallel
+from dynlib.training.device import on_gpu
+
+#: Bytes for the prompts that a CPU continues at once: keys and values stay near it.
+ROOM = 2 * 10**8
 
 
 @dataclass(frozen=True)
@@ -158,13 +164,16 @@ class Generators:
         }
 
     def in_batches(
-        self, prompts: np.ndarray, n_steps: int, batches: int, temperatures: dict[str, float]
-    ) -> dict[str, list[np.ndarray]]:
-        """Continuations of independent batches of prompts, as one array (B / batches, T) each.
+        self,
+        prompts: np.ndarray,
+        n_steps: int,
+        batches: int,
+        temperatures: dict[str, float],
+        once: Collection[str] = (),
+    ) -> dict[str, np.ndarray]:
+        """Continuations of independent batches of prompts by every method.
 
-        The first of the temperatures, the n-grams and the training replay continue all batches;
-        the models take turns, a batch each. At the other temperatures the first model continues
-        the first batch only, as the context parrot does.
+        All methods continue all batches; each model does so at every temperature.
 
         Parameters
         ----------
@@ -173,35 +182,62 @@ class Generators:
         n_steps : int
             Tokens to generate, T.
         batches : int
-            Equal parts of the prompts.
+            Equal parts of the prompts, P.
         temperatures : dict of str to float
             Temperature of GPT-2 by the name of the method.
+        once : collection of str
+            Those of these names at which the first model alone continues the prompts.
 
         Returns
         -------
-        dict of str to list of numpy.ndarray
-            By method, as :meth:`all`.
-
+        dict of str to numpy.ndarray
+            By method: tokens (S, P, B / P, T), S the number of models, or 1.
         """
         self._check(prompts, n_steps, temperatures, batches)
+        check_is("once", once, Collection, "a list of names", "leave it out for none")
+        if set(once) - set(temperatures):
+            raise ValueError(
+                f"once must hold names of temperatures, got {list(once)}; leave it out for none"
+            )
         prompts = np.asarray(prompts)
-        parts, seed = np.split(prompts, batches), self.seeds[0]
-        (name, first), *others = temperatures.items()
-        found = {
-            name: [
-                generate(
-                    self.models[p % len(self.models)], part, n_steps, temperature=first,
-                    seed=seed + p,
-                )
-                for p, part in enumerate(parts)
-            ]
-        }  # fmt: skip
-        for name, temperature in others:
-            found[name] = [
-                generate(self.models[0], parts[0], n_steps, temperature=temperature, seed=seed)
-            ]
-        for name, chain in self.chains.items():
-            found[name] = np.split(chain.generate(prompts, n_steps, seed=seed), batches)
-        found["parrot"] = [parrot(parts[0], n_steps, self.centres)]
-        found["recall"] = np.split(recall(self.training, prompts, n_steps), batches)
-        return found
+        jobs = [
+            {
+                "model": model, "prompts": prompts, "n_steps": n_steps,
+                "temperature": temperature, "seed": seed,
+            }
+            for name, temperature in temperatures.items()
+            for seed, model in self._asked(name in once)
+        ]  # fmt: skip
+        done = iter(parallel.map_processes(continued, jobs, self.workers))
+        written = {name: [next(done) for _ in self._asked(name in once)] for name in temperatures}
+        for number, (name, chain) in enumerate(self.chains.items()):
+            written[name] = [chain.generate(prompts, n_steps, seed=self.seeds[0] + number)]
+        written["parrot"] = [parrot(prompts, n_steps, self.centres)]
+        written["recall"] = [recall(self.training, prompts, n_steps)]
+        return {
+            name: np.stack(each).reshape(len(each), batches, -1, n_steps)
+            for name, each in written.items()
+        }
+
+    def _asked(self, first: bool) -> list[tuple[int, TokenGPT]]:
+        """Seeds of draws and models, or the first of them alone."""
+        both = list(zip(self.seeds, self.models, strict=True))
+        return both[:1] if first else both
+
+
+def continued(
+    model: TokenGPT, prompts: np.ndarray, n_steps: int, temperature: float, seed: int
+) -> np.ndarray:
+    """As :func:`dynlib.tokens.gpt.generate`, with the memory for keys and values from the start.
+
+    Where there are many prompts, that takes two thirds of the time on a CPU; draws are others.
+    """
+    check_model("model", model)
+    if on_gpu(model.device):
+        return generate(model, prompts, n_steps, temperature=temperature, seed=seed)
+    check_tokens("prompts", prompts, ("B", "P"), vocabulary=model.config.vocabulary)
+    check_count("n_steps", n_steps)
+    check_temperature("temperature", temperature, len(prompts))
+    check_seed("seed", seed)
+    model.eval()
+    return continue_in_parts(model, np.array(prompts), n_steps, temperature, seed, ROOM)
