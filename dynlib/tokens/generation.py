@@ -151,18 +151,6 @@ class Generators:
             "recall": [recall(self.training, prompts, n_steps)],
         }
 
-    def all(
-        self, prompts: np.ndarray, n_steps: int, temperatures: dict[str, float]
-    ) -> dict[str, list[np.ndarray]]:
-        """Continuations by every method, GPT-2 at the named temperatures."""
-        self._check(prompts, n_steps, temperatures)
-        written = self.networks(prompts, n_steps, list(temperatures.values()))
-        return {
-            **dict(zip(temperatures, written, strict=True)),
-            **self.counting(prompts, n_steps),
-            **self.copying(prompts, n_steps),
-        }
-
     def in_batches(
         self,
         prompts: np.ndarray,
@@ -237,7 +225,9 @@ def continued(
         return generate(model, prompts, n_steps, temperature=temperature, seed=seed)
     check_tokens("prompts", prompts, ("B", "P"), vocabulary=model.config.vocabulary)
     check_count("n_steps", n_steps)
-    check_temperature("temperature", temperature, len(prompts))
+    check_number("temperature", temperature)
+    check_temperature("temperature", temperature, 1)
     check_seed("seed", seed)
     model.eval()
-    return continue_in_parts(model, np.array(prompts), n_steps, temperature, seed, ROOM)
+    given = np.array(prompts, dtype=np.int64)
+    return continue_in_parts(model, given, n_steps, float(temperature), int(seed), ROOM)

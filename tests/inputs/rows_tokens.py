@@ -223,14 +223,14 @@ ROWS = [
         prompts=PROMPTS, n_steps=Count(2),
     ),
     row(
-        "tokens.generation.Generators.all", GENERATORS.all,
-        prompts=PROMPTS, n_steps=Count(2),
-        temperatures=Thing({"model": 1.0}, others={"empty": {}, "text": {"model": "１"}}),
-    ),
-    row(
         "tokens.generation.Generators.in_batches", GENERATORS.in_batches,
         prompts=PROMPTS, n_steps=Count(2), batches=Count(2),
         temperatures=Thing({"model": 1.0, "greedy": 0.0}, others={"empty": {}}),
+        once=Thing(["greedy"], others={"unknown": ["half"]}),
+    ),
+    row(
+        "tokens.generation.continued", generation.continued,
+        model=ONE, prompts=PROMPTS, n_steps=Count(2), temperature=HEAT, seed=Seed(3),
     ),
     row(
         "tokens.gpt.GPTConfig", gpt.GPTConfig,

@@ -133,6 +133,25 @@ def test_divergence_times_are_steps_of_agreement():
     assert table.rows[0][2:] == [f"{tau * 4.5:.3g}", "0"]
 
 
+def test_divergence_times_grow_with_the_draws():
+    """The model writes zeros and then ones; a long search finds a trajectory that does so."""
+    horizon, tau = 6, 0.5
+    zeros, written = np.zeros((1, horizon), int), np.array([0, 0, 0, 1, 1, 1])
+    few = [zeros, np.concatenate([zeros, zeros])] * 2
+    many = [np.concatenate([zeros, zeros, written[None]])] * 4
+    drawn = flows.by_draws(
+        {"model": [np.stack([written] * 4)] * 2, "best_ngram": [np.ones((4, horizon), int)]},
+        {10: few, 100: many}, excerpts=excerpts(np.zeros((4, 4, 3)), 2), tau=tau,
+    )  # fmt: skip
+    assert drawn.counts == [10, 100]
+    assert drawn.curves == {"model": [1.5, 3.0], "best_ngram": [0.0, 0.0], "true": [3.0, 3.0]}
+    found = record.metrics()
+    assert [found[f"shadow_draws{i}"]["value"] for i in (1, 2)] == [10, 100]
+    assert found["true_divergence_time_draws1_failures"]["value"] == 2
+    assert found["divergence_time_draws2"]["samples"] == [3.0, 3.0]
+    assert found["true_divergence_time_draws1"]["samples"] == [3.0]  # one group has none
+
+
 def separated(rates, prompt=5, tau=0.1, steps=60):
     """Distances that stay 0.01 for a prompt and then grow at a rate each."""
     time = np.maximum(np.arange(prompt + steps) - prompt, 0) * tau
