@@ -283,20 +283,19 @@ report.cycles(short)
 lyapunov = record.metrics()["lyapunov_reference"]["value"]
 length, options = prompt + horizon, {"first": transient, "rng": streams[3]}
 pieces = Excerpts.cut(test_states, test, conditions, length, **options)
-by_draws = {}
-for n in [shadow_samples // part for part in flows.DRAWS]:  # the last is all
-    shadows = pieces.shadows(time_map, grid, prompt, lyapunov, samples=n)
-    orbits = [s.continuations(time_map, grid, prompt, horizon) for s in shadows]
-    by_draws[n] = orbits
+shadows = pieces.shadows(time_map, grid, prompt, lyapunov, samples=shadow_samples)
+orbits = [s.continuations(time_map, grid, prompt, horizon) for s in shadows]
 
 # %% [markdown]
-# All methods decode greedily, as in the paper, except where it says T = 1. *True pair* puts a kept
-# trajectory in the place of the continuation. All are lower bounds: more draws find closer ones.
+# All methods decode greedily, except where it says T = 1. *True pair* puts a kept trajectory in the
+# place of the continuation. All times are lower bounds: more draws find closer trajectories.
 
 # %%
 asked = pieces.tokens[:, :prompt]
 continued, counting = flows.continuations(rivals, counts, asked, horizon)
-drawn = flows.by_draws(continued, by_draws, excerpts=pieces, tau=tau)
+drawn = flows.by_draws(
+    continued, orbits, shadows, samples=shadow_samples, excerpts=pieces, tau=tau
+)
 flows.divergence(continued, orbits, shadows, excerpts=pieces, tau=tau)
 
 # %% tags=["hide-input", "view"]

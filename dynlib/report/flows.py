@@ -223,8 +223,10 @@ class Draws:
 
 def by_draws(
     continued: Mapping[str, Sequence[np.ndarray]],
-    orbits: Mapping[int, Sequence[np.ndarray]],
+    orbits: Sequence[np.ndarray],
+    shadows: Sequence[Shadows],
     *,
+    samples: int,
     excerpts: Excerpts,
     tau: float,
 ) -> Draws:
@@ -235,10 +237,10 @@ def by_draws(
 
     Parameters
     ----------
-    continued, excerpts, tau
+    continued, orbits, shadows, excerpts, tau
         As for :func:`divergence`.
-    orbits : mapping of int to sequence of numpy.ndarray
-        By the number of draws, as there.
+    samples : int
+        States of the first cloud. Times are from the first of its draws, in several numbers.
 
     Returns
     -------
@@ -248,21 +250,23 @@ def by_draws(
     """
     parts = excerpts.parts(PARTS)
     curves: dict[str, list[float]] = {"model": [], "best_ngram": [], "true": []}
-    for number, (count, found) in enumerate(orbits.items(), 1):
+    counts = [samples // part for part in DRAWS]
+    for number, count in enumerate(counts, 1):
+        found = [o[s.drawn <= count] for o, s in zip(orbits, shadows, strict=True)]
         record.metric(f"shadow_draws{number}", count, unit="states", tolerance=0.0)
         alone = sum(len(each) == 1 for each in found)
         record.metric(f"true_divergence_time_draws{number}_failures", alone, tolerance=5.0)
         for method, curve in curves.items():
             if method == "true":
-                samples = [true_divergence_steps(found)]
+                steps = [true_divergence_steps(found)]
             else:
-                samples = [divergence_steps(found, each) for each in continued[method]]
-            name, times = f"divergence_time_draws{number}", _times(samples, parts, tau)
+                steps = [divergence_steps(found, each) for each in continued[method]]
+            name, times = f"divergence_time_draws{number}", _times(steps, parts, tau)
             record.metric(
                 record.named(method, name), times, over="batches", unit="time", tolerance=0.6
             )
-            curve.append(np.nan if times is None else float(tau * np.nanmean(samples)))
-    return Draws(list(orbits), curves)
+            curve.append(np.nan if times is None else float(tau * np.nanmean(steps)))
+    return Draws(counts, curves)
 
 
 @dataclass(frozen=True)

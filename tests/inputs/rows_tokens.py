@@ -122,7 +122,7 @@ BOX = grid.Grid.fit(PATHS, 2, "grid")
 PIECES = excerpts.Excerpts.cut(
     PATHS, BOX.encode(PATHS), 2, 4, first=0, rng=np.random.default_rng(0)
 )
-SHADOWS = shadowing.Shadows(START, 1.0, 1)
+SHADOWS = shadowing.Shadows(START, 1.0, 1, np.zeros(len(START), int))
 
 MODELS = Thing([MODEL], others={"one": MODEL, "none": [], "class": [gpt.TokenGPT]})
 ONE = Thing(MODEL, others={"class": gpt.TokenGPT, "config": CONFIG})

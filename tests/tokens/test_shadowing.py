@@ -131,7 +131,7 @@ def test_beyond_the_box_is_its_outermost_cell_on_either_side(side):
 
 
 def test_the_prompts_own_orbit_is_not_counted():
-    alone = Shadows(np.zeros((1, 3)), 0.0, 11)
+    alone = Shadows(np.zeros((1, 3)), 0.0, 11, np.zeros(1, int))
     assert alone.accepted == 0
     # A prompt of 400 tokens in 20 samples: nothing is found, and all eleven clouds are drawn.
     grid = Grid(np.full(3, -60.0), np.full(3, 60.0), 4000, np.arange(1))
@@ -166,7 +166,7 @@ def test_the_seed_decides():
 
 def test_continuations_are_what_follows_the_prompt(lorenz):
     grid, starts = lorenz
-    shadows = Shadows(starts[:4], 1.0, 1)
+    shadows = Shadows(starts[:4], 1.0, 1, np.arange(4))
     path = simulate(SYSTEM, starts[:4], 110)
     tokens = shadows.continuations(SYSTEM, grid, 30, 80)
     assert tokens.shape == (4, 80)
