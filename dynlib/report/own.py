@@ -354,8 +354,7 @@ def summary(
     rivals = {name: label for name, label in labels.items() if name != "persistence"}
     entropies = {record.named(m, "cross_entropy"): label for m, label in methods.items()}
     ratios = {record.named(m, "w1_ratio"): label for m, label in methods.items()}
-    errors = {f"{name}_accumulated_mse_horizon": label for name, label in rivals.items()}
-    times = {f"{name}_valid_time": label for name, label in rivals.items()}
+    errors = {f"{name}_accumulated_mse_horizon": label for name, label in labels.items()}
     said = {
         "Predicts the next token best: {}.": (best, entropies),
         "Write states no further from true ones than these are from each other: {}.": (
@@ -363,17 +362,56 @@ def summary(
         ),
         f"Has the smallest error over {horizon} steps: {{}}.": (best, errors),
     }  # fmt: skip
+    times = {f"{name}_valid_time": label for name, label in rivals.items()}
     found = [
         sentence.format(in_words(names))
         for sentence, (in_words, names) in said.items()
         if names and names.keys() <= known.keys()
     ]
+    lost = {label: known.get(f"{name}_failures", {}).get("value") for name, label in labels.items()}
+    if any(lost.values()):
+        counted = ", ".join(f"{label} {count}" for label, count in lost.items() if count)
+        found.append(f"Forecasts that did not stay finite, which rank last: {counted}.")
     if exponent is not None and times:
-        reach = f"{horizon * tau * exponent:.1f} Lyapunov times"
-        found.append(f"Forecasts longest, of {reach}: {best(times, largest=True)}.")
+        found.append(longest(times, horizon * tau * exponent))
     if settling:
         found.append(f"Not an attractor yet: {settling}.")
     return found
+
+
+def longest(names: Mapping[str, str], reach: float) -> str:
+    """Which methods forecast longest, in a sentence; those that reach the end are not ranked.
+
+    Parameters
+    ----------
+    names : mapping of str to str
+        Names of metrics of valid times -> what their methods are called.
+    reach : float
+        The horizon, in the same unit. A median that equals it is a lower bound.
+
+    Examples
+    --------
+    >>> record.clear()
+    >>> for name, value in {"a": 9.0, "b": 9.0, "c": 4.5}.items():
+    ...     _ = record.metric(name, value)
+    >>> longest({"a": "A", "b": "B", "c": "C"}, 9.0)  # doctest: +NORMALIZE_WHITESPACE
+    'Half of the forecasts or more stay valid to the end, 9.0 Lyapunov times: A, B. A longer
+     horizon would rank them. The longest of the others: C (4.5).'
+    >>> record.clear()
+    """
+    metrics = record.metrics()
+    values = {label: metrics[name]["value"] for name, label in names.items()}
+    ended = [label for label, value in values.items() if value and value >= reach * (1 - 1e-9)]
+    others = {name: label for name, label in names.items() if label not in ended}
+    if not ended:
+        return f"Forecasts longest, of {reach:.1f} Lyapunov times: {best(others, largest=True)}."
+    said = [
+        f"Half of the forecasts or more stay valid to the end, {reach:.1f} Lyapunov times: "
+        f"{', '.join(ended)}.",
+        *(["A longer horizon would rank them."] if len(ended) > 1 else []),
+        *([f"The longest of the others: {best(others, largest=True)}."] if others else []),
+    ]
+    return " ".join(said)
 
 
 def level(names: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dynlib.dynamics.checks import check_array, check_flag, check_is, check_number
-from dynlib.measure.intervals import summarise
+from dynlib.measure.intervals import by_unit, denominators, summarise
 
 _record: dict[str, Any] = {"metrics": {}, "context": {}}
 
@@ -33,6 +33,7 @@ def metric(
     name: str,
     samples: float | Sequence[float] | np.ndarray | None,
     *,
+    per: Sequence[float] | np.ndarray | None = None,
     over: str | None = None,
     unit: str = "1",
     tolerance: float = 0.05,
@@ -46,7 +47,12 @@ def metric(
         ``<method>_<measure>``, lower case; each name once a run.
     samples : float, sequence of float, numpy.ndarray, or None
         One value per independent unit, or a single value; None for a value that does not
-        exist (say why with a metric ``<name>_failures`` or ``<name>_censored``).
+        exist (say why with a metric ``<name>_failures`` or ``<name>_censored``). An array of
+        shape (S, B) has the same B units in a row for each of S training seeds. The entry then
+        keeps the means over seeds as ``samples``, and the medians over units as ``by_seed``.
+    per : sequence of float, optional
+        Denominators of the same units; samples are divided by their median
+        (:func:`dynlib.measure.intervals.summarise`).
     over : str, optional
         What the units are: ``"seeds"``, ``"starts"``, ``"batches"``, ``"trajectories"``;
         required with more than one.
@@ -80,20 +86,20 @@ def metric(
     _check_text("unit", unit)
     check_number("tolerance", tolerance, least=0)
     check_flag("timing", timing)
-    _check_samples(name, samples, over)
+    _check_samples(name, samples, per, over)
     empty: dict[str, Any]
     empty = {"low": None, "high": None, "level": None, "n": 0, "over": over, "samples": []}
     if samples is None:
         entry = {"value": None, **empty, "unit": unit, "tolerance": tolerance}
     else:
-        values: list[Any]  # mypy cannot know what np.ndim does
-        values = [samples] if np.ndim(samples) == 0 else list(samples)  # type: ignore[arg-type]
-        values = [int(v) if isinstance(v, (int, np.integer)) else float(v) for v in values]
-        summary = summarise(values)
-        value = values[0] if len(values) == 1 else summary.value
+        summary, table = summarise(np.atleast_1d(samples), per), by_unit(np.atleast_1d(samples))
+        middle = 1.0 if per is None else float(np.median(per))
+        values: list[Any] = (table.mean(axis=0) / middle).tolist()
+        if per is None and np.asarray(samples).dtype.kind in "iu" and len(table) == 1:
+            values = [int(value) for value in values]  # a count stays one
         spread = (max(values) - min(values)) / (abs(summary.value) or 1.0)
         entry = {
-            "value": value,
+            "value": values[0] if len(values) == 1 else summary.value,
             "low": summary.low,
             "high": summary.high,
             "level": summary.level,
@@ -103,6 +109,8 @@ def metric(
             "unit": unit,
             "tolerance": max(tolerance, spread),
         }
+        if np.ndim(samples) == 2:
+            entry["by_seed"] = (np.median(table, axis=1) / middle).tolist()
         _check_spread(name, values, spread)
     entry["timing"] = timing
     _record["metrics"][name] = entry
@@ -142,7 +150,7 @@ def number(value: float, form: str = ".3g") -> str:
 
 
 def show(name: str, form: str = ".3g") -> str:
-    """A recorded metric as text: its value, and its interval in brackets where it has one."""
+    """A recorded metric as text: its value, and in brackets its interval or range, if any."""
     _check_known(name)
     entry = _record["metrics"][name]
     _check_form(form, entry["value"])
@@ -257,12 +265,15 @@ def _check_new(name: str) -> None:
         )
 
 
-def _check_samples(name: str, samples: Any, over: str | None) -> None:
+def _check_samples(name: str, samples: Any, per: Any, over: str | None) -> None:
     if samples is None:
         return
     what = f"samples of {name}"
     check_array(what, samples, (...,), allow="any", empty=True)
-    check_array(what, samples, ("n",) * min(np.ndim(samples), 1), remedy="give one value a unit")
+    axes = ("S", "B") if np.ndim(samples) > 1 else ("n",) * np.ndim(samples)
+    check_array(what, samples, axes, remedy="give one value a unit, or a row of them a seed")
+    if per is not None:
+        denominators(per, np.shape(np.atleast_1d(samples))[-1])
     if np.size(samples) > 1 and over is None:
         raise ValueError(
             f"over must be what the {np.size(samples)} samples of {name} are taken over, got None; "

@@ -11,12 +11,12 @@ import numpy as np
 from dynlib.dynamics.data import hold_out, read_trajectories
 from dynlib.dynamics.flows import Flow
 from dynlib.dynamics.lyapunov import tangent_exponents
-from dynlib.dynamics.own import prepared
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.catalogue import from_dysts
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
+from dynlib.dynamics.trial import prepared
 from dynlib.measure.rollout import spread
 from dynlib.report import own, record
 from dynlib.tokens.grid import Grid
@@ -28,7 +28,7 @@ class Equations:
     Parameters
     ----------
     system : object
-        A flow or a map, as for :func:`dynlib.dynamics.own.prepared`.
+        A flow or a map, as for :func:`dynlib.dynamics.trial.prepared`.
     tau : float
         Time between two states of a flow.
     seed, length, transient : int
@@ -53,10 +53,17 @@ class Equations:
         return simulate(self.map, initial, length, transient=self.skip if skip is None else skip)
 
     def exponents(self, n: int, n_steps: int) -> np.ndarray:
-        """Lyapunov exponents of `n` new orbits, (n, dim)."""
-        orbits = self.trajectories(n, 1, 2)[:, 0]
-        alignment = 0 if self.at_rest else 100
-        return tangent_exponents(self.map, orbits, n_steps, alignment=alignment)
+        """Lyapunov exponents of `n` new orbits, (n, dim).
+
+        Orbits on an attractor start at random times. On a limit cycle they are then at all phases,
+        so that what an exponent of zero shows over a finite time differs between them, and has a
+        mean of zero. Orbits of the same phase would all be off alike.
+        """
+        if self.at_rest:
+            return tangent_exponents(self.map, self.trajectories(n, 1, 2)[:, 0], n_steps)
+        paths = self.trajectories(n, self.length, 2)
+        orbits = paths[np.arange(n), self._streams[2].integers(0, self.length, n)]
+        return tangent_exponents(self.map, orbits, n_steps, alignment=100)
 
     def fresh(self, grid: Grid, n: int, length: int) -> np.ndarray:
         """Tokens (n, length) of new trajectories, each from a random time on."""

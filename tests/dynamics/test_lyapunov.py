@@ -13,9 +13,10 @@ from dynlib.dynamics.lyapunov import (
     spectral_norm,
     tangent_exponents,
 )
-from dynlib.dynamics.own import OwnFlow, OwnMap, prepared
+from dynlib.dynamics.own import OwnFlow, OwnMap
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.henon import Henon
+from dynlib.dynamics.trial import prepared
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])

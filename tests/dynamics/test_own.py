@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from dynlib.dynamics.flows import TimeMap
-from dynlib.dynamics.own import OwnFlow, OwnMap, prepared
+from dynlib.dynamics.own import OwnFlow, OwnMap
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.catalogue import from_dysts, refused
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
+from dynlib.dynamics.trial import prepared
 
 
 def lorenz(x, y, z):

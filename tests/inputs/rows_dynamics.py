@@ -29,7 +29,7 @@ from kinds import (
     row,
 )
 
-from dynlib.dynamics import data, lyapunov, own, pairs, simulate
+from dynlib.dynamics import data, lyapunov, own, pairs, simulate, trial
 from dynlib.dynamics.flows import TimeMap, stepper
 from dynlib.dynamics.systems import catalogue, facts, lotka_volterra
 from dynlib.dynamics.systems.henon import Henon
@@ -44,6 +44,7 @@ EXEMPT = {
     "dynamics.own.Driven.orbits": "as of TimeMap",
     "dynamics.own.Driven.push": "as of TimeMap",
     "dynamics.own.Driven.step": "as of TimeMap",
+    "dynamics.forms.*": "given what OwnFlow and OwnMap have checked",
     "dynamics.simulate.Map": "a protocol",
     "dynamics.simulate.Map.step": "a protocol",
     "dynamics.systems.facts.Fact": "written in the source of a system alone",
@@ -176,7 +177,7 @@ ROWS = [
     draws("dynamics.own.OwnFlow.initial_states", ONE_FLOW),
     draws("dynamics.own.OwnMap.initial_states", ONE_MAP),
     row(
-        "dynamics.own.prepared", own.prepared,
+        "dynamics.trial.prepared", trial.prepared,
         system=Thing(Lorenz(), others={"class": Lorenz}), tau=Span(0.0625, low=0),
         trial=Count(200, least=2),
     ),

@@ -54,6 +54,8 @@ NOT_COUNTS = {
     "bool": [True],
     "texts": ["４"], "huge": [10**30], "ragged": [[1, 2], [3]], "complex": [1j],
 }  # fmt: skip
+#: Units of one seed or of several.
+BY_SEED = {"axis too many": "one seed"}
 WINDOWS = np.arange(20).reshape(2, 10) % 3
 REFERENCE = distribution.Reference(np.stack([WINDOWS, 2 - WINDOWS]), CENTRES)
 
@@ -123,7 +125,12 @@ ROWS = [
     ),
     row(
         "measure.intervals.summarise", intervals.summarise,
-        samples=Array(A[:3], SIZE | SCALED),
+        samples=Array(A[:3], SCALED | BY_SEED),
+        per=Array(A[:3], SCALED | {"None": "no denominators"}),
+    ),
+    row(
+        "measure.intervals.paired", intervals.paired,
+        a=Array(A[:3], SCALED | BY_SEED), b=Array(A[:3], SCALED | BY_SEED),
     ),
     row(
         "measure.rollout.step_errors", rollout.step_errors,

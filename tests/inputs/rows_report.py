@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from kinds import SCALED, SIZE, A, Array, Count, Flag, Number, Thing, row
+from kinds import SCALED, A, Array, Count, Flag, Number, Thing, row
 
 from dynlib.report import prices, record
 from dynlib.tokens.gpt import GPTConfig
@@ -50,9 +50,8 @@ ROWS = [
     row(
         "report.record.metric", recorded(record.metric),
         name=Thing("loss", others={"again": "known", "upper case": "Loss", "none": ""}),
-        samples=Array(
-            A[:3], SIZE | SCALED | {"None": "no value exists", "axis too few": "a single value"}
-        ),
+        samples=Array(A[:3], SCALED | {"None": "no value exists", "axis too many": "one seed"}),
+        per=Array(A[:3], SCALED | {"None": "no denominators"}),
         over=Thing("seeds", TEXTS), unit=Thing("s", TEXTS),
         tolerance=Number(0.5, low=0, reaches=True), timing=Flag(True),
     ),

@@ -1,7 +1,6 @@
-"""Distances, cycles and intervals against closed forms and peers."""
+"""Distances and cycles against closed forms and peers."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 from dynlib.measure.distribution import Reference, rollout_measures
-from dynlib.measure.intervals import summarise
 from dynlib.measure.sequences import (
     copied_fraction,
     periods,
@@ -233,21 +231,6 @@ def test_transitions_of_a_large_vocabulary_are_not_confused():
     assert unseen_transitions(seen, training[:, ::-1], vocabulary) == 1
 
 
-def test_intervals_of_few_samples_have_their_stated_level():
-    rng = np.random.default_rng(0)
-    samples = rng.exponential(size=(20_000, 4))
-    covered = (samples.min(axis=1) <= math.log(2)) & (samples.max(axis=1) >= math.log(2))
-    assert covered.mean() == pytest.approx(summarise(samples[0]).level, abs=0.01)
-
-
-def test_bootstrap_covers_the_median():
-    rng = np.random.default_rng(1)
-    found = [summarise(rng.exponential(size=40)) for _ in range(60)]
-    covered = np.mean([s.low <= math.log(2) <= s.high for s in found])
-    assert covered > 0.85
-    assert found[0].level == 0.95
-
-
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -260,8 +243,6 @@ def test_bootstrap_covers_the_median():
         (lambda: wasserstein(np.eye(2), np.ones(2), np.eye(3), np.ones(3)), "dimension"),
         (lambda: Reference(np.zeros((3, 1, 1), int), np.eye(2)), r"\(2n, R, T\)"),
         (lambda: periods(np.zeros((1, 50), int)), "120 tokens or more"),
-        (lambda: summarise([]), "samples"),
-        (lambda: summarise([1.0, math.inf]), "finite, got inf at index"),
     ],
 )
 def test_bad_input_is_named(call, words):

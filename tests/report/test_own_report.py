@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from dynlib.dynamics.flows import TimeMap
-from dynlib.dynamics.own import OwnFlow, OwnMap, prepared
+from dynlib.dynamics.own import OwnFlow, OwnMap
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
+from dynlib.dynamics.trial import prepared
 from dynlib.measure.distribution import Reference
 from dynlib.report import own, record, style
 from dynlib.report.figures import own as figures
@@ -122,6 +123,33 @@ def test_the_best_is_told_with_those_that_overlap():
     assert best(names) == "A (3.5), not distinguishable from B (4.95)"
     assert best(names, largest=True) == "C (9)"
     assert best({"d": "D"}) == "none, since nothing was measured"
+
+
+def test_the_smallest_error_is_compared_with_no_change_and_failures_are_counted():
+    labels = own.labels(["stnn", "reservoir", "persistence"], branches=6)
+    for name, error in {"stnn": 5.0, "reservoir": 3.0, "persistence": 1.0}.items():
+        predictions = np.stack([TRUTH + error])
+        if name == "reservoir":
+            predictions[0, 0, 50:] = np.nan
+        record_forecast(name, predictions, TRUTH, exponent=2.0, spread=1.0, dt=0.1)
+    said = own.summary(None, labels, 120, 0.1, 2.0, "")
+    assert said[0] == "Has the smallest error over 120 steps: no change (1)."
+    assert said[1] == "Forecasts that did not stay finite, which rank last: reservoir 1."
+    assert not any("no change" in each for each in said[1:])
+
+
+def test_forecasts_that_reach_the_horizon_are_not_ranked():
+    labels = own.labels(["stnn", "control", "reservoir"], branches=6)
+    for name, error in {"stnn": 0.1, "control": 0.2, "reservoir": 3.0}.items():
+        predictions = np.stack([TRUTH + error])
+        record_forecast(name, predictions, TRUTH, exponent=2.0, spread=1.0, dt=0.1)
+    said = own.summary(None, labels, 120, 0.1, 2.0, "")[-1]
+    plain = labels["control"]
+    assert said == (
+        "Half of the forecasts or more stay valid to the end, 24.0 Lyapunov times: "
+        f"StNN, p = 6, {plain}. A longer horizon would rank them. The longest of the others: "
+        "reservoir (0.2)."
+    )
 
 
 def test_only_what_reaches_one_is_on_a_level():

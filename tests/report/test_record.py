@@ -25,13 +25,25 @@ def test_a_metric_is_its_median_and_range(empty):
     content = json.loads(empty.read_text(encoding="utf-8"))
     ratio = content["metrics"]["w1_ratio"]
     assert (ratio["value"], ratio["low"], ratio["high"], ratio["n"]) == (1.5, 1.0, 3.0, 3)
-    assert ratio["level"] == 0.75
+    assert ratio["level"] is None  # a range
+    assert "by_seed" not in ratio
     assert ratio["tolerance"] == pytest.approx(2 / 1.5)  # twice the half-range over the seeds
     assert content["metrics"]["vocabulary"]["value"] == 344
     assert content["metrics"]["vocabulary"]["low"] is None
     assert content["metrics"]["half"]["value"] == 0.5
     assert content["metrics"]["missing"]["value"] is None
     assert content["context"]["seeds"] == [0, 1, 2]
+
+
+def test_seeds_on_the_same_batches_are_kept_beside_the_batches():
+    entry = record.metric("r", [[1.0, 2, 6], [3.0, 4, 10]], per=[1.0, 2, 4], over="batches")
+    assert entry["samples"] == [1.0, 1.5, 4.0]  # means over seeds, over the median of `per`
+    assert entry["by_seed"] == [1.0, 2.0]
+    assert (entry["value"], entry["n"], entry["over"]) == (1.5, 3, "batches")
+    assert (entry["low"], entry["high"], entry["level"]) == (0.5, 5.0, None)
+    assert entry["tolerance"] == pytest.approx(3 / 1.5)
+    with pytest.raises(ValueError, match=r"per must have shape \(3,\), got \(2,\)"):
+        record.metric("q", [[1.0, 2, 6]], per=[1.0, 2], over="batches")
 
 
 def test_a_time_says_so():

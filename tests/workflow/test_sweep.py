@@ -86,7 +86,7 @@ def test_seeds_make_an_interval_and_other_parameters_a_column():
     summary = groups(listed)
     assert [group["parameters"] for group in summary] == [{"n": 20}, {"n": 35}]
     assert summary[0]["metrics"]["loss"] == {
-        "value": 21.0, "low": 20.0, "high": 24.0, "level": 0.75, "n": 3
+        "value": 21.0, "low": 20.0, "high": 24.0, "level": None, "n": 3
     }  # fmt: skip
     page = as_page("x", listed, summary)
     assert "| metric | n=20 (n=3) | n=35 (n=3) |" in page

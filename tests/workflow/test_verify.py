@@ -54,6 +54,18 @@ def test_computed_numbers_agree_move_come_and_go():
     assert rows[3].detail.startswith("None against 1.0")
 
 
+def test_training_seeds_are_compared_where_they_are_known():
+    """Batches of one seed differ little, and say nothing of another training."""
+    batches = [1.0, 1.01, 1.02, 0.99]
+    fresh = entry([3 * each for each in batches], "batches", by_seed=[1.5, 3.0, 6.0])
+    old = entry(batches, "batches", by_seed=[0.4, 1.0, 2.0])
+    chance = by_chance(fresh["by_seed"], old["by_seed"])
+    assert chance > 0.05
+    assert module.probability("a", {"a": fresh}, {"a": old}) == chance
+    one = [each | {"by_seed": [each["value"]]} for each in (fresh, old)]
+    assert module.probability("a", {"a": one[0]}, {"a": one[1]}) < 1e-6
+
+
 @pytest.mark.parametrize("factor", [1e-6, 0.24, 4.1])
 def test_a_tolerance_above_1_is_a_factor_in_both_directions(factor):
     """|a - b| <= 3 b let any smaller error pass, whatever its unit."""

@@ -136,7 +136,7 @@ def as_page(heading: str, table: list[dict[str, Any]], summary: list[dict[str, A
     if over:
         what = (
             f"Medians over the runs with {SEED} {', '.join(dict.fromkeys(over))}, with intervals "
-            "in brackets (smallest to largest up to five runs, bootstrap from six)."
+            "in brackets (the range up to five runs, an interval of 95 % from six)."
         )
     lines = [f"# Sweep of {heading}", "", what]
     for point in table:

@@ -112,17 +112,25 @@ def by_chance(ours: list[float], theirs: list[float], shift: float | None = None
     return float(2 * stats.t.sf(abs(shift) / error, free))
 
 
+def drawn(entry: dict[str, Any]) -> list[float]:
+    """The independent values of a metric: of its training seeds if there are several."""
+    seeds = entry.get("by_seed", [])
+    return seeds if len(seeds) > 1 else entry.get("samples", [])
+
+
 def probability(name: str, fresh: Metrics, reference: Metrics) -> float | None:
     """Probability of a metric's difference by chance, None if nothing tells its spread.
 
-    The spread of ``X_mean`` is that of the samples of ``X``. A count of events is compared with the
-    other count: each event is as likely in the one run as in the other.
+    The spread of ``X_mean`` is that of the samples of ``X``. Where several training seeds were
+    measured on the same units, the seeds are compared: another processor trains other networks, and
+    the units are the same. A count of events is compared with the other count: each event is as
+    likely in the one run as in the other.
     """
     a, b = fresh[name]["value"], reference[name]["value"]
     if a is None or b is None or reference[name]["tolerance"] == 0:
         return None
     known = name.removesuffix("_mean")
-    ours, theirs = (metrics.get(known, {}).get("samples", []) for metrics in (fresh, reference))
+    ours, theirs = (drawn(metrics.get(known, {})) for metrics in (fresh, reference))
     if min(len(ours), len(theirs)) > 1:
         return by_chance(ours, theirs, None if known == name else a - b)
     if COUNT.search(name) and reference[name]["over"] is None:
