@@ -146,8 +146,8 @@ flows.exponents(exponents.reshape(16, -1, flow.dim), tau)
 # %% [markdown]
 # ## Training
 #
-# The loop is {func}`dynlib.tokens.training.train`. Losses are in nats per token: the training
-# loss over all positions of the context, the validation loss over its second half.
+# Losses ({func}`dynlib.tokens.training.train`) are in nats per token: the training loss over all
+# positions of the context, the validation loss over its second half.
 
 # %%
 model_config = GPTConfig(
@@ -194,8 +194,8 @@ figures.context(*curves, floor=rate, kind="flow")
 # Every method continues the same {res}`:prompt_batches` batches of prompts, {param}`@run:prompt`
 # tokens each of fresh true trajectories (GPT-2 sees the last {res}`:context` of them):
 #
-# - **GPT-2**, every seed, at temperature 1 and greedily, as the paper does (T → 0); and the first
-#   seed at 0.5;
+# - **GPT-2**, every seed, at temperature 1; at 0.5 and greedily, as the paper does (T → 0), the seeds
+#   take turns, a batch each;
 # - **n-grams** with one token of memory (the Markov chain), with four, and the best one;
 # - two copyists that learn nothing. The *context parrot* copies what followed the longest match
 #   in its own past. The *training replay* does so in the training data. Its states are true
@@ -205,8 +205,10 @@ figures.context(*curves, floor=rate, kind="flow")
 matched = fresh_tokens(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 rivals = report.rivals(models, counts, best, learn, grid, seeds, workers)
-heat = {"model": temperature, "half": 0.5, "greedy": 0.0}
-short = rivals.in_batches(prompts, rollout_steps, prompt_batches, heat, once=["half"])
+heat, cold = {"model": temperature}, {"half": 0.5, "greedy": 0.0}
+sizes = {"n_steps": rollout_steps, "batches": prompt_batches}
+how = {"temperatures": heat | cold, "in_turn": list(cold)}
+short = rivals.in_batches(prompts, **sizes, **how)
 
 # %% [markdown]
 # ## Trajectories: Figure 2 of the paper
@@ -233,21 +235,21 @@ figures.scene(grid, paths, flow.names)
 # Do the generated states fill the attractor as true ones do? The measure is the exact Wasserstein
 # distance W1 between cell centres. Two true samples differ as well, by chance. So every distance
 # is divided by that between two batches of *fresh* true trajectories of the same size: a ratio of
-# one is that of the truth. Each batch has a true pair of its own, the same for all methods.
-# *Matched* compares with the true continuations of the same prompts instead, as the paper may do.
+# one is that of the truth. Each batch has a true pair of its own, the same for all methods. *Matched*
+# compares with the true continuations of the same prompts.
 
 # %%
-batches = [fresh_tokens(rollouts, rollout_steps) for _ in range(2 * prompt_batches)]
-references = report.references(np.stack(batches), grid)
-truths = np.stack(np.split(continuations, prompt_batches))
+batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
+batches = batches.reshape(-1, rollouts, rollout_steps)
+references = report.references(batches, grid)
+truths = continuations.reshape(-1, rollouts, rollout_steps)
 report.rollouts(short, *references, truths, learn, with_squared=[])
 
 # %% tags=["hide-input", "view"]
 figures.ratio(list(short))
 
 # %% [markdown]
-# Can rollouts be told from true trajectories? A small network learns to, from short windows of half
-# of the batches, and is tried on the others. One half is chance.
+# Can a small network, which learns from half of the batches, tell rollouts from the truth?
 
 # %%
 report.told_apart(short, references[0])
@@ -255,8 +257,8 @@ report.told_apart(short, references[0])
 # %% [markdown]
 # ## How far apart are two true samples?
 #
-# That depends on their size, and on how many trajectories they come from. The paper prints neither,
-# nor the cost. One row compares two halves of our test set. *Cells* measures lengths in cells.
+# That depends on their size and number of trajectories; the paper prints neither, nor the cost. One
+# row compares two halves of our test set. *Cells* measures lengths in cells.
 
 # %%
 half = (max(1, test_trajectories // 2), trajectory_length)
@@ -265,8 +267,8 @@ flows.sampling(fresh_tokens, grid, half, sampling_pairs, references)
 # %% [markdown]
 # ## Cycles and steps never seen
 #
-# A greedy model is a deterministic map of its context, so it must end in a cycle: when? A sampled one
-# can take steps that no training trajectory took. The last row says how often true ones do.
+# A greedy model must end in a cycle: when? A sampled one can take steps that no training
+# trajectory took. The last row says how often true ones do.
 
 # %% tags=["hide-input", "view"]
 report.cycles(short)
@@ -283,27 +285,26 @@ report.cycles(short)
 lyapunov = record.metrics()["lyapunov_reference"]["value"]
 length, options = prompt + horizon, {"first": transient, "rng": streams[3]}
 pieces = Excerpts.cut(test_states, test, conditions, length, **options)
-shadows = pieces.shadows(time_map, grid, prompt, lyapunov, samples=shadow_samples)
+drawing = {"samples": shadow_samples}
+shadows = pieces.shadows(time_map, grid, prompt, lyapunov, **drawing)
 orbits = [s.continuations(time_map, grid, prompt, horizon) for s in shadows]
 
 # %% [markdown]
-# All methods decode greedily, except where it says T = 1. *True pair* puts a kept trajectory in the
-# place of the continuation. All times are lower bounds: more draws find closer trajectories.
+# All decode greedily, except where it says T = 1. *True pair* puts a kept trajectory in the place of
+# the continuation. All times are lower bounds: more draws find closer trajectories.
 
 # %%
 asked = pieces.tokens[:, :prompt]
 continued, counting = flows.continuations(rivals, counts, asked, horizon)
-drawn = flows.by_draws(
-    continued, orbits, shadows, samples=shadow_samples, excerpts=pieces, tau=tau
-)
-flows.divergence(continued, orbits, shadows, excerpts=pieces, tau=tau)
+found, times = [continued, orbits, shadows], {"excerpts": pieces, "tau": tau}
+drawn = flows.by_draws(*found, **drawing, **times)
+flows.divergence(*found, **times)
 
 # %% tags=["hide-input", "view"]
 figures.draws(drawn, inverse=1 / lyapunov)
 
 # %% [markdown]
-# If every guess of the next token were right with the same probability, the accuracy alone would
-# fix the divergence time: the line.
+# If all guesses were right with equal probability, accuracy would fix the time: the line.
 
 # %% tags=["hide-input", "view"]
 figures.accuracy(orbits, counting=counting, networks=continued["model"])
@@ -313,8 +314,8 @@ figures.accuracy(orbits, counting=counting, networks=continued["model"])
 #
 # How many steps the paper takes is not printed. With the parameter `study` the model is looked at
 # after ½, 1, 2, 3, 5, … passes over the training tokens; that of least held-out loss is used here.
-# Without it, as at the `cpu` preset, a run takes a fixed number of steps, and nothing follows.
-# [The chapter on the printed model](../tokens/printed-model.md) discusses the curves.
+# Without it, as at the `cpu` preset, a run takes a fixed number of steps, and nothing follows
+# ([the chapter on the printed model](../tokens/printed-model.md)).
 
 # %%
 more = stages.times(asked, orbits, excerpts=pieces, tau=tau)

@@ -163,10 +163,9 @@ record.Table(["", "nats per iteration"], [["Lyapunov exponent", shown]])
 # %% [markdown]
 # ## Training
 #
-# A small GPT-2 is trained from {res}`:n_seeds` seeds, to see how much depends on chance. The
-# loop is {func}`dynlib.tokens.training.train`. Losses are in nats per token: the training loss
-# over all positions of the context, the validation loss over its second half, where the model
-# has seen enough to predict well.
+# A small GPT-2 is trained from {res}`:n_seeds` seeds, to see how much depends on chance
+# ({func}`dynlib.tokens.training.train`). Losses are in nats per token: the training loss over all
+# positions of the context, the validation loss over its second half.
 
 # %%
 model_config = GPTConfig(
@@ -228,7 +227,8 @@ matched = fresh_tokens(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 generators = report.rivals(models, counts, best, learn, grid, seeds, workers)
 temperatures = {"model": temperature, "greedy": 0.0}
-short = generators.in_batches(prompts, rollout_steps, prompt_batches, temperatures)
+sizes = {"n_steps": rollout_steps, "batches": prompt_batches}
+short = generators.in_batches(prompts, temperatures=temperatures, **sizes)
 
 # %% [markdown]
 # ## Distributions: Table I of the paper
@@ -238,16 +238,16 @@ short = generators.in_batches(prompts, rollout_steps, prompt_batches, temperatur
 # into the other. Two true samples differ as well, by chance. So every distance is divided by
 # that between two batches of *fresh* true orbits of the same size. A ratio of one means that
 # generated states are as far from true ones as true ones are from each other. Each batch has a true
-# pair of its own, the same for all methods.
-#
-# *Matched* compares with the true continuations of the same prompts instead, which is most
-# likely what the paper did. *Squared cost* is the square of the distance that moves a state.
+# pair of its own, the same for all methods. *Matched* compares with the true continuations of the
+# same prompts, as the paper most likely did; *squared cost* is the square of the distance moved.
 
 # %%
-batches = [fresh_tokens(rollouts, rollout_steps) for _ in range(2 * prompt_batches)]
-references = report.references(np.stack(batches), grid)
-truths = np.stack(np.split(continuations, prompt_batches))
-report.rollouts(short, *references, truths, learn, ["model", "greedy", "recall"])
+batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
+batches = batches.reshape(-1, rollouts, rollout_steps)
+references = report.references(batches, grid)
+truths = continuations.reshape(-1, rollouts, rollout_steps)
+also = ["model", "greedy", "recall"]  # squared as well
+report.rollouts(short, *references, truths, learn, also)
 
 # %% tags=["hide-input", "view"]
 methods = ("model", "greedy", "markov")
@@ -276,7 +276,9 @@ report.told_apart(short, references[0])
 # how much the rows differ: a printed distance may belong to any of them.
 
 # %%
-report.sampling(fresh_tokens, grid, report.DESIGNS, sampling_pairs, report.READ, references)
+report.sampling(
+    fresh_tokens, grid, report.DESIGNS, sampling_pairs, report.READ, references
+)
 
 # %% [markdown]
 # ## The Lyapunov exponent
@@ -290,15 +292,14 @@ report.sampling(fresh_tokens, grid, report.DESIGNS, sampling_pairs, report.READ,
 # second fit drops the shortest products ($n \ge 5$), to see how much of the bias they cause.
 
 # %%
-long_prompts = windows(test, prompt, lyapunov_rollouts, first=100)[:lyapunov_rollouts]
-written = generators.networks(long_prompts, lyapunov_steps, list(temperatures.values()))
-true_long = fresh_states(8 * lyapunov_rollouts, lyapunov_steps).reshape(
-    8, lyapunov_rollouts, lyapunov_steps, system.dim
-)
+n, steps_each = lyapunov_rollouts, lyapunov_steps
+long_prompts = windows(test, prompt, n, first=100)[:n]
+written = generators.networks(long_prompts, steps_each, (temperature, 0.0))
+true_long = np.stack([fresh_states(n, steps_each) for _ in range(8)])
 sampled = {
     "tokens": grid.encode(true_long, unseen="nearest"),
     **dict(zip(temperatures, written, strict=True)),
-    **generators.counting(long_prompts, lyapunov_steps),
+    **generators.counting(long_prompts, steps_each),
 }
 sources = {
     name: [grid.decode(sample) for sample in samples]
@@ -314,11 +315,11 @@ report.estimated_exponents(growth, products)
 figures.lyapunov(list(growth), lyapunov["value"])
 
 # %% [markdown]
-# How many states does the estimator need? True orbits again, at cell centres.
+# How many states does that need? True orbits again, at cell centres.
 
 # %%
-size = {"n": lyapunov_rollouts, "length": lyapunov_steps}
-report.exponent_by_size(fresh_tokens, grid, system, products=products, **size)
+size = {"n": n, "length": steps_each, "products": products}
+report.exponent_by_size(fresh_tokens, grid, system, **size)
 
 # %% [markdown]
 # ## Cycles and steps never seen
@@ -335,9 +336,8 @@ report.cycles(short)
 # How many steps the paper takes is not printed. With the parameter `study` the model is looked at
 # after ½, 1, 2, 3, 5, … passes over the training tokens; that of least held-out loss is used here.
 # Without it, as at the `cpu` preset, a run takes a fixed number of steps, and nothing follows.
-# *Copied* is the share of the stretches of 32 generated tokens that stand word for word in the
-# training data: a model that has memorised writes many. [The chapter on the printed
-# model](../tokens/printed-model.md) discusses the curves.
+# *Copied* is the share of stretches of 32 tokens that stand word for word in the training data.
+# [The chapter on the printed model](../tokens/printed-model.md) discusses the curves.
 
 # %%
 stages.learning(

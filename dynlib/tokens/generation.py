@@ -157,11 +157,11 @@ class Generators:
         n_steps: int,
         batches: int,
         temperatures: dict[str, float],
-        once: Collection[str] = (),
+        in_turn: Collection[str] = (),
     ) -> dict[str, np.ndarray]:
         """Continuations of independent batches of prompts by every method.
 
-        All methods continue all batches; each model does so at every temperature.
+        All methods continue all batches.
 
         Parameters
         ----------
@@ -173,44 +173,47 @@ class Generators:
             Equal parts of the prompts, P.
         temperatures : dict of str to float
             Temperature of GPT-2 by the name of the method.
-        once : collection of str
-            Those of these names at which the first model alone continues the prompts.
+        in_turn : collection of str
+            Those of these names at which the models take turns, a batch each. At the others
+            every model continues every batch.
 
         Returns
         -------
         dict of str to numpy.ndarray
-            By method: tokens (S, P, B / P, T), S the number of models, or 1.
+            By method: tokens (S, P, B / P, T); S is the number of models, or 1 where they take
+            turns and for the other methods.
         """
         self._check(prompts, n_steps, temperatures, batches)
-        check_is("once", once, Collection, "a list of names", "leave it out for none")
-        if set(once) - set(temperatures):
+        remedy = "leave it out for none"
+        check_is("in_turn", in_turn, Collection, "a list of names", remedy)
+        if set(in_turn) - set(temperatures):
             raise ValueError(
-                f"once must hold names of temperatures, got {list(once)}; leave it out for none"
+                f"in_turn must hold names of temperatures, got {list(in_turn)}; {remedy}"
             )
-        prompts = np.asarray(prompts)
+        prompts, both = np.asarray(prompts), list(zip(self.models, self.seeds, strict=True))
+        parts = np.split(prompts, batches)
+        asked = {
+            name: [(*both[p % len(both)], part) for p, part in enumerate(parts)]
+            if name in in_turn else [(model, seed, prompts) for model, seed in both]
+            for name in temperatures
+        }  # fmt: skip
         jobs = [
             {
-                "model": model, "prompts": prompts, "n_steps": n_steps,
-                "temperature": temperature, "seed": seed,
+                "model": model, "prompts": given, "n_steps": n_steps,
+                "temperature": temperatures[name], "seed": seed,
             }
-            for name, temperature in temperatures.items()
-            for seed, model in self._asked(name in once)
+            for name, each in asked.items() for model, seed, given in each
         ]  # fmt: skip
         done = iter(parallel.map_processes(continued, jobs, self.workers))
-        written = {name: [next(done) for _ in self._asked(name in once)] for name in temperatures}
+        written = {name: [next(done) for _ in each] for name, each in asked.items()}
         for number, (name, chain) in enumerate(self.chains.items()):
             written[name] = [chain.generate(prompts, n_steps, seed=self.seeds[0] + number)]
         written["parrot"] = [parrot(prompts, n_steps, self.centres)]
         written["recall"] = [recall(self.training, prompts, n_steps)]
         return {
-            name: np.stack(each).reshape(len(each), batches, -1, n_steps)
+            name: np.concatenate(each).reshape(-1, batches, len(parts[0]), n_steps)
             for name, each in written.items()
         }
-
-    def _asked(self, first: bool) -> list[tuple[int, TokenGPT]]:
-        """Seeds of draws and models, or the first of them alone."""
-        both = list(zip(self.seeds, self.models, strict=True))
-        return both[:1] if first else both
 
 
 def continued(

@@ -226,7 +226,7 @@ ROWS = [
         "tokens.generation.Generators.in_batches", GENERATORS.in_batches,
         prompts=PROMPTS, n_steps=Count(2), batches=Count(2),
         temperatures=Thing({"model": 1.0, "greedy": 0.0}, others={"empty": {}}),
-        once=Thing(["greedy"], others={"unknown": ["half"]}),
+        in_turn=Thing(["greedy"], others={"unknown": ["half"]}),
     ),
     row(
         "tokens.generation.continued", generation.continued,

@@ -91,7 +91,7 @@ def test_every_method_continues_the_same_batches(
 ):
     prompts = np.concatenate([henon_tokens[8:11, t : t + 20] for t in (200, 300)])
     heat = {"model": 1.0, "half": 0.5, "greedy": 0.0}
-    done = generators.in_batches(prompts, 15, 3, heat, once=["half"])
+    done = generators.in_batches(prompts, 15, 3, heat, in_turn=["half"])
     assert list(done) == ["model", "half", "greedy", "markov", "ngram4", "parrot", "recall"]
     assert [len(each) for each in done.values()] == [2, 1, 2, 1, 1, 1, 1]
     assert {each.shape[1:] for each in done.values()} == {(3, 2, 15)}
@@ -101,7 +101,10 @@ def test_every_method_continues_the_same_batches(
     ):
         np.testing.assert_array_equal(drawn, continued(model, prompts, 15, 1.0, seed))
         np.testing.assert_array_equal(greedy, generate(model, prompts, 15, temperature=0.0))
-    np.testing.assert_array_equal(flat["half"][0], continued(models[0], prompts, 15, 0.5, SEEDS[0]))
+    for p in range(3):
+        model, seed = models[p % 2], SEEDS[p % 2]
+        expected = continued(model, prompts[2 * p : 2 * p + 2], 15, 0.5, seed)
+        np.testing.assert_array_equal(done["half"][0, p], expected)
     for number, (method, order) in enumerate((("markov", 1), ("ngram4", 4))):
         expected = counts.shorter(order).generate(prompts, 15, seed=SEEDS[0] + number)
         np.testing.assert_array_equal(flat[method][0], expected)
@@ -117,9 +120,9 @@ def test_draws_of_a_continuation_have_the_probabilities_of_the_model(models, hen
     assert np.abs(share - probability).max() < 5 * np.sqrt(0.25 / 4000)
 
 
-def test_only_a_named_temperature_can_be_left_to_one_model(generators, prompts):
-    with pytest.raises(ValueError, match="once must hold names of temperatures"):
-        generators.in_batches(prompts, 5, 2, {"model": 1.0}, once=["greedy"])
+def test_only_at_a_named_temperature_models_take_turns(generators, prompts):
+    with pytest.raises(ValueError, match="in_turn must hold names of temperatures"):
+        generators.in_batches(prompts, 5, 2, {"model": 1.0}, in_turn=["greedy"])
 
 
 def test_prompts_that_do_not_split_evenly_are_refused(generators, prompts):
