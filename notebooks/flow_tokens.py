@@ -205,10 +205,9 @@ figures.context(*curves, floor=rate, kind="flow")
 matched = fresh_tokens(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 rivals = report.rivals(models, counts, best, learn, grid, seeds, workers)
-heat, cold = {"model": temperature}, {"half": 0.5, "greedy": 0.0}
-sizes = {"n_steps": rollout_steps, "batches": prompt_batches}
-how = {"temperatures": heat | cold, "in_turn": list(cold)}
-short = rivals.in_batches(prompts, **sizes, **how)
+heat = {"model": temperature, "half": 0.5, "greedy": 0.0}
+cold = ["half", "greedy"]
+short = rivals.in_batches(prompts, rollout_steps, prompt_batches, heat, cold)
 
 # %% [markdown]
 # ## Trajectories: Figure 2 of the paper
@@ -249,7 +248,8 @@ report.rollouts(short, *references, truths, learn, with_squared=[])
 figures.ratio(list(short))
 
 # %% [markdown]
-# Can a small network, which learns from half of the batches, tell rollouts from the truth?
+# Can a small network, which learns from short windows of half of the batches, tell rollouts from
+# true trajectories in the others? Half of its answers are right by chance.
 
 # %%
 report.told_apart(short, references[0])
