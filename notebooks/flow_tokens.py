@@ -53,7 +53,7 @@ precision: str = "auto"  # {auto, fp32, bf16} arithmetic of training
 study: bool = False  # look at the model after 1/2, 1, 2, 3, 5, … passes, keep the best held-out one
 minutes: float = 0.0  # [0..] a study ends at the last stage that fits, 0 for no limit
 patience: int = 0  # [0..] a study ends when the held-out loss rose so many times, 0 for never
-n_seeds: int = 1  # [1..64] training seeds
+n_seeds: int = 2  # [1..64] training seeds
 seed: int = 0  # [0..] first training seed
 device: str = "auto"  # {auto, cpu, cuda} where to train and generate
 # advanced: measuring
@@ -62,8 +62,7 @@ prompt: int = 100  # [5..600] true tokens before each rollout, k
 rollouts: int = 20  # [2..10000] rollouts a method
 rollout_steps: int = 200  # [130..100000] states generated a rollout
 stage_rollouts: int = 20  # [2..10000] rollouts a batch at each stage of a study
-prompt_batches: int = 2  # [1..50] batches of so many rollouts, from prompts of their own
-true_batches: int = 10  # [2..100] batches of fresh true trajectories, used in pairs
+prompt_batches: int = 2  # [2..50] batches of so many rollouts, each with its own prompts and truth
 sampling_pairs: int = 2  # [2..100] pairs of samples behind each distance of true from true
 conditions: int = 10  # [5..10000] test prompts for the divergence time
 shadow_samples: int = 5000  # [100..] states drawn around each prompt's first state
@@ -76,7 +75,6 @@ reference_steps: int = 300  # [100..] steps of each
 longest_ngram: int = 6  # [4..32] longest memory of the n-grams
 # require: validation_trajectories < train_trajectories
 # require: width % heads == 0
-# require: 2 * prompt_batches <= true_batches
 # require: stage_rollouts <= rollouts
 # require: transient + prompt + rollout_steps <= trajectory_length
 # require: transient + prompt + horizon <= trajectory_length
@@ -101,7 +99,6 @@ from dynlib.tokens.memory import best_order
 from dynlib.tokens.recipes import TrainingConfig
 from dynlib.tokens.seeds import train_seeds
 from dynlib.tokens.stages import passes
-from dynlib.tokens.windows import random_windows
 
 device, workers, seeds = report.begin(device, seed, n_seeds)
 
@@ -149,8 +146,8 @@ flows.exponents(exponents.reshape(16, -1, flow.dim), tau)
 # %% [markdown]
 # ## Training
 #
-# The loop is {func}`dynlib.tokens.training.train`. Losses are in nats per token: the training
-# loss over all positions of the context, the validation loss over its second half.
+# Losses ({func}`dynlib.tokens.training.train`) are in nats per token: the training loss over all
+# positions of the context, the validation loss over its second half.
 
 # %%
 model_config = GPTConfig(
@@ -194,34 +191,34 @@ figures.context(*curves, floor=rate, kind="flow")
 # %% [markdown]
 # ## Rollouts
 #
-# Every method continues the same prompts of {param}`@run:prompt` true tokens, taken at random
-# times of the test trajectories (GPT-2 sees the last {res}`:context` of them):
+# Every method continues the same {res}`:prompt_batches` batches of prompts, {param}`@run:prompt`
+# tokens each of fresh true trajectories (GPT-2 sees the last {res}`:context` of them):
 #
-# - **GPT-2** at temperature 1, at 0.5, and greedily, as the paper does (T → 0);
+# - **GPT-2**, every seed, at temperature 1; at 0.5 and greedily, as the paper does (T → 0), the seeds
+#   take turns, a batch each;
 # - **n-grams** with one token of memory (the Markov chain), with four, and the best one;
 # - two copyists that learn nothing. The *context parrot* copies what followed the longest match
 #   in its own past. The *training replay* does so in the training data. Its states are true
 #   ones, so its distance from the truth is chance alone.
 
 # %%
-length, n = prompt + rollout_steps, prompt_batches * rollouts
-matched = random_windows(test[:, transient:], length, n, [data_seed, 1])
+matched = fresh_tokens(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 rivals = report.rivals(models, counts, best, learn, grid, seeds, workers)
 heat = {"model": temperature, "half": 0.5, "greedy": 0.0}
-short = rivals.in_batches(prompts, rollout_steps, prompt_batches, heat)
+cold = ["half", "greedy"]
+short = rivals.in_batches(prompts, rollout_steps, prompt_batches, heat, cold)
 
 # %% [markdown]
 # ## Trajectories: Figure 2 of the paper
 #
-# How is a prompt continued? We take one that moves far in its last steps: first step by step,
-# then the whole continuations by the system and by GPT-2, sampled and greedy.
+# One prompt, continued step by step, and then by the system and by GPT-2, sampled and greedy.
 
 # %% tags=["hide-input", "view"]
 plane = [0, 2] if system == "lorenz" else [0, 1]  # from the side, from above
 row = figures.lively(grid, prompts[:rollouts])
 likely = next_probabilities(models[0], prompts[[row]])[0]
-written = {name: short[name][0][row] for name in ("model", "greedy")}
+written = {name: short[name][0, 0, row] for name in ("model", "greedy")}
 paths = {"true": continuations[row], **written}
 figures.scheme(grid, plane, prompt=prompts[row], paths=paths, following=likely)
 
@@ -237,25 +234,31 @@ figures.scene(grid, paths, flow.names)
 # Do the generated states fill the attractor as true ones do? The measure is the exact Wasserstein
 # distance W1 between cell centres. Two true samples differ as well, by chance. So every distance
 # is divided by that between two batches of *fresh* true trajectories of the same size: a ratio of
-# one is that of the truth. Every batch of prompts gives one value; batches are independent.
-# *Matched* compares with the true continuations of the same prompts instead, as the paper may do.
+# one is that of the truth. Each batch has a true pair of its own, the same for all methods. *Matched*
+# compares with the true continuations of the same prompts.
 
 # %%
-n = true_batches // 2 * 2
-batches = np.stack([fresh_tokens(rollouts, rollout_steps) for _ in range(n)])
+batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
+batches = batches.reshape(-1, rollouts, rollout_steps)
 references = report.references(batches, grid)
-truths = np.stack(np.split(continuations, prompt_batches))
-report.rollouts(short, *references, truths, learn, with_squared=["model"])
+truths = continuations.reshape(-1, rollouts, rollout_steps)
+report.rollouts(short, *references, truths, learn, with_squared=[])
 
 # %% tags=["hide-input", "view"]
 figures.ratio(list(short))
 
 # %% [markdown]
+# Can a small network, which learns from short windows of half of the batches, tell rollouts from
+# true trajectories in the others? Half of its answers are right by chance.
+
+# %%
+report.told_apart(short, references[0])
+
+# %% [markdown]
 # ## How far apart are two true samples?
 #
-# That depends on their size, and on how many trajectories they come from. The paper prints neither,
-# nor the cost. The second to last row compares two halves of a test set as long as ours. *Cells*
-# measures lengths in cells instead of state units.
+# That depends on their size and number of trajectories; the paper prints neither, nor the cost. One
+# row compares two halves of our test set. *Cells* measures lengths in cells.
 
 # %%
 half = (max(1, test_trajectories // 2), trajectory_length)
@@ -264,9 +267,8 @@ flows.sampling(fresh_tokens, grid, half, sampling_pairs, references)
 # %% [markdown]
 # ## Cycles and steps never seen
 #
-# A greedy model is a deterministic map of its context, so it must end in a cycle; the question is
-# when. A sampled model can take steps between cells that no training trajectory took. The last
-# row says how often fresh true trajectories do.
+# A greedy model must end in a cycle: when? A sampled one can take steps that no training
+# trajectory took. The last row says how often true ones do.
 
 # %% tags=["hide-input", "view"]
 report.cycles(short)
@@ -274,33 +276,35 @@ report.cycles(short)
 # %% [markdown]
 # ## Divergence times
 #
-# How long could a continuation come from a true trajectory? An example: a model continues the
-# prompt *a b* by *c d e*. Of two true trajectories that write *a b*, one goes on with *c d x*, the
-# other with *c y z*. The longest match has two tokens, so the continuation diverges after two steps.
-# To find such trajectories, {func}`dynlib.tokens.shadowing.find_shadows` draws states around the
-# first state of each prompt, and keeps those whose trajectories write the whole prompt.
+# How long could a continuation come from a true trajectory? A model continues *a b* by *c d e*. Of
+# two true trajectories that write *a b*, one goes on with *c d x*, the other with *c y z*. So the
+# continuation diverges after two steps. {func}`dynlib.tokens.shadowing.find_shadows` draws states
+# around the first one of each prompt, and keeps those whose trajectories write the whole prompt.
 
 # %%
 lyapunov = record.metrics()["lyapunov_reference"]["value"]
 length, options = prompt + horizon, {"first": transient, "rng": streams[3]}
 pieces = Excerpts.cut(test_states, test, conditions, length, **options)
-shadows = pieces.shadows(
-    time_map, grid, prompt, lyapunov, samples=shadow_samples
-)
+drawing = {"samples": shadow_samples}
+shadows = pieces.shadows(time_map, grid, prompt, lyapunov, **drawing)
 orbits = [s.continuations(time_map, grid, prompt, horizon) for s in shadows]
 
 # %% [markdown]
-# All methods decode greedily, as in the paper, except where it says T = 1. *True pair* puts a kept
-# trajectory in the place of the continuation: the time that a perfect writer would reach.
+# All decode greedily, except where it says T = 1. *True pair* puts a kept trajectory in the place of
+# the continuation. All times are lower bounds: more draws find closer trajectories.
 
 # %%
 asked = pieces.tokens[:, :prompt]
 continued, counting = flows.continuations(rivals, counts, asked, horizon)
-flows.divergence(continued, orbits, shadows, excerpts=pieces, tau=tau)
+found, times = [continued, orbits, shadows], {"excerpts": pieces, "tau": tau}
+drawn = flows.by_draws(*found, **drawing, **times)
+flows.divergence(*found, **times)
+
+# %% tags=["hide-input", "view"]
+figures.draws(drawn, inverse=1 / lyapunov)
 
 # %% [markdown]
-# Does a good forecast need more than a good guess of the next token? If every guess were right
-# with the same probability, the accuracy alone would fix the divergence time: the line.
+# If all guesses were right with equal probability, accuracy would fix the time: the line.
 
 # %% tags=["hide-input", "view"]
 figures.accuracy(orbits, counting=counting, networks=continued["model"])
@@ -310,8 +314,8 @@ figures.accuracy(orbits, counting=counting, networks=continued["model"])
 #
 # How many steps the paper takes is not printed. With the parameter `study` the model is looked at
 # after ½, 1, 2, 3, 5, … passes over the training tokens; that of least held-out loss is used here.
-# Without it, as at the `cpu` preset, a run takes a fixed number of steps, and nothing follows.
-# [The chapter on the printed model](../tokens/printed-model.md) discusses the curves.
+# Without it, as at the `cpu` preset, a run takes a fixed number of steps, and nothing follows
+# ([the chapter on the printed model](../tokens/printed-model.md)).
 
 # %%
 more = stages.times(asked, orbits, excerpts=pieces, tau=tau)
@@ -326,9 +330,8 @@ learning.curve(record.metrics())
 # %% [markdown]
 # ## The growth of differences: Figure 3 of the paper
 #
-# GPT-2 continues test trajectories from their first {param}`@run:prompt` states, greedily as in
-# the paper. How fast does the distance from the truth grow? *True pairs*, trajectories that write
-# the same prompt, give the scale. Their distance is expected to grow at the Lyapunov exponent.
+# GPT-2 continues test trajectories greedily, as in the paper. How fast does the distance from the
+# truth grow? *True pairs*, which write the same prompt, should part at the Lyapunov exponent.
 
 # %%
 length, samples = prompt + pair_steps, max(shadow_samples // 10, 1000)

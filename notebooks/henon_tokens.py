@@ -64,8 +64,7 @@ prompt: int = 100  # [5..600] true tokens before each rollout
 rollouts: int = 20  # [2..10000] rollouts a method
 rollout_steps: int = 200  # [130..100000] states generated a rollout
 stage_rollouts: int = 20  # [2..10000] rollouts a batch at each stage of a study
-prompt_batches: int = 5  # [1..50] batches of so many rollouts at each stage
-true_batches: int = 10  # [2..100] batches of fresh true trajectories, used in pairs
+prompt_batches: int = 5  # [2..50] batches of so many rollouts, each with its own prompts and truth
 sampling_pairs: int = 5  # [2..100] pairs of samples behind each distance of true from true
 lyapunov_rollouts: int = 4  # [1..1000] rollouts for the exponent
 lyapunov_steps: int = 400  # [100..1000000] states of each
@@ -75,11 +74,10 @@ longest_ngram: int = 12  # [4..32] longest memory of the n-grams
 products: int = 15  # [8..100] longest product of Jacobians
 # require: validation_trajectories < train_trajectories
 # require: width % heads == 0
-# require: 2 * prompt_batches <= true_batches
 # require: stage_rollouts <= rollouts
 # require: prompt + rollout_steps + 100 <= trajectory_length
 # require: context + context // 2 + longest_ngram + prompt < trajectory_length
-# require: products <= lyapunov_steps
+# require: 10 * products <= lyapunov_steps
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -165,10 +163,9 @@ record.Table(["", "nats per iteration"], [["Lyapunov exponent", shown]])
 # %% [markdown]
 # ## Training
 #
-# A small GPT-2 is trained from {res}`:n_seeds` seeds, to see how much depends on chance. The
-# loop is {func}`dynlib.tokens.training.train`. Losses are in nats per token: the training loss
-# over all positions of the context, the validation loss over its second half, where the model
-# has seen enough to predict well.
+# A small GPT-2 is trained from {res}`:n_seeds` seeds, to see how much depends on chance
+# ({func}`dynlib.tokens.training.train`). Losses are in nats per token: the training loss over all
+# positions of the context, the validation loss over its second half.
 
 # %%
 model_config = GPTConfig(
@@ -193,9 +190,8 @@ report.training(trained, seeds)
 # ## What a longer memory buys
 #
 # The simplest rival of GPT-2 is an *n-gram*: it looks up what followed the last n tokens in the
-# training set. With n = 1 it is a Markov chain. All models predict the same tokens of test
-# trajectories from the last 1, 2, 3, … tokens before them. The *best* n-gram is the one that
-# predicts the held-out trajectories best.
+# training set; n = 1 is a Markov chain. All models predict the same test tokens from the last 1, 2,
+# 3, … before them. The *best* n-gram predicts the held-out trajectories best.
 #
 # How good can a prediction be? By Pesin's formula the entropy rate of the map is its positive
 # Lyapunov exponent. If different orbits always wrote different tokens, no model could have a
@@ -216,8 +212,8 @@ figures.context(*curves, floor=lyapunov["value"], kind="map")
 # %% [markdown]
 # ## Rollouts
 #
-# Every method continues the same prompts of {param}`@run:prompt` true tokens (GPT-2 sees the last
-# {res}`:context` of them):
+# Every method, and every seed of GPT-2, continues the same {res}`:prompt_batches` batches of prompts,
+# {param}`@run:prompt` tokens each of fresh true orbits (GPT-2 sees the last {res}`:context` of them):
 #
 # - **GPT-2**, which draws each token from its probabilities (temperature 1), and decoded
 #   *greedily*, as the paper does: it always takes the likeliest token (T → 0);
@@ -227,11 +223,12 @@ figures.context(*curves, floor=lyapunov["value"], kind="map")
 #   ones, so its distance from the truth is chance alone.
 
 # %%
-matched = windows(test, prompt + rollout_steps, rollouts, first=100)[:rollouts]
+matched = fresh_tokens(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 generators = report.rivals(models, counts, best, learn, grid, seeds, workers)
 temperatures = {"model": temperature, "greedy": 0.0}
-short = generators.all(prompts, rollout_steps, temperatures)
+sizes = {"n_steps": rollout_steps, "batches": prompt_batches}
+short = generators.in_batches(prompts, temperatures=temperatures, **sizes)
 
 # %% [markdown]
 # ## Distributions: Table I of the paper
@@ -240,20 +237,21 @@ short = generators.all(prompts, rollout_steps, temperatures)
 # distance W1 between cell centres: how far, on average, states must be moved to turn one sample
 # into the other. Two true samples differ as well, by chance. So every distance is divided by
 # that between two batches of *fresh* true orbits of the same size. A ratio of one means that
-# generated states are as far from true ones as true ones are from each other.
-#
-# *Matched* compares with the true continuations of the same prompts instead, which is most
-# likely what the paper did. *Squared cost* is the square of the distance that moves a state.
+# generated states are as far from true ones as true ones are from each other. Each batch has a true
+# pair of its own, the same for all methods. *Matched* compares with the true continuations of the
+# same prompts, as the paper most likely did; *squared cost* is the square of the distance moved.
 
 # %%
-true_tokens = fresh_tokens(true_batches * rollouts, rollout_steps)
-batches = true_tokens.reshape(true_batches, rollouts, rollout_steps)
-references = report.references(batches[: true_batches // 2 * 2], grid)
-report.rollouts(short, *references, continuations, learn)
+batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
+batches = batches.reshape(-1, rollouts, rollout_steps)
+references = report.references(batches, grid)
+truths = continuations.reshape(-1, rollouts, rollout_steps)
+also = ["model", "greedy", "recall"]  # squared as well
+report.rollouts(short, *references, truths, learn, also)
 
 # %% tags=["hide-input", "view"]
 methods = ("model", "greedy", "markov")
-visits = {"true": batches[0], **{name: short[name][0] for name in methods}}
+visits = {"true": batches[0], **{name: short[name][0, 0] for name in methods}}
 figures.density(visits, grid)
 
 # %% tags=["hide-input", "view"]
@@ -262,6 +260,13 @@ figures.ratio(
     finding="Decoding greedily and copying one's own past stray far "
     "from the truth.",
 )
+
+# %% [markdown]
+# Can rollouts be told from true orbits? A small network learns to, from short windows of half of
+# the batches, and is tried on the others. Half of its answers are right by chance.
+
+# %%
+report.told_apart(short, references[0])
 
 # %% [markdown]
 # ## How far apart are two true samples?
@@ -287,18 +292,14 @@ report.sampling(
 # second fit drops the shortest products ($n \ge 5$), to see how much of the bias they cause.
 
 # %%
-long_prompts = windows(test, prompt, lyapunov_rollouts, first=100)
-long_prompts = long_prompts[:lyapunov_rollouts]
-written = generators.networks(
-    long_prompts, lyapunov_steps, list(temperatures.values())
-)
-true_long = fresh_states(5 * lyapunov_rollouts, lyapunov_steps).reshape(
-    5, lyapunov_rollouts, lyapunov_steps, system.dim
-)
+n, steps_each = lyapunov_rollouts, lyapunov_steps
+long_prompts = windows(test, prompt, n, first=100)[:n]
+written = generators.networks(long_prompts, steps_each, (temperature, 0.0))
+true_long = np.stack([fresh_states(n, steps_each) for _ in range(8)])
 sampled = {
     "tokens": grid.encode(true_long, unseen="nearest"),
     **dict(zip(temperatures, written, strict=True)),
-    **generators.counting(long_prompts, lyapunov_steps),
+    **generators.counting(long_prompts, steps_each),
 }
 sources = {
     name: [grid.decode(sample) for sample in samples]
@@ -314,11 +315,17 @@ report.estimated_exponents(growth, products)
 figures.lyapunov(list(growth), lyapunov["value"])
 
 # %% [markdown]
+# How many states does that need? True orbits again, at cell centres.
+
+# %%
+size = {"n": n, "length": steps_each, "products": products}
+report.exponent_by_size(fresh_tokens, grid, system, **size)
+
+# %% [markdown]
 # ## Cycles and steps never seen
 #
-# A greedy model is a deterministic map of its context, and there are finitely many contexts. So
-# it must end in a cycle; the question is when. A sampled model can take steps that no training
-# trajectory took. The last row says how often fresh true orbits do.
+# A greedy model is a deterministic map of its context, so it must end in a cycle: when? A sampled one
+# can take steps that no training trajectory took. The last row says how often true orbits do.
 
 # %% tags=["hide-input", "view"]
 report.cycles(short)
@@ -329,9 +336,8 @@ report.cycles(short)
 # How many steps the paper takes is not printed. With the parameter `study` the model is looked at
 # after ½, 1, 2, 3, 5, … passes over the training tokens; that of least held-out loss is used here.
 # Without it, as at the `cpu` preset, a run takes a fixed number of steps, and nothing follows.
-# *Copied* is the share of the stretches of 32 generated tokens that stand word for word in the
-# training data: a model that has memorised writes many. [The chapter on the printed
-# model](../tokens/printed-model.md) discusses the curves.
+# *Copied* is the share of stretches of 32 tokens that stand word for word in the training data.
+# [The chapter on the printed model](../tokens/printed-model.md) discusses the curves.
 
 # %%
 stages.learning(

@@ -181,11 +181,12 @@ def rollout_measures(
     Returns
     -------
     dict of str to list of float
-        One value a sample under each of ``w1_model_true``, ``w1_ratio``,
+        One value a sample under each of ``w1_model_true``, ``w1_ratio``, ``w1_matched_true``,
         ``w1_ratio_matched``, ``w2sq_model_true``, ``w2sq_ratio``, ``unseen_transitions``,
         ``unseen_cells``, ``periodic_fraction``.
     """
     check_samples(samples, euclidean, squared, matched, training)
+    euclidean._check_spread()
     matched, training = np.asarray(matched), np.asarray(training)
     vocabulary = len(euclidean.centres)
     seen, cells = transitions(training, vocabulary), np.unique(training)
@@ -195,11 +196,13 @@ def rollout_measures(
         for p, sample in enumerate(samples)
     ]
     distances = [euclidean.distance(sample, batch) for sample, batch, _ in units]
-    scale = np.median(euclidean.true_true)
+    near = [token_distance(sample, true, euclidean.centres) for sample, _, true in units]
+    scale = float(np.median(euclidean.true_true))
     measures = {
         "w1_model_true": distances,
-        "w1_ratio": [float(distance / scale) for distance in distances],
-        "w1_ratio_matched": [euclidean.ratio(sample, true) for sample, _, true in units],
+        "w1_ratio": [distance / scale for distance in distances],
+        "w1_matched_true": near,
+        "w1_ratio_matched": [distance / scale for distance in near],
     }
     if squared is not None:
         distances = [squared.distance(sample, batch) for sample, batch, _ in units]

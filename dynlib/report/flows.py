@@ -22,9 +22,11 @@ from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
 from dynlib.tokens.shadowing import Shadows, divergence_steps, true_divergence_steps
 
-#: Independent parts of the test set, over which intervals are taken.
-PARTS = 5
-
+#: Independent parts of the test set, over which intervals of divergence times are taken, and
+#: those of slopes, each of which needs the mean of many pairs.
+PARTS, SLOPES = 10, 5
+#: The numbers of draws at which divergence times are compared, as parts of the largest one.
+DRAWS = (200, 20, 2, 1)
 
 #: Memories of the n-grams whose forecasts are compared with their accuracy.
 ORDERS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -187,9 +189,8 @@ def divergence(
     rows = []
     for method, samples in matches.items():
         name = record.named(method, "divergence_time")
+        record.metric(name, _times(samples, parts, tau), over="batches", unit="time", tolerance=0.6)
         steps = np.nanmean(samples, axis=0)  # over training seeds
-        times = [tau * np.nanmean(steps[part]) for part in parts]
-        record.metric(name, times, over="batches", unit="time", tolerance=0.6)
         mean = float(tau * np.nanmean(steps))
         record.metric(f"{name}_mean", mean, unit="time", tolerance=0.6)
         record.metric(f"{name}_censored", int(np.nansum(steps >= horizon)), tolerance=1.0)
@@ -197,6 +198,75 @@ def divergence(
         rows.append([style.LABELS[other.get(method, method)], *shown])
     header = ["", "divergence time", "mean over all prompts", "never diverged"]
     return record.Table(header, rows)
+
+
+def _times(
+    samples: Sequence[np.ndarray], parts: Sequence[np.ndarray], tau: float
+) -> np.ndarray | None:
+    """Mean times of groups of prompts that have one, (P,), or (S, P) for several seeds."""
+    steps = np.array(samples, dtype=float)
+    known = [part for part in parts if not np.isnan(steps[:, part]).all()]
+    times = tau * np.array([np.nanmean(steps[:, part], axis=1) for part in known]).T
+    return None if not known else times if len(steps) > 1 else times[0]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Mean divergence times, by how many states are drawn around each prompt's first one.
+
+    `curves` holds a value for each of `counts`, by ``"model"``, ``"best_ngram"`` and ``"true"``.
+    """
+
+    counts: list[int]
+    curves: dict[str, list[float]]
+
+
+def by_draws(
+    continued: Mapping[str, Sequence[np.ndarray]],
+    orbits: Sequence[np.ndarray],
+    shadows: Sequence[Shadows],
+    *,
+    samples: int,
+    excerpts: Excerpts,
+    tau: float,
+) -> Draws:
+    """Record divergence times at several numbers of draws: they grow with it.
+
+    A longer search finds closer trajectories. So a divergence time is a lower bound of that from
+    all true trajectories, and times are compared at equal draws.
+
+    Parameters
+    ----------
+    continued, orbits, shadows, excerpts, tau
+        As for :func:`divergence`.
+    samples : int
+        States of the first cloud. Times are from the first of its draws, in several numbers.
+
+    Returns
+    -------
+    Draws
+        The curves to draw. The metrics are ``shadow_draws<i>`` and
+        ``<method>_divergence_time_draws<i>`` for i = 1, 2, …
+    """
+    parts = excerpts.parts(PARTS)
+    curves: dict[str, list[float]] = {"model": [], "best_ngram": [], "true": []}
+    counts = [samples // part for part in DRAWS]
+    for number, count in enumerate(counts, 1):
+        found = [o[s.drawn <= count] for o, s in zip(orbits, shadows, strict=True)]
+        record.metric(f"shadow_draws{number}", count, unit="states", tolerance=0.0)
+        alone = sum(len(each) == 1 for each in found)
+        record.metric(f"true_divergence_time_draws{number}_failures", alone, tolerance=5.0)
+        for method, curve in curves.items():
+            if method == "true":
+                steps = [true_divergence_steps(found)]
+            else:
+                steps = [divergence_steps(found, each) for each in continued[method]]
+            name, times = f"divergence_time_draws{number}", _times(steps, parts, tau)
+            record.metric(
+                record.named(method, name), times, over="batches", unit="time", tolerance=0.6
+            )
+            curve.append(np.nan if times is None else float(tau * np.nanmean(steps)))
+    return Draws(counts, curves)
 
 
 @dataclass(frozen=True)
@@ -235,7 +305,7 @@ def separation(
     Parameters
     ----------
     real : dynlib.tokens.excerpts.Excerpts
-        True trajectories; intervals are over `PARTS` groups of what they were cut from.
+        True trajectories; intervals are over `SLOPES` groups of what they were cut from.
     written, twins, others : numpy.ndarray
         States, as ``real.states``: the model's, with the same prompts; true ones that write the
         same prompts; independent ones.
@@ -265,7 +335,7 @@ def separation(
     record.metric("pair_spread", spread, unit="state", tolerance=0.1)
     everyone = np.ones(len(true), dtype=bool)
     for method, a, kept in (("model", written, everyone), ("true", twins, paired)):
-        parts = [part[kept[part]] for part in real.parts(PARTS)]
+        parts = [part[kept[part]] for part in real.parts(SLOPES)]
         fitted = [
             growth_rate(mean_separation(a[part], true[part])[prompt:], tau, *bounds)
             for part in parts

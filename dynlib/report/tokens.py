@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dynlib.dynamics.lyapunov import fit_exponent, tangent_exponents
+from dynlib.dynamics.lyapunov import fit_exponent, product_growth, tangent_exponents
+from dynlib.measure.blind import classifier_accuracy
 from dynlib.measure.distribution import Reference, rollout_measures
 from dynlib.measure.sequences import periods, transitions, unseen_transitions
 from dynlib.measure.transport import token_distance
@@ -25,6 +26,11 @@ from dynlib.training.device import resolve_device
 #: Seconds of an exact distance on one core, a pair of occupied cells, and how much longer the
 #: squared cost takes (what both sides share cannot be left out). Measured: Hénon map, 1000 cells.
 SECONDS, SQUARED = 1e-7, 3
+#: The distances of which ratios are taken over those of true samples from each other.
+NUMERATORS = {
+    "w1_ratio": "w1_model_true", "w1_ratio_matched": "w1_matched_true",
+    "w2sq_ratio": "w2sq_model_true",
+}  # fmt: skip
 
 
 def begin(device: str, seed: int, n_seeds: int) -> tuple[str, int, list[int]]:
@@ -135,6 +141,9 @@ def memory(
     return lengths, networks, counts
 
 
+#: Samples of each size from which an exponent is estimated.
+SIZED = 8
+
 #: Draws new true trajectories, from (n, length) to states (n, length, d) or tokens (n, length).
 Draw = Callable[[int, int], np.ndarray]
 #: Numbers of true trajectories and their lengths, as large as the paper's samples may have been.
@@ -174,7 +183,7 @@ def references(batches: np.ndarray, grid: Grid) -> tuple[Reference, Reference]:
 
 
 def rollouts(
-    samples: dict[str, list[np.ndarray]],
+    samples: Mapping[str, np.ndarray],
     euclidean: Reference,
     squared: Reference,
     matched: np.ndarray,
@@ -183,26 +192,43 @@ def rollouts(
 ) -> record.Table:
     """Record the measures of every method's rollouts; the table of the distances.
 
-    The samples of a method are one a training seed, or, where `matched` is (P, R, T), one a
-    batch of prompts (:func:`dynlib.measure.distribution.rollout_measures`). `with_squared` names
-    the methods measured with the squared cost as well (all by default).
+    Parameters
+    ----------
+    samples : mapping of str to numpy.ndarray
+        By method, tokens (S, P, R, T): what each of S training seeds writes after P batches of R
+        prompts, the same for all methods.
+    euclidean, squared : Reference
+        P pairs of fresh true batches with either cost. Batch p is compared with the p-th pair.
+    matched : numpy.ndarray
+        The true continuations of the prompts, (P, R, T).
+    learned : numpy.ndarray
+        Training tokens.
+    with_squared : iterable of str, optional
+        The methods measured with the squared cost as well (all by default).
     """
     record.metric("w1_true_true", euclidean.true_true, over="batches", tolerance=0.3)
     record.metric("w2sq_true_true", squared.true_true, over="batches", tolerance=0.5)
-    size = int(np.prod(matched.shape[-2:]))
+    size = int(np.prod(matched.shape[1:]))
     record.metric("w1_states", size, unit="states", tolerance=0.0)
-    over = "batches" if matched.ndim == 3 else "seeds"
+    record.metric("prompt_batches", len(matched), unit="batches", tolerance=0.0)
     chosen = set(samples if with_squared is None else with_squared)
-    progress.announce(
-        "distances of rollouts", _rollout_seconds(samples, chosen, euclidean.batches, matched)
-    )
+    progress.announce("distances of rollouts", _rollout_seconds(samples, chosen, euclidean.batches))
     meter = progress.Meter("distances of rollouts, methods", len(samples))
+    scales = {"w1": euclidean.true_true, "w2sq": squared.true_true}
     for number, (method, each) in enumerate(samples.items()):
         meter.update(number)
         second = squared if method in chosen else None
-        measures = rollout_measures(each, euclidean, second, matched, learned)
-        for measure, values in measures.items():
-            record.metric(record.named(method, measure), values, over=over, tolerance=0.3)
+        by_seed = [rollout_measures(list(one), euclidean, second, matched, learned) for one in each]
+        for measure in by_seed[0]:
+            if measure == "w1_matched_true":
+                continue
+            numerator = NUMERATORS.get(measure, measure)
+            values = np.array([found[numerator] for found in by_seed])  # (S, P)
+            record.metric(
+                record.named(method, measure), values if len(values) > 1 else values[0],
+                per=None if measure == numerator else scales[measure.partition("_")[0]],
+                over="batches", tolerance=0.3,
+            )  # fmt: skip
     seen, known = transitions(learned, len(euclidean.centres)), record.metrics()
     record.metric(
         "true_unseen_transitions",
@@ -228,22 +254,39 @@ def rollouts(
 
 
 def _rollout_seconds(
-    samples: Mapping[str, Sequence[np.ndarray]],
-    chosen: set[str],
-    batches: np.ndarray,
-    matched: np.ndarray,
+    samples: Mapping[str, np.ndarray], chosen: set[str], batches: np.ndarray
 ) -> float:
     """Time of the distances of :func:`rollouts`, from the number of cells that they compare."""
     cells = np.mean([len(np.unique(batch)) for batch in batches])
-    each = {2: len(batches) // 2, 3: 1}[matched.ndim]  # true batches that a sample is compared with
     number = sum(
-        len(sample) * (each + 1 + SQUARED * each * (method in chosen))
+        np.prod(sample.shape[:2]) * (2 + SQUARED * (method in chosen))
         for method, sample in samples.items()
     )
     return float(SECONDS * cells**2 * number)
 
 
-def cycles(samples: dict[str, list[np.ndarray]]) -> record.Table:
+#: The methods whose rollouts a classifier tries to tell from true ones, and the states it sees.
+JUDGED, WINDOW = ("model", "markov", "best_ngram"), 16
+
+
+def told_apart(samples: Mapping[str, np.ndarray], reference: Reference) -> record.Table:
+    """Record how often a classifier tells short windows of rollouts from true ones.
+
+    As :func:`dynlib.measure.blind.classifier_accuracy`, on cell centres. `samples` and `reference`
+    are those of :func:`rollouts`. Two true sides, ``true_classifier_accuracy``, show its chance.
+    """
+    true, other = (reference.centres[reference.batches[k::2]] for k in (0, 1))
+    sides = {name: reference.centres[samples[name]] for name in JUDGED} | {"true": other[None]}
+    rows = []
+    for method, side in sides.items():
+        found = np.array([classifier_accuracy(one, true, window=WINDOW) for one in side])
+        name = record.named(method, "classifier_accuracy")
+        record.metric(name, found if len(found) > 1 else found[0], over="batches", tolerance=0.2)
+        rows.append([style.LABELS[method], record.show(name)])
+    return record.Table(["", f"told from truth by {WINDOW} states"], rows)
+
+
+def cycles(samples: Mapping[str, np.ndarray]) -> record.Table:
     """A table of how rollouts end and of the steps that no training trajectory took."""
     rows = [
         [
@@ -259,11 +302,10 @@ def cycles(samples: dict[str, list[np.ndarray]]) -> record.Table:
     return record.Table(header, [*rows, truth])
 
 
-def _periods(samples: list[np.ndarray]) -> str:
-    """The periods in which rollouts end, each with the number of rollouts."""
-    kinds, number = np.unique(
-        np.concatenate([periods(sample) for sample in samples]), return_counts=True
-    )
+def _periods(samples: np.ndarray) -> str:
+    """The periods in which rollouts (..., T) end, each with the number of rollouts."""
+    found = periods(samples.reshape(-1, samples.shape[-1]))
+    kinds, number = np.unique(found, return_counts=True)
     commonest = sorted(zip(-number, kinds, strict=True))
     pairs = [f"{kind} ({-n})" for n, kind in commonest if kind]
     return ", ".join([*pairs[:4], *["…"][: len(pairs) > 4]]) or "none"
@@ -397,3 +439,40 @@ def estimated_exponents(growth: Mapping[str, Sequence[np.ndarray]], products: in
         rows.append([style.LABELS[method], *shown])
     rows.append(["tangent space", record.show("lyapunov_reference", ".4f"), ""])
     return record.Table(["", f"n = 1 … {products}, as printed", f"n = 5 … {products}"], rows)
+
+
+def exponent_by_size(
+    fresh: Draw, grid: Grid, system: Any, *, n: int, length: int, products: int
+) -> record.Table:
+    """Record the exponent from true tokens of a tenth as many states, and of ten times as many.
+
+    Parameters
+    ----------
+    fresh : callable
+        From (n, length) to tokens of new true orbits.
+    grid : Grid
+        The cells, at whose centres the Jacobians are taken.
+    system : object
+        A map with ``jacobian``.
+    n, length : int
+        Orbits and states of each behind ``tokens_lyapunov``, recorded before.
+    products : int
+        Longest product of Jacobians.
+    """
+    record.metric("lyapunov_states", n * length, unit="states", tolerance=0.0)
+    for name, orbits, steps in (("tenth", n, length // 10), ("tenfold", 10 * n, length)):
+        found = []
+        for _ in range(SIZED):
+            jacobians = system.jacobian(grid.decode(fresh(orbits, steps)))
+            found.append(fit_exponent(product_growth(jacobians, products), 1))
+        record.metric(
+            f"tokens_lyapunov_{name}", found, over="batches", unit="nats/iteration", tolerance=0.02
+        )
+    sizes = {"_tenth": n * length // 10, "": n * length, "_tenfold": 10 * n * length}
+    return record.Table(
+        ["true states", "exponent from their cells"],
+        [
+            [record.number(states, "d"), record.show(f"tokens_lyapunov{suffix}", ".4f")]
+            for suffix, states in sizes.items()
+        ],
+    )

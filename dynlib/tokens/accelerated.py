@@ -226,9 +226,13 @@ class StaticDecoder:
             )
             keys.index_copy_(2, places, key)
             values.index_copy_(2, places, value)
+            last = block is body.h[-1]  # of which only the newest state is asked
+            if last:
+                query, states = query[:, :, -1:], states[:, -1:]
             heard = F.scaled_dot_product_attention(
-                query, keys[:, :, :reach], values[:, :, :reach], sees, is_causal=sees is None
-            )
+                query, keys[:, :, :reach], values[:, :, :reach], sees,
+                is_causal=sees is None and not last,
+            )  # fmt: skip
             states = states + block.attn.c_proj(heard.transpose(1, 2).flatten(2))
             states = states + block.mlp(block.ln_2(states))
         return body.ln_f(states[:, -1])

@@ -118,7 +118,9 @@ class Excerpts:
         return system.orbits(last, self.states.shape[1]), found
 
     def parts(self, n: int) -> list[np.ndarray]:
-        """Indices of the pieces from each of `n` disjoint groups of trajectories.
+        """Indices of the pieces from each of `n` disjoint groups of trajectories, or fewer.
+
+        There are no more groups than trajectories that a piece was cut from.
 
         Examples
         --------
@@ -128,5 +130,6 @@ class Excerpts:
         [[0, 1, 4, 5], [2, 3]]
         """
         check_count("n", n)
-        groups = np.array_split(np.arange(self.trajectories), n)
+        used = min(self.trajectories, len(self.origin))  # one trajectory after the other
+        groups = np.array_split(np.arange(used), min(n, used))
         return [np.flatnonzero(np.isin(self.origin, group)) for group in groups]

@@ -6,7 +6,7 @@ The names of the methods are those of the results: ``model`` (GPT-2 at T = 1), `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +19,19 @@ from dynlib.dynamics.checks import (
     check_counts,
     check_is,
     check_number,
+    check_seed,
     check_tokens,
 )
-from dynlib.tokens.gpt import TokenGPT, check_models, check_temperature, generate
+from dynlib.tokens.accelerated import continue_in_parts
+from dynlib.tokens.gpt import TokenGPT, check_model, check_models, check_temperature, generate
 from dynlib.tokens.markov import NGram, check_chain, check_chain_temperature
 from dynlib.tokens.parroting import parrot, recall
 from dynlib.tokens.windows import Trajectories, check_trajectories
 from dynlib.training import parallel
+from dynlib.training.device import on_gpu
+
+#: Bytes for the prompts that a CPU continues at once: keys and values stay near it.
+ROOM = 2 * 10**8
 
 
 @dataclass(frozen=True)
@@ -145,26 +151,17 @@ class Generators:
             "recall": [recall(self.training, prompts, n_steps)],
         }
 
-    def all(
-        self, prompts: np.ndarray, n_steps: int, temperatures: dict[str, float]
-    ) -> dict[str, list[np.ndarray]]:
-        """Continuations by every method, GPT-2 at the named temperatures."""
-        self._check(prompts, n_steps, temperatures)
-        written = self.networks(prompts, n_steps, list(temperatures.values()))
-        return {
-            **dict(zip(temperatures, written, strict=True)),
-            **self.counting(prompts, n_steps),
-            **self.copying(prompts, n_steps),
-        }
-
     def in_batches(
-        self, prompts: np.ndarray, n_steps: int, batches: int, temperatures: dict[str, float]
-    ) -> dict[str, list[np.ndarray]]:
-        """Continuations of independent batches of prompts, as one array (B / batches, T) each.
+        self,
+        prompts: np.ndarray,
+        n_steps: int,
+        batches: int,
+        temperatures: dict[str, float],
+        in_turn: Collection[str] = (),
+    ) -> dict[str, np.ndarray]:
+        """Continuations of independent batches of prompts by every method.
 
-        The first of the temperatures, the n-grams and the training replay continue all batches;
-        the models take turns, a batch each. At the other temperatures the first model continues
-        the first batch only, as the context parrot does.
+        All methods continue all batches.
 
         Parameters
         ----------
@@ -173,35 +170,67 @@ class Generators:
         n_steps : int
             Tokens to generate, T.
         batches : int
-            Equal parts of the prompts.
+            Equal parts of the prompts, P.
         temperatures : dict of str to float
             Temperature of GPT-2 by the name of the method.
+        in_turn : collection of str
+            Those of these names at which the models take turns, a batch each. At the others
+            every model continues every batch.
 
         Returns
         -------
-        dict of str to list of numpy.ndarray
-            By method, as :meth:`all`.
-
+        dict of str to numpy.ndarray
+            By method: tokens (S, P, B / P, T); S is the number of models, or 1 where they take
+            turns and for the other methods.
         """
         self._check(prompts, n_steps, temperatures, batches)
-        prompts = np.asarray(prompts)
-        parts, seed = np.split(prompts, batches), self.seeds[0]
-        (name, first), *others = temperatures.items()
-        found = {
-            name: [
-                generate(
-                    self.models[p % len(self.models)], part, n_steps, temperature=first,
-                    seed=seed + p,
-                )
-                for p, part in enumerate(parts)
-            ]
+        remedy = "leave it out for none"
+        check_is("in_turn", in_turn, Collection, "a list of names", remedy)
+        if set(in_turn) - set(temperatures):
+            raise ValueError(
+                f"in_turn must hold names of temperatures, got {list(in_turn)}; {remedy}"
+            )
+        prompts, both = np.asarray(prompts), list(zip(self.models, self.seeds, strict=True))
+        parts = np.split(prompts, batches)
+        asked = {
+            name: [(*both[p % len(both)], part) for p, part in enumerate(parts)]
+            if name in in_turn else [(model, seed, prompts) for model, seed in both]
+            for name in temperatures
         }  # fmt: skip
-        for name, temperature in others:
-            found[name] = [
-                generate(self.models[0], parts[0], n_steps, temperature=temperature, seed=seed)
-            ]
-        for name, chain in self.chains.items():
-            found[name] = np.split(chain.generate(prompts, n_steps, seed=seed), batches)
-        found["parrot"] = [parrot(parts[0], n_steps, self.centres)]
-        found["recall"] = np.split(recall(self.training, prompts, n_steps), batches)
-        return found
+        jobs = [
+            {
+                "model": model, "prompts": given, "n_steps": n_steps,
+                "temperature": temperatures[name], "seed": seed,
+            }
+            for name, each in asked.items() for model, seed, given in each
+        ]  # fmt: skip
+        done = iter(parallel.map_processes(continued, jobs, self.workers))
+        written = {name: [next(done) for _ in each] for name, each in asked.items()}
+        for number, (name, chain) in enumerate(self.chains.items()):
+            written[name] = [chain.generate(prompts, n_steps, seed=self.seeds[0] + number)]
+        written["parrot"] = [parrot(prompts, n_steps, self.centres)]
+        written["recall"] = [recall(self.training, prompts, n_steps)]
+        return {
+            name: np.concatenate(each).reshape(-1, batches, len(parts[0]), n_steps)
+            for name, each in written.items()
+        }
+
+
+def continued(
+    model: TokenGPT, prompts: np.ndarray, n_steps: int, temperature: float, seed: int
+) -> np.ndarray:
+    """As :func:`dynlib.tokens.gpt.generate`, with the memory for keys and values from the start.
+
+    Where there are many prompts, that takes two thirds of the time on a CPU; draws are others.
+    """
+    check_model("model", model)
+    if on_gpu(model.device):
+        return generate(model, prompts, n_steps, temperature=temperature, seed=seed)
+    check_tokens("prompts", prompts, ("B", "P"), vocabulary=model.config.vocabulary)
+    check_count("n_steps", n_steps)
+    check_number("temperature", temperature)
+    check_temperature("temperature", temperature, 1)
+    check_seed("seed", seed)
+    model.eval()
+    given = np.array(prompts, dtype=np.int64)
+    return continue_in_parts(model, given, n_steps, float(temperature), int(seed), ROOM)

@@ -35,12 +35,14 @@ class Shadows:
 
     `initial` are the states at the prompt's first token, shape (n, d), the prompt's own orbit
     first; `rate` is the share of the first cloud that was accepted, `clouds` the number of
-    clouds drawn. The prompt's own orbit is not counted as accepted.
+    clouds drawn. The prompt's own orbit is not counted as accepted. `drawn` says how many states
+    had been drawn when each was, (n,), 0 for the prompt's own.
     """
 
     initial: np.ndarray
     rate: float
     clouds: int
+    drawn: np.ndarray
 
     @property
     def accepted(self) -> int:
@@ -122,18 +124,20 @@ def find_shadows(
     def accepted(states: np.ndarray) -> np.ndarray:
         kept = np.zeros(len(states), dtype=np.bool_)
         survive(states, cells, *edges, h, system.substeps, kept)
-        return states[kept]
+        return np.flatnonzero(kept)
 
     spread = grid.half_diagonal * np.exp(-exponent * k * system.tau)
-    found, rate = [start[None]], 0.0
+    found, drawn, rate = [start[None]], [np.zeros(1, np.int64)], 0.0
     for cloud in range(11):
         states = start + spread * 0.7**cloud * rng.standard_normal((samples, grid.dim))
-        found.append(accepted(states))
+        kept = accepted(states)
+        found.append(states[kept])
+        drawn.append(cloud * samples + kept + 1)
         if cloud == 0:
             rate = len(found[-1]) / samples
         if sum(map(len, found)) > wanted:
             break
-    return Shadows(np.concatenate(found), rate, cloud + 1)
+    return Shadows(np.concatenate(found), rate, cloud + 1, np.concatenate(drawn))
 
 
 def longest_match(orbits: np.ndarray, generated: np.ndarray) -> int:

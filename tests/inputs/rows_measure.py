@@ -15,6 +15,7 @@ from kinds import (
     Choice,
     Count,
     Number,
+    Seed,
     Thing,
     Tokens,
     row,
@@ -22,6 +23,7 @@ from kinds import (
 
 from dynlib.identify.polynomial import PolynomialMap
 from dynlib.measure import (
+    blind,
     context,
     distribution,
     environments,
@@ -42,6 +44,7 @@ EXEMPT = {
 }
 
 FOUR = A.reshape(2, 3, 1, 2)
+MANY = np.tile(A[:4].reshape(1, 1, 4, 1), (2, 3, 1, 1))
 STACKED = dict.fromkeys(PROPAGATES, "trajectories are put together, not read")
 POLYNOMIAL = PolynomialMap.fit(A.reshape(6, 2), A.reshape(6, 2) ** 1.5, 1)
 SERIES = np.tile([0, 1, 2, 1], (2, 40))
@@ -57,6 +60,11 @@ WINDOWS = np.arange(20).reshape(2, 10) % 3
 REFERENCE = distribution.Reference(np.stack([WINDOWS, 2 - WINDOWS]), CENTRES)
 
 ROWS = [
+    row(
+        "measure.blind.classifier_accuracy", blind.classifier_accuracy,
+        generated=Array(MANY), true=Array(MANY + 1), window=Count(2, least=2),
+        each=Count(2), seed=Seed(3),
+    ),
     row(
         "measure.context.context_curve", context.context_curve,
         score=Thing(lambda windows: windows[:, -1] / -2.0),

@@ -122,7 +122,7 @@ BOX = grid.Grid.fit(PATHS, 2, "grid")
 PIECES = excerpts.Excerpts.cut(
     PATHS, BOX.encode(PATHS), 2, 4, first=0, rng=np.random.default_rng(0)
 )
-SHADOWS = shadowing.Shadows(START, 1.0, 1)
+SHADOWS = shadowing.Shadows(START, 1.0, 1, np.zeros(len(START), int))
 
 MODELS = Thing([MODEL], others={"one": MODEL, "none": [], "class": [gpt.TokenGPT]})
 ONE = Thing(MODEL, others={"class": gpt.TokenGPT, "config": CONFIG})
@@ -223,14 +223,14 @@ ROWS = [
         prompts=PROMPTS, n_steps=Count(2),
     ),
     row(
-        "tokens.generation.Generators.all", GENERATORS.all,
-        prompts=PROMPTS, n_steps=Count(2),
-        temperatures=Thing({"model": 1.0}, others={"empty": {}, "text": {"model": "１"}}),
-    ),
-    row(
         "tokens.generation.Generators.in_batches", GENERATORS.in_batches,
         prompts=PROMPTS, n_steps=Count(2), batches=Count(2),
         temperatures=Thing({"model": 1.0, "greedy": 0.0}, others={"empty": {}}),
+        in_turn=Thing(["greedy"], others={"unknown": ["half"]}),
+    ),
+    row(
+        "tokens.generation.continued", generation.continued,
+        model=ONE, prompts=PROMPTS, n_steps=Count(2), temperature=HEAT, seed=Seed(3),
     ),
     row(
         "tokens.gpt.GPTConfig", gpt.GPTConfig,

@@ -130,8 +130,8 @@ def test_rollout_measures_are_the_measures_one_by_one(henon_tokens, henon_grid):
     matched = henon_tokens[10:]
     measures = rollout_measures(samples, euclidean, squared, matched, training)
     assert list(measures) == [
-        "w1_model_true", "w1_ratio", "w1_ratio_matched", "w2sq_model_true", "w2sq_ratio",
-        "unseen_transitions", "unseen_cells", "periodic_fraction",
+        "w1_model_true", "w1_ratio", "w1_matched_true", "w1_ratio_matched", "w2sq_model_true",
+        "w2sq_ratio", "unseen_transitions", "unseen_cells", "periodic_fraction",
     ]  # fmt: skip
     without = rollout_measures(samples, euclidean, None, matched, training)
     assert list(without) == [name for name in measures if not name.startswith("w2sq")]
@@ -144,6 +144,7 @@ def test_rollout_measures_are_the_measures_one_by_one(henon_tokens, henon_grid):
             assert measures[f"{name}_model_true"][i] == pytest.approx(np.median(distances))
             ratio = np.median(distances) / np.median(pairs)
             assert measures[f"{name}_ratio"][i] == pytest.approx(ratio)
+        assert measures["w1_matched_true"][i] == token_distance(sample, matched, centres)
         ratio = token_distance(sample, matched, centres) / np.median(euclidean.true_true)
         assert measures["w1_ratio_matched"][i] == pytest.approx(ratio)
         steps = [pair for row in sample.tolist() for pair in itertools.pairwise(row)]

@@ -112,7 +112,10 @@ def test_divergence_times_are_steps_of_agreement():
     truth = np.zeros((1, horizon), dtype=int)
     orbits = [np.repeat(truth, 3, axis=0) for _ in range(9)] + [truth]
     written = np.array([np.r_[np.zeros(k, int), np.ones(horizon - k, int)] for k in range(10)])
-    shadows = [Shadows(np.zeros((len(each), 3)), 0.25, 1 + k % 2) for k, each in enumerate(orbits)]
+    shadows = [
+        Shadows(np.zeros((len(each), 3)), 0.25, 1 + k % 2, np.arange(len(each)))
+        for k, each in enumerate(orbits)
+    ]
     table = flows.divergence(
         {"model": [written], "recall": [np.zeros_like(written)]}, orbits, shadows,
         excerpts=excerpts(np.zeros((10, 4, 3))), tau=tau,
@@ -131,6 +134,28 @@ def test_divergence_times_are_steps_of_agreement():
     assert found["true_divergence_time_censored"]["value"] == 9
     assert [row[0] for row in table.rows] == ["GPT-2, greedy", "training replay", "true pair"]
     assert table.rows[0][2:] == [f"{tau * 4.5:.3g}", "0"]
+
+
+def test_divergence_times_grow_with_the_draws():
+    """The model writes zeros and then ones; a long search finds a trajectory that does so."""
+    horizon, tau = 6, 0.5
+    zeros, written = np.zeros((1, horizon), int), np.array([0, 0, 0, 1, 1, 1])
+    orbits = [np.concatenate([zeros, zeros, written[None]])] * 4  # found at draws 1 or 2, and 90
+    shadows = [Shadows(np.zeros((3, 3)), 0.0, 1, np.array([0, 1 + k % 2, 90])) for k in range(4)]
+    drawn = flows.by_draws(
+        {"model": [np.stack([written] * 4)] * 2, "best_ngram": [np.ones((4, horizon), int)]},
+        orbits, shadows, samples=200, excerpts=excerpts(np.zeros((4, 4, 3)), 2), tau=tau,
+    )  # fmt: skip
+    assert drawn.counts == [1, 10, 100, 200]
+    assert drawn.curves == {
+        "model": [1.5, 1.5, 3.0, 3.0], "best_ngram": [0.0] * 4, "true": [3.0] * 4
+    }  # fmt: skip
+    found = record.metrics()
+    assert [found[f"shadow_draws{i}"]["value"] for i in (1, 2, 3, 4)] == drawn.counts
+    failures = [found[f"true_divergence_time_draws{i}_failures"]["value"] for i in (1, 2)]
+    assert failures == [2, 0]
+    assert found["divergence_time_draws3"]["samples"] == [3.0, 3.0]
+    assert found["true_divergence_time_draws1"]["samples"] == [3.0]  # one group has none
 
 
 def separated(rates, prompt=5, tau=0.1, steps=60):

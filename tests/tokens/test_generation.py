@@ -12,7 +12,7 @@ from dynlib.measure.distribution import Reference
 from dynlib.measure.transport import token_distance
 from dynlib.report import record
 from dynlib.report import tokens as report
-from dynlib.tokens.generation import Generators
+from dynlib.tokens.generation import Generators, continued
 from dynlib.tokens.gpt import (
     GPTConfig,
     TokenGPT,
@@ -86,49 +86,43 @@ def test_greedy_is_temperature_zero(generators, models, prompts):
     np.testing.assert_array_equal(drawn, alone[0])  # and takes nothing from the draws beside it
 
 
-def test_all_methods_in_their_order(generators, prompts, henon_grid):
-    temperatures = {"model": 1.0, "greedy": 0.0, "half": 0.5}
-    samples = generators.all(prompts, 40, temperatures)
-    number = {
-        "model": 2,
-        "greedy": 2,
-        "half": 2,
-        "markov": 2,
-        "ngram4": 2,
-        "parrot": 1,
-        "recall": 1,
-    }
-    assert list(samples) == list(number)
-    for method, each in samples.items():
-        assert len(each) == number[method]
-        for tokens in each:
-            assert tokens.shape == (4, 40)
-            assert 0 <= tokens.min() <= tokens.max() < henon_grid.vocabulary
-    written = generators.networks(prompts, 40, [1.0, 0.0, 0.5])
-    for method, each in zip(temperatures, written, strict=True):
-        np.testing.assert_array_equal(samples[method], each)
-
-
-def test_batches_of_prompts_are_continued_by_the_models_in_turn(
+def test_every_method_continues_the_same_batches(
     generators, models, counts, henon_tokens, henon_grid
 ):
-    prompts = henon_tokens[8:11, 200:220]
-    done = generators.in_batches(prompts, 15, 3, {"model": 1.0, "half": 0.5, "greedy": 0.0})
+    prompts = np.concatenate([henon_tokens[8:11, t : t + 20] for t in (200, 300)])
+    heat = {"model": 1.0, "half": 0.5, "greedy": 0.0}
+    done = generators.in_batches(prompts, 15, 3, heat, in_turn=["half"])
     assert list(done) == ["model", "half", "greedy", "markov", "ngram4", "parrot", "recall"]
-    assert [len(each) for each in done.values()] == [3, 1, 1, 3, 3, 1, 3]
-    for p, model in enumerate([models[0], models[1], models[0]]):
-        expected = generate(model, prompts[[p]], 15, seed=SEEDS[0] + p)
-        np.testing.assert_array_equal(done["model"][p], expected)
-    for method, temperature in (("half", 0.5), ("greedy", 0.0)):
-        expected = generate(models[0], prompts[:1], 15, temperature=temperature, seed=SEEDS[0])
-        np.testing.assert_array_equal(done[method][0], expected)
-    for method, order in (("markov", 1), ("ngram4", 4)):
-        expected = counts.shorter(order).generate(prompts, 15, seed=SEEDS[0])
-        np.testing.assert_array_equal(np.concatenate(done[method]), expected)
-    replayed = recall(henon_tokens[:8], prompts, 15)
-    np.testing.assert_array_equal(np.concatenate(done["recall"]), replayed)
-    copied = parrot(prompts[:1], 15, henon_grid.centres)
-    np.testing.assert_array_equal(done["parrot"][0], copied)
+    assert [len(each) for each in done.values()] == [2, 1, 2, 1, 1, 1, 1]
+    assert {each.shape[1:] for each in done.values()} == {(3, 2, 15)}
+    flat = {method: each.reshape(-1, 6, 15) for method, each in done.items()}
+    for seed, model, drawn, greedy in zip(
+        SEEDS, models, flat["model"], flat["greedy"], strict=True
+    ):
+        np.testing.assert_array_equal(drawn, continued(model, prompts, 15, 1.0, seed))
+        np.testing.assert_array_equal(greedy, generate(model, prompts, 15, temperature=0.0))
+    for p in range(3):
+        model, seed = models[p % 2], SEEDS[p % 2]
+        expected = continued(model, prompts[2 * p : 2 * p + 2], 15, 0.5, seed)
+        np.testing.assert_array_equal(done["half"][0, p], expected)
+    for number, (method, order) in enumerate((("markov", 1), ("ngram4", 4))):
+        expected = counts.shorter(order).generate(prompts, 15, seed=SEEDS[0] + number)
+        np.testing.assert_array_equal(flat[method][0], expected)
+    np.testing.assert_array_equal(flat["recall"][0], recall(henon_tokens[:8], prompts, 15))
+    np.testing.assert_array_equal(flat["parrot"][0], parrot(prompts, 15, henon_grid.centres))
+
+
+def test_draws_of_a_continuation_have_the_probabilities_of_the_model(models, henon_tokens):
+    prompt = henon_tokens[8:9, :20]
+    drawn = continued(models[0], np.repeat(prompt, 4000, axis=0), 1, 1.0, 0)[:, 0]
+    share = np.bincount(drawn, minlength=models[0].config.vocabulary) / 4000
+    probability = next_probabilities(models[0], prompt)[0]
+    assert np.abs(share - probability).max() < 5 * np.sqrt(0.25 / 4000)
+
+
+def test_only_at_a_named_temperature_models_take_turns(generators, prompts):
+    with pytest.raises(ValueError, match="in_turn must hold names of temperatures"):
+        generators.in_batches(prompts, 5, 2, {"model": 1.0}, in_turn=["greedy"])
 
 
 def test_prompts_that_do_not_split_evenly_are_refused(generators, prompts):
@@ -167,6 +161,42 @@ def test_every_model_needs_its_seed(models, generators):
     for seeds in ([0], [0, 1, 2]):
         with pytest.raises(ValueError, match=f"seeds must be 2, one a model, got {len(seeds)}"):
             Generators(models, {}, generators.training, generators.centres, seeds)
+
+
+def test_a_classifier_tells_rest_from_motion_but_not_truth_from_truth(henon_tokens, henon_grid):
+    true = np.concatenate([henon_tokens[:, t : t + 240] for t in (0, 300)]).reshape(4, 6, 240)
+    noise = np.zeros_like(true)  # a method that stays in one cell
+    samples = {
+        "model": np.stack([noise[:2]] * 2),
+        "markov": true[None, 2:],
+        "best_ngram": noise[None, 2:],
+    }
+    table = report.told_apart(samples, Reference(true, henon_grid.centres))
+    found = record.metrics()
+    assert found["classifier_accuracy"]["value"] > 0.8
+    assert found["best_ngram_classifier_accuracy"]["value"] > 0.8
+    assert 0.3 < found["markov_classifier_accuracy"]["value"] < 0.7
+    assert found["true_classifier_accuracy"]["n"] == 2
+    assert len(table.rows) == 4
+
+
+def test_the_exponent_from_more_states_is_that_of_a_map_with_equal_jacobians(henon_grid):
+    class Doubling:
+        def jacobian(self, states):
+            return np.broadcast_to(2 * np.eye(2), (*states.shape[:2], 2, 2))
+
+    asked = []
+
+    def fresh(n, length):
+        asked.append((n, length))
+        return np.zeros((n, length), int)
+
+    record.metric("tokens_lyapunov", 0.7)
+    table = report.exponent_by_size(fresh, henon_grid, Doubling(), n=2, length=200, products=8)
+    assert set(asked) == {(2, 20), (20, 200)}
+    for name in ("tenth", "tenfold"):
+        assert record.metrics()[f"tokens_lyapunov_{name}"]["value"] == pytest.approx(np.log(2))
+    assert [row[0] for row in table.rows] == ["40", "400", "4\u202f000"]
 
 
 def naive_scores(data, vocabulary, order, sentences, targets):
@@ -384,10 +414,10 @@ def test_long_distances_are_announced_before_they_are_computed(monkeypatch, caps
     for pair in known:
         pair.__dict__["true_true"] = np.ones(2)
     with pytest.raises(Stopped):
-        report.rollouts({"model": [tokens, near]}, *known, tokens, tokens)
+        report.rollouts({"model": batches[None, :2]}, *known, batches[:2], tokens)
     said = capsys.readouterr().out
-    # 10 000 cells or one in 500 fewer: 1e-7 s x 1e8 x 2 samples x (2 + 1 + 3 x 2) distances.
-    assert said == "distances of rollouts: about 3 min on one core\n"
+    # 10 000 cells or one in 500 fewer: 1e-7 s x 1e8 x 2 samples x (2 + 3) distances.
+    assert said == "distances of rollouts: about 2 min on one core\n"
     with pytest.raises(Stopped):
         report.sampling(stop, grid, [(10, 1000), (1, 10**6)], 5, [(10, 1000)], known)
     # Five pairs of 1e8 pairs of cells: in one reading for the long, in four for the short.
@@ -395,23 +425,29 @@ def test_long_distances_are_announced_before_they_are_computed(monkeypatch, caps
     assert said == "distances between true samples: about 8 min on one core\n"
 
 
-def test_batches_of_prompts_are_compared_each_with_its_own_pair(henon_tokens, henon_grid):
+def test_batches_are_compared_each_with_its_own_pair_by_every_seed(henon_tokens, henon_grid):
     batches = henon_tokens[:8, :600].reshape(4, 2, 600)
     euclidean = Reference(batches, henon_grid.centres)
-    samples = [henon_tokens[:3, 900:1100], henon_tokens[4:7, 900:1100]]
+    samples = np.stack([henon_tokens[:3, 900:1100], henon_tokens[4:7, 900:1100]])
     matched = np.stack([henon_tokens[:3, 300:500], henon_tokens[4:7, 300:500]])
+    networks = np.stack([samples, samples[::-1]])  # two seeds
     report.rollouts(
-        {"model": samples, "greedy": samples[:1]}, euclidean, euclidean, matched, henon_tokens, []
-    )
+        {"model": networks, "recall": samples[None]}, euclidean, euclidean, matched,
+        henon_tokens, [],
+    )  # fmt: skip
     found, scale = record.metrics(), np.median(euclidean.true_true)
-    for p in (0, 1):
-        own = token_distance(samples[p], batches[2 * p], henon_grid.centres) / scale
-        assert found["w1_ratio"]["samples"][p] == pytest.approx(own)
-        own = token_distance(samples[p], matched[p], henon_grid.centres) / scale
-        assert found["w1_ratio_matched"]["samples"][p] == pytest.approx(own)
+    for measure, others in (("w1_ratio", batches[::2]), ("w1_ratio_matched", matched)):
+        for p in (0, 1):
+            own, other = (
+                token_distance(sample, others[p], henon_grid.centres) / scale
+                for sample in (samples[p], samples[1 - p])
+            )
+            assert found[f"recall_{measure}"]["samples"][p] == pytest.approx(own)
+            assert found[measure]["samples"][p] == pytest.approx((own + other) / 2)
     assert found["w1_ratio"]["over"] == "batches"
-    assert found["greedy_w1_ratio"]["value"] == pytest.approx(euclidean.ratio(samples[0]))
+    assert len(found["w1_ratio"]["by_seed"]) == 2
     assert found["w1_states"]["value"] == 600
+    assert found["prompt_batches"]["value"] == 2
 
 
 def test_rollouts_record_every_measure_of_every_method(henon_tokens, henon_grid):
@@ -420,19 +456,20 @@ def test_rollouts_record_every_measure_of_every_method(henon_tokens, henon_grid)
         Reference(batches, henon_grid.centres, c) for c in ("euclidean", "squared")
     )
     rng = np.random.default_rng(0)
-    noise = [rng.integers(0, henon_grid.vocabulary, (3, 200)) for _ in range(2)]
-    cycle = [np.tile(henon_tokens[:3, :5], (1, 40))]
-    samples = {"model": noise, "parrot": cycle}
-    learned, matched = henon_tokens[8:], henon_tokens[:3, 700:900]
+    noise = rng.integers(0, henon_grid.vocabulary, (2, 3, 200))
+    cycle = np.tile(henon_tokens[:3, :5], (2, 1, 40))
+    samples = {"model": noise[None], "parrot": cycle[None]}
+    learned, matched = henon_tokens[8:], np.stack([henon_tokens[:3, 700:900]] * 2)
     table = report.rollouts(samples, euclidean, squared, matched, learned, with_squared=["model"])
     found = record.metrics()
     common = {"w1_model_true", "w1_ratio", "w1_ratio_matched"}
     common |= {"unseen_transitions", "unseen_cells", "periodic_fraction"}
     names = common | {"w2sq_model_true", "w2sq_ratio"} | {f"parrot_{name}" for name in common}
     names |= {"w1_true_true", "w2sq_true_true", "w1_states", "true_unseen_transitions"}
-    assert set(found) == names
-    assert found["w1_ratio"]["samples"] == pytest.approx([euclidean.ratio(s) for s in noise])
-    assert found["w2sq_ratio"]["samples"] == pytest.approx([squared.ratio(s) for s in noise])
+    assert set(found) == names | {"prompt_batches"}
+    for name, reference in (("w1", euclidean), ("w2sq", squared)):
+        expected = [reference.ratio(each, batch=p) for p, each in enumerate(noise)]
+        assert found[f"{name}_ratio"]["samples"] == pytest.approx(expected)
     assert found["w1_states"]["value"] == 600
     assert found["w1_true_true"]["samples"] == pytest.approx(euclidean.true_true)
     assert found["periodic_fraction"]["samples"] == [0, 0]
@@ -445,7 +482,7 @@ def test_rollouts_record_every_measure_of_every_method(henon_tokens, henon_grid)
     assert table.rows[1][4] == ""  # no squared cost for the parrot
     rows = report.cycles(samples).rows
     assert rows[0][2] == "none"
-    assert rows[1][2] == "5 (3)"
+    assert rows[1][2] == "5 (6)"
 
 
 def test_training_records_speed_and_losses():

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from dynlib.report import record, style
-from dynlib.report.flows import Separation
+from dynlib.report.flows import Draws, Separation
 from dynlib.report.scene import Scene
 from dynlib.report.tokens import lyapunov_name
 from dynlib.tokens.grid import Grid
@@ -384,6 +384,45 @@ def accuracy(
         alt=(
             "Scatter of mean matched steps against accuracy for n-grams and GPT-2, rising along "
             "the curve a over one minus a."
+        ),
+    )
+
+
+def draws(found: Draws, *, inverse: float) -> style.Shown:
+    """Mean divergence times against the number of draws, and the `inverse` exponent, a time."""
+    figure, axes = style.figure(3.2)
+    axes.axhline(inverse, color=style.MUTED, linewidth=1)
+    axes.annotate(
+        "1 / Lyapunov exponent", (found.counts[0], inverse), xytext=(0, 4),
+        textcoords="offset points", fontsize=10, color=style.MUTED,
+    )  # fmt: skip
+    names = {"true": "true pair", "model": "GPT-2, greedy", "best_ngram": "best n-gram"}
+    for method in names:
+        colour = style.COLOURS[{"true": "pair"}.get(method, method)]
+        axes.plot(found.counts, found.curves[method], "o-", markersize=4, color=colour)
+    ends = {name: found.curves[name][-1] for name in names}
+    axes.set(xscale="log", yscale="log", xlabel="states drawn around each prompt", ylabel="time")
+    shift = {"true": 6, "model": 6, "best_ngram": -14}
+    if ends["best_ngram"] > ends["model"]:
+        shift |= {"model": -14, "best_ngram": 6}
+    for method, label in names.items():
+        style.note(
+            axes, found.counts[-1], ends[method], label, {"true": "pair"}.get(method, method),
+            offset=(0, shift[method]), ha="right",
+        )  # fmt: skip
+    return style.shown(
+        figure,
+        "draws",
+        caption=(
+            "Mean divergence time against the number of states drawn in search of true "
+            "trajectories. The search finds more and closer ones the longer it takes, so that "
+            "every time is a lower bound. Times are compared at equal draws. The horizontal line "
+            "is the inverse of the Lyapunov exponent."
+        ),
+        alt=(
+            "Three rising curves of divergence time against the number of draws, both on "
+            "logarithmic axes: a true pair, GPT-2 decoded greedily and the best n-gram, with a "
+            "horizontal line at the inverse of the Lyapunov exponent."
         ),
     )
 
