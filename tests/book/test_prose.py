@@ -22,7 +22,7 @@ ALLOWED = {
     ("book/structure/arena.md", "At 10⁻² the reservoir"): "likewise",
     ("book/structure/arena.md", "noise 10⁻³"): "likewise",
     ("book/structure/arena.md", "noise 10⁻²"): "likewise",
-    ("notebooks/flow_tokens.py", "at 0.5, and greedily"): "a temperature, fixed in the code",
+    ("notebooks/flow_tokens.py", "at 0.5 and greedily"): "a temperature, fixed in the code",
     ("book/beyond/your_system.md", "off by 0.4 of"): "defines the valid time",
     ("notebooks/your_system.py", "off by 0.4 of"): "likewise",
     ("book/reproduce.md", "SLURM 22.05"): "a version",
