@@ -93,6 +93,7 @@ from dynlib.report import flows, record, stages
 from dynlib.report import tokens as report
 from dynlib.report.figures import learning
 from dynlib.report.figures import tokens as figures
+from dynlib.report.writer import Writer
 from dynlib.tokens.excerpts import Excerpts
 from dynlib.tokens.gpt import GPTConfig, next_probabilities
 from dynlib.tokens.grid import Grid
@@ -210,6 +211,9 @@ prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 rivals = report.rivals(models, counts, best, learn, grid, seeds, workers)
 heat = {"model": temperature, "half": 0.5, "greedy": 0.0}
 short = rivals.in_batches(prompts, rollout_steps, prompt_batches, heat)
+
+# %% tags=["hide-input", "remove-output", "view"]
+Writer(models[0], grid, prompts[:5], system)
 
 # %% [markdown]
 # ## Trajectories: Figure 2 of the paper

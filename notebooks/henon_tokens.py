@@ -90,6 +90,7 @@ from dynlib.report import record, stages
 from dynlib.report import tokens as report
 from dynlib.report.figures import learning
 from dynlib.report.figures import tokens as figures
+from dynlib.report.writer import Writer
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -232,6 +233,9 @@ prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 generators = report.rivals(models, counts, best, learn, grid, seeds, workers)
 temperatures = {"model": temperature, "greedy": 0.0}
 short = generators.all(prompts, rollout_steps, temperatures)
+
+# %% tags=["hide-input", "remove-output", "view"]
+Writer(models[0], grid, prompts[:5], "henon")
 
 # %% [markdown]
 # ## Distributions: Table I of the paper
