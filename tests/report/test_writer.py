@@ -61,5 +61,5 @@ def test_a_model_that_is_too_large_is_not_exported(written, monkeypatch):
 
 @pytest.mark.parametrize("given", [{"system": "mars"}, {"precision": "double"}])
 def test_another_system_or_precision_is_refused(written, given):
-    with pytest.raises(ValueError, match="henon|half"):
+    with pytest.raises(ValueError, match=r"henon|half"):
         Writer(written.model, written.grid, written.prompts, **{"system": "henon", **given})

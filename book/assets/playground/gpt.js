@@ -170,34 +170,28 @@
     return found.map((each) => each / total);
   }
 
-  /* Counts of what followed the last tokens of a text: the longest stretch that was met decides. */
+  /* Counting: what followed the last tokens wherever they stand in a text. */
   class Counts {
-    constructor(text, longest, vocabulary) {
-      Object.assign(this, { longest, vocabulary });
-      this.tables = Array.from({ length: longest + 1 }, () => new Map());
-      for (let end = 1; end < text.length; end++) {
-        for (let memory = 0; memory <= Math.min(longest, end); memory++) {
-          const key = text.slice(end - memory, end).join(" ");
-          const table = this.tables[memory];
-          if (!table.has(key)) table.set(key, new Map());
-          const next = table.get(key);
-          next.set(text[end], (next.get(text[end]) ?? 0) + 1);
-        }
-      }
+    constructor(text, vocabulary) {
+      Object.assign(this, { text, vocabulary });
+      this.places = Array.from({ length: vocabulary }, () => []); // of each token, but the last one
+      for (let end = 0; end < text.length - 1; end++) this.places[text[end]].push(end);
     }
 
-    /* Probabilities of the next token, from as many of the last tokens as were met together. */
-    after(text, memory = this.longest) {
-      for (let m = Math.min(memory, this.longest, text.length); m >= 0; m--) {
-        const next = this.tables[m].get(text.slice(text.length - m).join(" "));
-        if (!next) continue;
-        const found = new Float64Array(this.vocabulary);
-        let total = 0;
-        for (const count of next.values()) total += count;
-        for (const [token, count] of next) found[token] = count / total;
-        return found;
+    /* Probabilities of the next token, from as many of the last `memory` tokens as the text holds
+       in one place; from how often each token occurs where it does not even hold the last one. */
+    after(said, memory) {
+      const { text } = this;
+      let found = this.places[said[said.length - 1]];
+      for (let back = 1; back < Math.min(memory, said.length); back++) {
+        const longer = found.filter((end) => text[end - back] === said[said.length - 1 - back]);
+        if (!longer.length) break;
+        found = longer;
       }
-      return new Float64Array(this.vocabulary).fill(1 / this.vocabulary);
+      const next = new Float64Array(this.vocabulary);
+      if (found.length) for (const end of found) next[text[end + 1]] += 1 / found.length;
+      else for (const token of text) next[token] += 1 / text.length;
+      return next;
     }
   }
 
