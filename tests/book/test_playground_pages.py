@@ -510,7 +510,8 @@ def test_a_moment_can_be_shared(visit):
     )
     page.get_by_role("button", name="Pause").press("Enter")
     query = "?" + page.url.partition("?")[2]
-    assert query.startswith("?on=half&start=") and "t=0.5&memory=7&n=" in query
+    assert query.startswith("?on=half&start=")
+    assert "t=0.5&memory=7&n=" in query
     assert texts(loaded(visit, "half", query)) == texts(page)
 
 
