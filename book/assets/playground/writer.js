@@ -104,7 +104,7 @@
       const pad = 0.04 * (data.high[axis] - data.low[axis]);
       return [data.low[axis] - pad, data.high[axis] + pad];
     };
-    const axes = { x: span(0), y: span(1), ticks: [4, 4], margin: [22, 6, 6, 30] };
+    const axes = { x: span(0), y: span(1), ticks: [4, 5], margin: [22, 6, 6, 30] };
     const pictures = now.order.map((name) => {
       const plot = new Plot(`Cells that are visited: ${NAMES[name]}`, axes);
       const [title, guess] = [element("strong"), element("button", { type: "button", click: () => answer(name) }, "This is GPT-2")];
@@ -330,11 +330,11 @@
         };
         plot.inside((pen) => {
           pen.fillStyle = neutral.muted[side];
-          pen.globalAlpha = 0.35;
+          pen.globalAlpha = 0.25;
           for (const [x, y] of cloud) pen.fillRect(plot.x(x), plot.y(y), 1, 1);
           pen.fillStyle = colour;
           for (const [token, count] of often) {
-            pen.globalAlpha = Math.min(0.85, 0.25 + 0.15 * Math.log2(count));
+            pen.globalAlpha = Math.min(1, 0.5 + 0.15 * Math.log2(count));
             cell(pen, token);
           }
           if (name === "gpt" && !hidden && next) {
