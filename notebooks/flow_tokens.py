@@ -15,11 +15,10 @@
 # %% [markdown]
 # # A chaotic flow as text: the run
 #
-# Can a language model learn a chaotic flow if we write its trajectories as text? This notebook
-# cuts the space of a flow into cells, and trains GPT-2 to predict the next cell. GPT-2 and its
-# rivals then continue the same prompts, and what they write is compared with true trajectories.
-# The chapters on [Lorenz](../tokens/lorenz.md) and [Rössler](../tokens/rossler.md), and
-# [what the tables say](../tokens/tables.md), explain the numbers.
+# Can a language model learn a chaotic flow from text? This notebook cuts the space of a flow into
+# cells, and trains GPT-2 to predict the next cell. GPT-2 and its rivals then continue the same
+# prompts. The chapters on [Lorenz](../tokens/lorenz.md), [Rössler](../tokens/rossler.md) and
+# [the tables](../tokens/tables.md) explain the numbers.
 
 # %% tags=["parameters", "hide-input"]
 system: str = "lorenz"  # {lorenz, rossler} the flow
@@ -91,6 +90,7 @@ from dynlib.report import flows, record, stages
 from dynlib.report import tokens as report
 from dynlib.report.figures import learning
 from dynlib.report.figures import tokens as figures
+from dynlib.report.writer import Writer
 from dynlib.tokens.excerpts import Excerpts
 from dynlib.tokens.gpt import GPTConfig, next_probabilities
 from dynlib.tokens.grid import Grid
@@ -205,9 +205,11 @@ figures.context(*curves, floor=rate, kind="flow")
 matched = fresh_tokens(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 rivals = report.rivals(models, counts, best, learn, grid, seeds, workers)
-heat = {"model": temperature, "half": 0.5, "greedy": 0.0}
-cold = ["half", "greedy"]
+heat, cold = {"model": temperature, "half": 0.5, "greedy": 0.0}, ["half", "greedy"]
 short = rivals.in_batches(prompts, rollout_steps, prompt_batches, heat, cold)
+
+# %% tags=["hide-input", "remove-output", "view"]
+Writer(models[0], grid, prompts[:5], system)
 
 # %% [markdown]
 # ## Trajectories: Figure 2 of the paper
@@ -233,14 +235,12 @@ figures.scene(grid, paths, flow.names)
 #
 # Do the generated states fill the attractor as true ones do? The measure is the exact Wasserstein
 # distance W1 between cell centres. Two true samples differ as well, by chance. So every distance
-# is divided by that between two batches of *fresh* true trajectories of the same size: a ratio of
-# one is that of the truth. Each batch has a true pair of its own, the same for all methods. *Matched*
-# compares with the true continuations of the same prompts.
+# is divided by that between two *fresh* true batches of the same size. Each batch has a true pair of
+# its own, the same for all methods. *Matched* compares with true continuations of the same prompts.
 
 # %%
 batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
-batches = batches.reshape(-1, rollouts, rollout_steps)
-references = report.references(batches, grid)
+references = report.references(batches.reshape(-1, rollouts, rollout_steps), grid)
 truths = continuations.reshape(-1, rollouts, rollout_steps)
 report.rollouts(short, *references, truths, learn, with_squared=[])
 

@@ -15,16 +15,14 @@
 # %% [markdown]
 # # The Hénon map as text: the run
 #
-# Can a language model learn a chaotic system if we write its orbits as text? This notebook
-# tries it on the smallest example, a map of the plane:
+# Can a language model learn a chaotic map of the plane if we write its orbits as text?
 #
 # 1. simulate the map, and cut the plane into cells; each visited cell becomes a *token*;
 # 2. train GPT-2 to predict the next token, from several seeds;
 # 3. let GPT-2 and its rivals continue the same prompts;
 # 4. compare what they write with true orbits.
 #
-# [The chapter](../tokens/henon.md) explains what the numbers mean. Every measure is defined
-# there, or in the docstring of the function that computes it.
+# [The chapter](../tokens/henon.md) explains what the numbers mean.
 
 # %% tags=["parameters", "hide-input"]
 n_cells: int = 50  # [2..1000] cells per axis, N
@@ -88,6 +86,7 @@ from dynlib.report import record, stages
 from dynlib.report import tokens as report
 from dynlib.report.figures import learning
 from dynlib.report.figures import tokens as figures
+from dynlib.report.writer import Writer
 from dynlib.tokens.gpt import GPTConfig
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -227,8 +226,10 @@ matched = fresh_tokens(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 generators = report.rivals(models, counts, best, learn, grid, seeds, workers)
 temperatures = {"model": temperature, "greedy": 0.0}
-sizes = {"n_steps": rollout_steps, "batches": prompt_batches}
-short = generators.in_batches(prompts, temperatures=temperatures, **sizes)
+short = generators.in_batches(prompts, rollout_steps, prompt_batches, temperatures)
+
+# %% tags=["hide-input", "remove-output", "view"]
+Writer(models[0], grid, prompts[:5], "henon")
 
 # %% [markdown]
 # ## Distributions: Table I of the paper
@@ -246,8 +247,7 @@ batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
 batches = batches.reshape(-1, rollouts, rollout_steps)
 references = report.references(batches, grid)
 truths = continuations.reshape(-1, rollouts, rollout_steps)
-also = ["model", "greedy", "recall"]  # squared as well
-report.rollouts(short, *references, truths, learn, also)
+report.rollouts(short, *references, truths, learn, ["model", "greedy", "recall"])
 
 # %% tags=["hide-input", "view"]
 methods = ("model", "greedy", "markov")

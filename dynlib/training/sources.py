@@ -26,7 +26,7 @@ VIEW = frozenset(
         "dynlib.report.figures.forecasts", "dynlib.report.figures.learning",
         "dynlib.report.figures.networks", "dynlib.report.figures.operators",
         "dynlib.report.figures.own", "dynlib.report.figures.tokens", "dynlib.report.playground",
-        "dynlib.report.scene", "dynlib.report.style",
+        "dynlib.report.scene", "dynlib.report.style", "dynlib.report.writer",
     }
 )  # fmt: skip
 # Modules that store trained weights without changing them.

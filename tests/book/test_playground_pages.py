@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from playwright.sync_api import sync_playwright
 
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.pairs import integrate
 from dynlib.dynamics.simulate import simulate
+from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.identify.polynomial import PolynomialMap
 from dynlib.identify.sindy import SparseField, fit_sindy
@@ -26,6 +28,8 @@ from dynlib.networks.training import train
 from dynlib.report import style
 from dynlib.report.forecasts import LABELS
 from dynlib.report.playground import Playground
+from dynlib.report.writer import Writer
+from dynlib.tokens.gpt import GPTConfig, TokenGPT, generate, next_probabilities
 from dynlib.tokens.grid import Grid
 from workflow.runs.experiments import load
 
@@ -46,9 +50,11 @@ exclude_patterns = ["_build"]
 """
 FALLBACK = "![A picture that stands here until the page has come alive.](picture.svg)"
 PAGES = {
-    "index": "# Small pages\n\n```{toctree}\nforecasts\ncells\nempty\n```\n",
+    "index": "# Small pages\n\n```{toctree}\nforecasts\ncells\nhalf\nsingle\nempty\n```\n",
     "forecasts": f"# Forecasts\n\n```{{playground}} forecasts small\n{FALLBACK}\n```\n",
     "cells": f"# Cells\n\n```{{playground}} cells\n{FALLBACK}\n```\n",
+    "half": f"# Half\n\n```{{playground}} writer half\n{FALLBACK}\n```\n",
+    "single": f"# Single\n\n```{{playground}} writer single\n{FALLBACK}\n```\n",
     "empty": f"# Empty\n\n```{{playground}} forecasts nothing\n{FALLBACK}\n```\n",
 }
 
@@ -84,6 +90,21 @@ def small() -> tuple[Playground, np.ndarray]:
     return playground, truth
 
 
+def written_model(precision: str) -> Writer:
+    """A token model that nobody trained, with prompts beyond its context, in either precision."""
+    system = Henon()
+    states = simulate(system, system.initial_states(20, np.random.default_rng(5)), 3000)
+    grid = Grid.fit(states, 30)
+    config = GPTConfig(
+        grid.vocabulary, layers=2, heads=2, width=16, context=32, embedding="factorised"
+    )
+    torch.manual_seed(0)
+    model = TokenGPT(config, grid.cells)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    return Writer(model, grid, grid.encode(states)[:3, 100:200], "henon", precision)
+
+
 @pytest.fixture(scope="module")
 def site(small, tmp_path_factory) -> Path:
     """The pages, rendered with the book's extension and its theme."""
@@ -97,6 +118,10 @@ def site(small, tmp_path_factory) -> Path:
         (source / f"{name}.md").write_text(text, encoding="utf-8")
     exported = json.dumps(small[0].data(), allow_nan=False)
     (source / "assets" / "playground" / "small.json").write_text(exported, encoding="utf-8")
+    for precision in ("half", "single"):
+        exported = json.dumps(written_model(precision).data(), allow_nan=False)
+        target = source / "assets" / "playground" / f"{precision}.json"
+        target.write_text(exported, encoding="utf-8")
     paths = (str(ROOT), str(ROOT / "book" / "_ext"), os.environ.get("PYTHONPATH"))
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-b", "html", str(source), str(source / "_build")],
@@ -393,3 +418,142 @@ def test_without_models_or_script_a_sentence_and_the_picture_stay(site, browser)
     assert page.locator(".playground-fallback img").count() == 2  # for light and dark
     assert "needs JavaScript" in page.locator(".playground").inner_text()
     context.close()
+
+
+# --- GPT-2 writes
+
+
+def loaded(visit, name: str, query: str = "", **options):
+    """A page with a token model, loaded as a reader would; with a query the page loads it."""
+    page = visit(name, **options)
+    if query:
+        page.goto(page.url.partition("?")[0] + query)
+    else:
+        page.get_by_role("button", name="Load GPT-2").click()
+    page.wait_for_function("document.querySelector('.playground').playground")
+    return page
+
+
+def texts(page) -> dict[str, list[int]]:
+    return page.evaluate("document.querySelector('.playground').playground.texts")
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("half", 1e-3), ("single", 1e-5)])
+def test_probabilities_and_greedy_text_are_torchs(visit, precision, bound):
+    writer = written_model(precision)
+    found = loaded(visit, precision).evaluate(
+        """() => {
+            const { data } = document.querySelector(".playground").playground;
+            const { GPT, softmax, likeliest } = window.Playground;
+            return data.prompts.map((prompt) => {
+                const [model, text] = [new GPT(data), [...prompt]];
+                const first = Array.from(softmax(model.after(text), 1));
+                model.restart();
+                for (let k = 0; k < 50; k++) text.push(likeliest(model.after(text)));
+                return { first, greedy: text.slice(prompt.length) };
+            });
+        }"""
+    )
+    exact = next_probabilities(writer.model, writer.prompts)
+    assert exact.max() > 2 / len(exact[0])  # they differ from one another
+    for row, each in zip(exact, found, strict=True):
+        assert np.abs(each["first"] - row).max() < bound
+    reference = writer.data()["reference"]["greedy"]
+    assert found[0]["greedy"] == reference
+    if precision == "single":
+        greedy = generate(writer.model, writer.prompts, 50, temperature=0.0)
+        np.testing.assert_array_equal([each["greedy"] for each in found], greedy)
+
+
+def test_a_short_memory_reads_the_last_tokens_alone(visit):
+    writer = written_model("single")
+    found = loaded(visit, "single").evaluate(
+        """() => {
+            const { data } = document.querySelector(".playground").playground;
+            const model = new window.Playground.GPT(data);
+            return Array.from(window.Playground.softmax(model.after(data.prompts[0], 3), 1));
+        }"""
+    )
+    exact = next_probabilities(writer.model, writer.prompts[:1, -3:])[0]
+    assert np.abs(found - exact).max() < 1e-5
+
+
+def test_counting_is_the_n_gram_of_the_longest_match(visit):
+    found = loaded(visit, "half").evaluate(
+        """() => {
+            const counts = new window.Playground.Counts([0, 1, 2, 0, 1, 3, 0, 1, 3, 2, 1], 4);
+            return [[[0, 1], 2], [[3, 0, 1], 3], [[9, 1], 5], [[1], 1]].map(
+                ([said, memory]) => Array.from(counts.after(said, memory)));
+        }"""
+    )
+    third = 1 / 3  # 0 1 is followed by 2, 3 and 3; 3 0 1 by 3 alone
+    expected = [[0, 0, third, 2 * third], [0, 0, 0, 1], [0, 0, third, 2 * third]]
+    np.testing.assert_allclose(found, [*expected, expected[0]])
+
+
+def test_the_model_is_loaded_when_it_is_asked_for(visit):
+    page = visit("half")
+    assert page.locator(".playground-fallback").is_visible()
+    assert page.evaluate("window.Playground.written") is None
+    size = page.get_by_role("button", name="Load GPT-2").inner_text()
+    assert re.fullmatch(r"Load GPT-2 \(\d+ kB\)", size)
+
+
+def test_a_moment_can_be_shared(visit):
+    page = loaded(visit, "half")
+    page.get_by_role("slider", name="Temperature").fill("0.5")
+    page.get_by_role("slider", name="Memory, tokens").fill("7")
+    page.get_by_role("button", name="Random start").click()
+    page.get_by_role("button", name="Write").press("Enter")
+    page.wait_for_function(
+        "document.querySelector('.playground').playground.texts.gpt.length > 160"
+    )
+    page.get_by_role("button", name="Pause").press("Enter")
+    query = "?" + page.url.partition("?")[2]
+    assert query.startswith("?on=half&start=")
+    assert "t=0.5&memory=7&n=" in query
+    assert texts(loaded(visit, "half", query)) == texts(page)
+
+
+def test_words_and_cells_light_up_together(visit):
+    page = loaded(visit, "half")
+    word = page.locator(".playground-sentence span").last
+    word.hover()
+    assert "marked" in word.get_attribute("class")
+    token = word.inner_text()
+    alike = page.locator(".playground-sentence span", has_text=re.compile(f"^{token}$"))
+    assert page.locator(".playground-sentence .marked").count() == alike.count()
+    page.get_by_role("button", name="Write").hover()
+    assert page.locator(".playground-sentence .marked").count() == 0
+
+
+def test_the_blind_mode_hides_names_and_keeps_score(visit):
+    page = loaded(visit, "half")
+    box = page.get_by_label("blind: which one is GPT-2?")
+    for right in (1, 2):
+        box.check()
+        titles = page.locator(".playground-writer strong").all_inner_texts()
+        assert titles == ["A", "B", "C"]
+        assert not page.locator(".playground-sentence").is_visible()
+        place = page.evaluate(
+            "document.querySelector('.playground').playground.order.indexOf('gpt')"
+        )
+        page.get_by_role("button", name="This is GPT-2").nth(place).click()
+        assert status(page).startswith(f"Right. {right} of {right} right")
+        page.wait_for_function(
+            "document.querySelector('.playground-writer strong').textContent.length > 1"
+        )
+
+
+def test_a_wrong_start_is_refused_in_words(visit):
+    page = loaded(visit, "half")
+    field = page.get_by_label("Number of the start")
+    for wrong in ("-1", "1e9", "2.5"):
+        field.fill(wrong)
+        field.press("Tab")
+        assert "A start is a whole number from 0 to" in status(page)
+
+
+def test_nothing_is_wider_than_a_phone(visit):
+    page = loaded(visit, "half", width=380)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380

@@ -188,3 +188,12 @@ def test_every_page_of_the_table_of_contents_is_a_file_or_a_run():
     for name in re.findall(r"- file: (\S+)", toc):
         run = name.removeprefix("runs/")
         assert (ROOT / "book" / f"{name}.md").exists() or run in declared_runs(), name
+
+
+def test_home_is_read_in_a_minute():
+    """At most 350 words and 15 numbers, the verdicts apart."""
+    text = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    assert len(re.findall(r"\{(?:res|param|printed|claim)\}`", text)) <= 15
+    text = re.sub(r"```.*?```", "", text, flags=re.S)
+    text = re.sub(r"\{\w+\}`[^`]*`", "number", text)
+    assert len(re.sub(r"\]\([^)]*\)", "]", text).split()) <= 350

@@ -22,7 +22,7 @@ EXEMPT = dict.fromkeys(
 ) | dict.fromkeys(
     (
         "report.figures.*", "report.playground.*", "report.record.number", "report.scene.*",
-        "report.style.*",
+        "report.style.*", "report.writer.*",
     ),
     DRAWN,
 ) | {"report.prices.Price": "holds what prices computes"}  # fmt: skip

@@ -45,4 +45,5 @@ def setup(app: Sphinx) -> dict:
     if "sphinx.ext.viewcode" in app.extensions:
         app.connect("viewcode-find-source", pages.source)
     app.connect("build-finished", pages.finish)
+    app.connect("build-finished", playground.loadable)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
