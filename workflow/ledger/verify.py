@@ -97,7 +97,7 @@ def by_chance(ours: list[float], theirs: list[float], shift: float | None = None
     Examples
     --------
     >>> round(by_chance([1.0, 2.0, 3.0], [11.0, 12.0, 13.0]), 3)
-    0.006
+    0.004
     """
     a, b = np.array(ours, dtype=float), np.array(theirs, dtype=float)
     if shift is None:
