@@ -41,6 +41,8 @@ EXEMPT = {
     "measure.forecaster.Forecaster": "a protocol",
     "measure.forecaster.Forecaster.rollout": "a protocol",
     "measure.intervals.Summary": "made by summarise",
+    "measure.intervals.by_unit": "the check of summarise and paired",
+    "measure.intervals.denominators": "the check of summarise",
 }
 
 FOUR = A.reshape(2, 3, 1, 2)

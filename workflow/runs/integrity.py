@@ -39,6 +39,7 @@ class Metric(Strict, extra="forbid"):
     unit: str
     tolerance: float
     timing: bool = False  # which older references do not have
+    by_seed: list[float] | None = None  # of a metric over several seeds and units
 
 
 class Provenance(Strict):
