@@ -1,7 +1,7 @@
 r"""A reader's own system: a differential equation or a map, from a few lines of Python.
 
-Jacobians are central differences. :mod:`dynlib.dynamics.forms` says in which forms a function may
-be given, :mod:`dynlib.dynamics.trial` tries a system out.
+Jacobians are central differences. ``dynlib.dynamics.forms`` says in which forms a function may
+be given, :func:`dynlib.dynamics.trial.prepared` tries a system out.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class OwnFlow(_Own, Flow):  # type: ignore[override]  # `dim` differs between in
         above 0, one number or one a coordinate.
     scale : sequence of float, optional
         Typical size of the variation of each coordinate, for the differences that make the
-        Jacobian; :func:`prepared` measures it.
+        Jacobian; :func:`dynlib.dynamics.trial.prepared` measures it.
     sampler : callable, optional
         ``sampler(n, rng)`` draws n initial states (n, d) instead.
     period : float, optional

@@ -27,7 +27,7 @@ def prepared(system: Any, tau: float = 1.0, *, trial: int = 2000) -> Any:
     Parameters
     ----------
     system : object
-        An :class:`OwnFlow`, an :class:`OwnMap` or a system of ``dynlib.dynamics.systems``.
+        An `OwnFlow`, an `OwnMap` or a system of ``dynlib.dynamics.systems``.
     tau : float
         Time between two states of a flow; a map has none.
     trial : int

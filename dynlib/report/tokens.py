@@ -203,7 +203,7 @@ def rollouts(
         The true continuations of the prompts, (P, R, T).
     learned : numpy.ndarray
         Training tokens.
-    with_squared : iterable of str, optional
+    with_squared : sequence of str, optional
         The methods measured with the squared cost as well (all by default).
     """
     record.metric("w1_true_true", euclidean.true_true, over="batches", tolerance=0.3)

@@ -30,7 +30,7 @@ from dynlib.tokens.windows import Trajectories, check_trajectories
 from dynlib.training import parallel
 from dynlib.training.device import on_gpu
 
-#: Bytes for the prompts that a CPU continues at once: keys and values stay near it.
+#: Room in bytes for prompts that a CPU continues at once, so that keys and values stay near it.
 ROOM = 2 * 10**8
 
 
@@ -173,7 +173,7 @@ class Generators:
             Equal parts of the prompts, P.
         temperatures : dict of str to float
             Temperature of GPT-2 by the name of the method.
-        in_turn : collection of str
+        in_turn : sequence of str
             Those of these names at which the models take turns, a batch each. At the others
             every model continues every batch.
 
