@@ -163,8 +163,7 @@ trained = train_seeds(
     learn, grid.cells, model_config, training, seeds,
     name=f"{system}-{n_cells}", validation=held_out, device=device,
     stages=passes(learn, training, context) if study else (),
-    minutes=minutes, patience=patience,
-)
+    minutes=minutes, patience=patience)
 models = [each.model for each in trained]
 report.training(trained, seeds)
 
@@ -205,7 +204,8 @@ figures.context(*curves, floor=rate, kind="flow")
 matched = fresh_tokens(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 rivals = report.rivals(models, counts, best, learn, grid, seeds, workers)
-heat, cold = {"model": temperature, "half": 0.5, "greedy": 0.0}, ["half", "greedy"]
+heat, cold = (
+    {"model": temperature, "half": 0.5, "greedy": 0.0}, ["half", "greedy"])
 short = rivals.in_batches(prompts, rollout_steps, prompt_batches, heat, cold)
 
 # %% tags=["hide-input", "remove-output", "view"]
@@ -304,7 +304,8 @@ flows.divergence(*found, **times)
 figures.draws(drawn, inverse=1 / lyapunov)
 
 # %% [markdown]
-# If all guesses were right with equal probability, accuracy would fix the time: the line.
+# If every guess of the next token were right with the same probability, the accuracy alone would
+# fix the divergence time: the line.
 
 # %% tags=["hide-input", "view"]
 figures.accuracy(orbits, counting=counting, networks=continued["model"])
@@ -321,8 +322,7 @@ figures.accuracy(orbits, counting=counting, networks=continued["model"])
 more = stages.times(asked, orbits, excerpts=pieces, tau=tau)
 stages.learning(
     trained[0], test[:, transient:], references[0], learn, prompt=prompt,
-    rollouts=stage_rollouts, batches=prompt_batches, seed=data_seed, more=more,
-)
+    rollouts=stage_rollouts, batches=prompt_batches, seed=data_seed, more=more)
 
 # %% tags=["hide-input", "view"]
 learning.curve(record.metrics())
@@ -340,8 +340,7 @@ written = flows.written_on(models[0], grid, real.tokens, prompt)
 twins, paired = real.twins(time_map, grid, prompt, lyapunov, samples=samples)
 growth = flows.separation(
     real, written, twins, fresh_states(pairs, length), paired=paired,
-    prompt=prompt, tau=tau, cell=grid.cell_size.max(),
-)
+    prompt=prompt, tau=tau, cell=grid.cell_size.max())
 
 # %% tags=["hide-input", "view"]
 figures.separation(growth, exponent=lyapunov, prompt=prompt, tau=tau)

@@ -180,8 +180,7 @@ trained = train_seeds(
     learn, grid.cells, model_config, training, seeds,
     name="henon", validation=held_out, device=device,
     stages=passes(learn, training, context) if study else (),
-    minutes=minutes, patience=patience,
-)
+    minutes=minutes, patience=patience)
 models = [each.model for each in trained]
 report.training(trained, seeds)
 
@@ -226,7 +225,8 @@ matched = fresh_tokens(prompt_batches * rollouts, prompt + rollout_steps)
 prompts, continuations = matched[:, :prompt], matched[:, prompt:]
 generators = report.rivals(models, counts, best, learn, grid, seeds, workers)
 temperatures = {"model": temperature, "greedy": 0.0}
-short = generators.in_batches(prompts, rollout_steps, prompt_batches, temperatures)
+short = generators.in_batches(
+    prompts, rollout_steps, prompt_batches, temperatures)
 
 # %% tags=["hide-input", "remove-output", "view"]
 Writer(models[0], grid, prompts[:5], "henon")
