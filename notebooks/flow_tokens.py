@@ -240,7 +240,8 @@ figures.scene(grid, paths, flow.names)
 
 # %%
 batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
-references = report.references(batches.reshape(-1, rollouts, rollout_steps), grid)
+references = report.references(
+    batches.reshape(-1, rollouts, rollout_steps), grid)
 truths = continuations.reshape(-1, rollouts, rollout_steps)
 report.rollouts(short, *references, truths, learn, with_squared=[])
 

@@ -247,7 +247,8 @@ batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
 batches = batches.reshape(-1, rollouts, rollout_steps)
 references = report.references(batches, grid)
 truths = continuations.reshape(-1, rollouts, rollout_steps)
-report.rollouts(short, *references, truths, learn, ["model", "greedy", "recall"])
+report.rollouts(
+    short, *references, truths, learn, ["model", "greedy", "recall"])
 
 # %% tags=["hide-input", "view"]
 methods = ("model", "greedy", "markov")
@@ -343,8 +344,7 @@ report.cycles(short)
 stages.learning(
     trained[0], test[:, 100:], references[0], learn, prompt=prompt,
     rollouts=stage_rollouts, batches=prompt_batches, seed=data_seed, copies=32,
-    more=stages.exponents(system, grid, products),
-)
+    more=stages.exponents(system, grid, products))
 
 # %% tags=["hide-input", "view"]
 learning.curve(record.metrics())
