@@ -132,8 +132,8 @@ def ranks(names: Sequence[str]) -> Shown:
         "ranks",
         caption="How long forecasts stay with the truth: median over starts, with its interval. "
         "The dotted lines are the printed horizon and the long one.",
-        alt="Dots with bars, one row per method, ordered by valid time. The best polynomial maps "
-        "and SINDy with sixth-order differences last longest, HAVOK and DMD shortest.",
+        alt="Dots with bars, one row per method, ordered by valid time. The weak form of SINDy and "
+        "polynomial maps of high degree last longest, HAVOK and DMD shortest.",
     )
 
 
