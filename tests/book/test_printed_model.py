@@ -52,7 +52,8 @@ def read(tmp_path):
 
 
 def entry(value, low=None, high=None):
-    return {"value": value, "low": low, "high": high}
+    level = None if low is None else 0.95
+    return {"value": value, "low": low, "high": high, "level": level}
 
 
 @pytest.fixture
