@@ -3,6 +3,10 @@
 The staged tree ``build/<preset>/book`` holds the pages of ``book/``, one notebook a run under
 ``runs/`` (markdown from the source, outputs from the execution, so that an edit of prose
 needs no new run), the results, and the figures of the runs for other pages to show.
+
+Pages quote ``results/<preset>``: the committed reference of a run, as the README does, and where
+there is none (as at the smoke preset) what was made here. What was made here is
+``results/build``, with which the pages compare.
 """
 
 from __future__ import annotations
@@ -76,11 +80,11 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
             write_whole(part / "figures" / name, content)
         if exported := models(notebook):
             write_whole(part / "assets" / "playground" / f"{run.name}.json", exported)
-        write_whole(part / "results" / preset / run.results.name, run.results.read_bytes())
-    for reference in references():
-        if reference.parent.name != preset:
-            place = part / "results" / reference.parent.name / reference.name
-            write_whole(place, reference.read_bytes())
+        for folder in (preset, "build"):
+            write_whole(part / "results" / folder / run.results.name, run.results.read_bytes())
+    for reference in references():  # in place of what was made here
+        place = part / "results" / reference.parent.name / reference.name
+        write_whole(place, reference.read_bytes())
     for picture in sorted((ROOT / "results" / "paper").glob("*.svg")):  # of the printed setting
         if not picture.stem.endswith(".dark"):
             write_whole(part / "figures" / f"paper-{picture.name}", picture.read_bytes())
