@@ -188,7 +188,7 @@ def test_search_finds_claims_and_pages_before_the_api(book, browser):
         "links => links.map((link) => link.getAttribute('href'))"
     )
     api = [place for place, link in enumerate(links) if link.startswith("api/")]
-    assert links[0].startswith("ledger.html#claim-")
+    assert sum(link.startswith("ledger.html#claim-") for link in links[:12]) >= 5, links[:12]
     assert api
     assert min(api) >= len(links) - len(api)
     page.close()
