@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sphinx.application import Sphinx
 
-from companion import cards, ledger, pages, playground, printed, results
+from companion import cards, drawn, ledger, pages, playground, printed, results
 
 
 def configure(app: Sphinx, config) -> None:
@@ -32,6 +32,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("run-card", cards.RunCard)
     app.add_directive("run-table", cards.RunTable)
     app.add_directive("provenance", cards.Provenance)
+    app.add_directive("drawn", drawn.Drawn)
     app.add_directive("learning-curves", printed.LearningCurves)
     app.add_directive("prices", printed.Prices)
     app.add_directive("ledger", ledger.Ledger)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.linalg
 import torch
-from matplotlib.colors import ListedColormap
 
+from dynlib.networks.stnn import StNN
 from dynlib.operators.bestfit import BestFit
 from dynlib.operators.hankel import Hankel
 from dynlib.report import style
+from dynlib.report.figures import anatomy
 from dynlib.report.networks import label
 from dynlib.report.operators import TITLES, Costs
 from dynlib.report.style import COLOURS
@@ -128,35 +128,16 @@ def convergence(fits: Mapping[str, BestFit]) -> style.Shown:
     )
 
 
-def _butterfly(n: int) -> np.ndarray:
-    """Pattern of [[I, I], [D, -D]]: 1 is frozen, 2 is free."""
-    one = np.eye(n // 2)
-    return np.block([[one, one], [2 * one, 2 * one]])
-
-
-def _permutation(n: int) -> np.ndarray:
-    """Pattern of the even-odd permutations of all levels, undone: where each entry goes."""
-    values = torch.eye(n).unsqueeze(-2).unflatten(-1, (-1, 2)).squeeze(-3)
-    while values.shape[-1] < n:
-        values = values.unflatten(-2, (-1, 2)).transpose(-1, -2).flatten(-2)
-    return values.squeeze(-2).T.numpy()
-
-
 def factors() -> style.Shown:
     """The sparse factors of a branch's first layer for n = 4: what is free and what is frozen."""
-    patterns = {
-        "pad": np.vstack([2 * np.eye(4), np.zeros((4, 4))]),
-        "butterfly": _butterfly(8),
-        "butterflies": scipy.linalg.block_diag(_butterfly(4), _butterfly(4)),
-        "blocks": scipy.linalg.block_diag(*[2 * np.ones((2, 2))] * 4),
-        "permutation": _permutation(8),
-    }
-    palette = ListedColormap(["#00000000", "#9aa4ae", "#2f81c1"])
-    figure, panels = style.figure(1.7, 1, 5, width_ratios=[1, 2, 2, 2, 2])
-    for axes, (name, pattern) in zip(panels, patterns.items(), strict=True):
-        axes.imshow(pattern, cmap=palette, vmin=0, vmax=2)
-        axes.set_title(name, fontsize=style.SMALL)
-        axes.set(xticks=[], yticks=[])
+    layer, _ = anatomy.factors(StNN())
+    figure, panels = style.figure(1.6, 1, 5, width_ratios=[1, 2, 2, 2, 2])
+    for axes, factor in zip(panels, layer, strict=True):
+        rows, columns = factor.matrix.shape
+        anatomy.sparse(axes, factor)
+        axes.set(xlim=(-0.1, columns + 0.1), ylim=(rows + 0.1, -0.1), aspect="equal")
+        axes.set_axis_off()
+        axes.set_title(factor.name.split(",")[0], fontsize=style.SMALL)
     return style.shown(
         figure,
         "factors",
