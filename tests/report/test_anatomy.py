@@ -1,5 +1,7 @@
 """The picture of the structured network shows the matrices of one."""
 
+from itertools import chain
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def test_an_entry_is_trained_if_it_moves_with_the_weights(model):
     with torch.no_grad():
         for weight in model.parameters():
             weight += 1
-    for old, new in zip(sum(before, []), sum(anatomy.factors(model), []), strict=True):
+    for old, new in zip(chain(*before), chain(*anatomy.factors(model)), strict=True):
         np.testing.assert_array_equal(old.matrix != new.matrix, old.free, err_msg=old.name)
 
 
@@ -56,7 +58,7 @@ def test_a_branch_has_a_line_for_every_entry_and_six_make_the_network():
         for patch in anatomy.small(StNN()).figure.axes[0].patches
         if patch.get_path().vertices.shape[0] > 8
     ]
-    layers = sum(anatomy.factors(StNN()), [])
+    layers = chain(*anatomy.factors(StNN()))
     assert sum(lines) == sum((each.free | (each.matrix != 0)).sum() for each in layers) + 8
     last = anatomy.anatomy(StNN(branches=6)).figure.axes[3]
     assert len([patch for patch in last.patches if len(patch.get_path().vertices) > 8]) == 12
