@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sphinx.application import Sphinx
 
-from companion import cards, drawn, ledger, pages, playground, printed, results
+from companion import cards, drawn, ledger, pages, playground, printed, results, tables
 
 
 def configure(app: Sphinx, config) -> None:
@@ -38,6 +38,8 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("ledger", ledger.Ledger)
     app.add_directive("ledger-summary", ledger.LedgerSummary)
     app.add_directive("playground", playground.Playground)
+    app.add_js_file("tables.js", loading_method="defer")
+    app.connect("doctree-read", tables.finish)
     app.connect("html-page-context", pages.fix_links, priority=900)
     app.connect("html-page-context", pages.two_grounds, priority=900)
     app.connect("html-page-context", pages.own_scripts)
