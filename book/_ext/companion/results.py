@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from functools import cache
@@ -11,6 +12,8 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
+
+from workflow.runs.outputs import power
 
 log = logging.getLogger(__name__)
 
@@ -60,21 +63,28 @@ def number(value: float, form: str) -> str:
         value = int(value)
     form = form or (",d" if isinstance(value, int) else ".3g")
     text = format(value, form).replace(",", "\u202f")
-    mantissa, exponent, power = text.partition("e")
-    if exponent and -1 <= int(power) <= 2:  # 4.8·10¹ is 48
-        digits = len(mantissa.lstrip("+-").replace(".", ""))
-        text = format(float(text), f".{max(0, digits - 1 - int(power))}f")
-    elif exponent:
-        sign = "\u207b" if power.startswith("-") else ""
-        digits = str(int(power.lstrip("+-"))).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        text = f"{mantissa}·10{sign}{digits}"
+    text = power(text)
     return text.replace("-", "\u2212")
 
 
-def interval(entry: dict, form: str) -> str:
+def interval(entry: dict, form: str, most: float = math.inf) -> str:
     """The ends of an interval as text; those of too few values are called a range."""
-    text = f"{number(float(entry['low']), form)} to {number(float(entry['high']), form)}"
+    text = " to ".join(
+        dict.fromkeys(at_least(float(entry[end]), form, most) for end in ("low", "high"))
+    )
     return text if entry["level"] else f"range {text}"
+
+
+def at_least(value: float, form: str, most: float) -> str:
+    """A number, or a lower bound where it is the `most` that could be seen."""
+    return "≥\u202f" * (value >= most) + number(value, form)
+
+
+def horizon(metrics: dict, name: str) -> float:
+    """The longest valid time that a run can see, for a metric that is a valid time."""
+    found = re.fullmatch(r"\w+_valid_time(_long|_noise\w+|_100traj)?", name)
+    limit = "long_horizon_lyapunov" if found and found[1] == "_long" else "horizon_lyapunov"
+    return metrics[limit]["value"] if found and limit in metrics else math.inf
 
 
 class ResultRole(SphinxRole):
@@ -89,16 +99,17 @@ class ResultRole(SphinxRole):
             preset, run, name, part, form = match.groups()
             results = Results(self.env)
             entry = results.metric(preset or PRESET, run or own_run(self.env), name)
+            metrics = results.load(preset or PRESET, run or own_run(self.env))["metrics"]
             if entry["low"] is None and part:
                 text = "no interval: one value" if part == "interval" else "none"
             elif entry["value"] is None:
                 text = "none"
             elif part == "interval":
-                text = interval(entry, form)
+                text = interval(entry, form, horizon(metrics, name))
             elif part == "level" and entry["level"] is None:
                 text = "none: a range"
             else:
-                text = number(entry[part or "value"], form)
+                text = at_least(entry[part or "value"], form, horizon(metrics, name))
         except (LookupError, TypeError, ValueError) as error:
             text = "?"
             if not STALE_ALLOWED:

@@ -28,7 +28,7 @@ def value(text: str) -> float | None:
     found = NUMBER.match(text.strip())
     if not found:
         return None
-    plain = found[0].lstrip("≥≤ ").translate(POWERS).replace("·10", "e")
+    plain = found[0].lstrip("≥≤ \u202f").translate(POWERS).replace("·10", "e")
     return float(re.sub(r"[\u202f,]", "", plain).rstrip("."))
 
 
