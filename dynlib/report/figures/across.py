@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FormatStrFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator
 
 from dynlib.report import style
 from dynlib.report.style import COLOURS, LABELS, Shown
@@ -47,25 +47,6 @@ def _dot(axes: Axes, entry: Mapping[str, Any] | None, row: float, colour: str, *
     axes.plot(entry["value"], row, "o", color=colour, markersize=5, **options)
 
 
-def _legend(axes: Axes, names: Mapping[str, str], columns: int = 3) -> None:
-    """The names of methods in their colours above the axes, a few a line."""
-    lines = -(-len(names) // columns)
-    for k, (method, words) in enumerate(names.items()):
-        line, place = divmod(k, columns)
-        axes.annotate(
-            words, (place / columns, 1), xytext=(0, 6 + 14 * (lines - 1 - line)),
-            xycoords="axes fraction", textcoords="offset points", fontsize=style.SMALL,
-            color=style.WORDS[method],
-        )  # fmt: skip
-
-
-def _plain(axis: Any, subs: Sequence[float] = (1, 2, 5)) -> None:
-    """Numbers as they are spoken on a logarithmic axis, instead of powers of ten."""
-    axis.set_major_locator(LogLocator(subs=subs))
-    axis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.set_minor_formatter(NullFormatter())
-
-
 def table_1(metrics: Metrics, printed: Printed) -> Shown:
     """Ratios of distances of all systems, with the printed ones."""
     methods = {
@@ -86,10 +67,10 @@ def table_1(metrics: Metrics, printed: Printed) -> Shown:
             _dot(axes, entry, row + 0.4, COLOURS[method], fillstyle="none")
         axes.set(xscale="log", ylim=(5.7, -0.7), yticks=[])
         axes.set_ylabel(words, rotation=0, ha="right", va="center")
-    _plain(panels[-1].xaxis)
+    style.plain(panels[-1].xaxis)
     panels[-1].set_xlabel("W₁(generated, true) / W₁(true, true)")
     names = {"true": "◆ printed"} | {method: LABELS[method] for method in methods.values()}
-    _legend(panels[0], names)
+    style.legend(panels[0], names)
     return style.shown(
         figure,
         "table-1",
@@ -139,7 +120,7 @@ def divergence(runs: Sequence[str], metrics: Metrics, printed: Printed) -> Shown
     )  # fmt: skip
     axes.set(xscale="log", xlabel="divergence time, units of time", ylim=(len(methods) - 0.5, -0.5))
     axes.set_yticks(range(len(methods)), list(methods.values()))
-    _plain(axes.xaxis)
+    style.plain(axes.xaxis)
     grids = " Three dots a row: 20, 35 and 50 cells per axis, from above." if several else ""
     return style.shown(
         figure,
@@ -234,14 +215,14 @@ def readings(metrics: Metrics, printed: Printed) -> Shown:
             axes.plot(entry["value"] / true, row, mark, color=COLOURS[method], markersize=6)
     axes.set(xscale="log", xlabel="W₁(true, true), ours / printed", ylim=(8.3, -1.1))
     axes.set_yticks(heights, [kinds[kind] for _, kind in rows])
-    _plain(axes.xaxis, (1,))
+    style.plain(axes.xaxis, (1,))
     for row, words in ((0, "ten thousand states"), (len(kinds), "a hundred thousand")):
         axes.annotate(
             words, (0.01, heights[row] - 0.7), xycoords=("axes fraction", "data"),
             color=style.MUTED, va="center", fontsize=style.SMALL,
         )  # fmt: skip
     signs = {"o": "●", "s": "■", "^": "▲", "v": "▼", "D": "◆"}
-    _legend(
+    style.legend(
         axes, {method: f"{signs[mark]} {SYSTEMS[run][0]}" for run, (method, mark) in marks.items()}
     )
     return style.shown(
@@ -298,7 +279,7 @@ def lorenz_grids(metrics: Metrics, printed: Printed) -> Shown:
     for axes, title in titles.items():
         axes.set(yscale="log", title=title)
         axes.margins(x=0.06)
-        _plain(axes.yaxis)
+        style.plain(axes.yaxis)
         style.name_ends(axes, ends[axes], LABELS | {"true": "printed", "pair": "true trajectory"})
     time.xaxis.set_major_locator(FixedLocator(places))
     time.set(xlabel="cells per axis")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from matplotlib.colors import SymLogNorm
 
 from dynlib.networks.stnn import StNN
 from dynlib.operators.bestfit import BestFit
@@ -27,7 +28,7 @@ def windows(series: np.ndarray, dt: float) -> style.Shown:
     for row in (0, n // 2, n - 1):
         span, height = times[[row, row + n - 1]], float(values.min()) - 3 - row / 12
         above.plot(span, [height] * 2, linewidth=3, color=style.COLOURS["model"])
-    above.set(xlabel="time", ylabel="x")
+    above.set(xlabel="units of time", ylabel="x")
     picture = below.imshow(Hankel(values).dense().numpy(), cmap="RdBu_r", vmin=-20, vmax=20)
     below.set(xlabel="column j", ylabel="row i")
     figure.colorbar(picture, ax=below, label="measurement")
@@ -79,28 +80,27 @@ def cost(costs: Costs) -> style.Shown:
 
 def operators(operators: Mapping[str, np.ndarray]) -> style.Shown:
     """Four of the operators that may advance delay vectors, as heat maps."""
-    figure, panels = style.figure(4.9, 2, 2)
+    figure, panels = style.figure(5.2, 2, 2)
     names = ("least_squares", "nuclear", "hankel_fit", "delay_matrix")
+    scale = SymLogNorm(linthresh=1, vmin=-20, vmax=20)
     for axes, name in zip(panels.flat, names, strict=True):
         operator = operators[name]
-        if name == "delay_matrix":  # measurements that differ little
-            image = axes.imshow(operator, cmap="Blues_r")
-        else:
-            bound = np.abs(operator).max()
-            image = axes.imshow(operator, cmap="RdBu_r", vmin=-bound, vmax=bound)
+        image = axes.imshow(operator, cmap="RdBu_r", norm=scale)
         axes.set_title(TITLES[name].replace("the measurements", "the data"), fontsize=style.SMALL)
         axes.set(xticks=[], yticks=[])
         for (i, j), entry in np.ndenumerate(operator) if len(operator) <= 6 else ():
             pale = np.mean(image.cmap(image.norm(entry))[:3]) > 0.5
             words, colour = f"{round(entry, 2) + 0.0:.2f}", "#1f2428" if pale else "#ffffff"
             axes.text(j, i, words, ha="center", va="center", fontsize=style.SMALL, color=colour)
+    bar = figure.colorbar(image, ax=panels, location="bottom", shrink=0.7, aspect=30)
+    bar.set_ticks([-10, -1, 0, 1, 10], labels=["−10", "−1", "0", "1", "10"])
     return style.shown(
         figure,
         "operators",
         caption="Four operators for the same delay vectors. The matrix of least squares is a shift "
         "with a row of extrapolation below; with the nuclear norm it becomes a smooth projection "
-        "of low rank. Neither is constant along anti-diagonals, as a Hankel matrix is. Each panel "
-        "has its own colour scale.",
+        "of low rank. Neither is constant along anti-diagonals, as a Hankel matrix is. One colour "
+        "scale for all, linear between −1 and 1 and logarithmic beyond.",
         alt="Four small heat maps: least squares with ones above the diagonal and large entries of "
         "both signs in the last row, nuclear norm smooth, best Hankel, and the Hankel matrix of "
         "the data.",
