@@ -71,7 +71,7 @@ def rollouts(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) 
     """Error over time of each method's median seed, and its worst trajectory."""
     names = ("printed_stnn", "stnn", "control", "printed_leads", "leads")
     figure = plt.figure(figsize=(style.WIDTH, 5.2))
-    upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[2.4, 1]))
+    upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=[2.4, 1]))
     above, panels = upper.subplots(), lower.subplots(1, len(names))
     metrics, ends = record.metrics(), {}
     for name, axes in zip(names, panels, strict=True):

@@ -115,8 +115,8 @@ def series(
         "0.4 of the attractor's spread, a forecast ends; a dot marks where. The start is the one "
         "with the median valid time of the structured network.",
         alt="Above, the true series in black with the forecasts that depart from it. Below, curves "
-        "of distance from the truth on a logarithmic axis, which grow at one rate from heights "
-        "that differ by many orders of magnitude.",
+        "of distance from the truth on a logarithmic axis, which grow alike from heights that "
+        "differ by many orders of magnitude.",
     )
 
 

@@ -371,6 +371,7 @@ def accuracy(
     axes.set(
         xlabel="accuracy a of the next token", ylabel="steps until divergence", yscale="log"
     )  # fmt: skip
+    style.plain(axes.yaxis)
     return style.shown(
         figure,
         "accuracy",
@@ -405,6 +406,7 @@ def draws(found: Draws, *, inverse: float) -> style.Shown:
     ends = {name: found.curves[name][-1] for name in names}
     axes.set(xscale="log", yscale="log", xlabel="states drawn around each prompt")
     axes.set_ylabel("divergence time, units of time")
+    axes.margins(y=0.12)  # room for a name below the lowest curve
     style.plain(axes.yaxis)
     shift = {"true": 6, "model": 6, "best_ngram": -14}
     if ends["best_ngram"] > ends["model"]:
