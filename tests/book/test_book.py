@@ -1,7 +1,6 @@
 """The built book, as a reader's browser sees it: the smoke preset, run and rendered if need be."""
 
 import json
-import math
 import os
 import re
 import shutil
@@ -173,14 +172,19 @@ def test_a_valid_time_at_the_horizon_is_a_lower_bound(monkeypatch):
     metrics = {"horizon_lyapunov": {"value": 5.4}, "long_horizon_lyapunov": {"value": 29.0}}
     limits = {
         "stnn_valid_time": 5.4, "stnn_valid_time_noise1e3": 5.4, "stnn_valid_time_long": 29.0,
-        "stnn_valid_time_censored": math.inf, "stnn_mse": math.inf,
+        "stnn_valid_time_censored": None, "stnn_mse": None,
     }  # fmt: skip
     assert {name: results.horizon(metrics, name) for name in limits} == limits
-    assert results.horizon({}, "stnn_valid_time") == math.inf
-    ends = {"low": 5.1, "high": 5.4, "level": 0.95}
-    assert results.interval(ends, ".1f", 5.4) == "5.1 to ≥\u202f5.4"
-    assert results.interval(ends | {"low": 5.4}, ".1f", 5.4) == "≥\u202f5.4"
-    assert results.interval(ends, ".1f") == "5.1 to 5.4"
+    assert results.horizon({}, "stnn_valid_time") is None
+
+    def written(low, value, high, most):
+        entry = {"value": value, "low": low, "high": high, "level": 0.95}
+        entry = results.at_least(entry, most)
+        return results.number(entry["value"], ".1f"), results.interval(entry, ".1f")
+
+    assert written(5.1, 5.3, 5.4, None) == ("5.3", "5.1 to 5.4")
+    assert written(5.1, 5.3, 5.4, 5.4) == ("5.3", "5.1 to ≥\u202f5.4")
+    assert written(5.4, 5.4, 5.4, 5.4) == ("≥\u202f5.4", "≥\u202f5.4")
 
 
 def same(one: Path, other: Path) -> bool:

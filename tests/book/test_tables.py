@@ -64,7 +64,7 @@ def test_the_best_is_bold(cells):
     [
         ("1·10⁻³ (range 9·10⁻⁴ to 2·10⁻³)", 1e-3), ("≥ 5.43", 5.43), ("8\u202f000 steps", 8000),
         ("−0.5", -0.5), ("4·10²", 400), ("80.5 %", 80.5), ("none", None), ("two", None),
-        ("1.0e-05", 1e-5), ("3.", 3),
+        ("1.0e-05", 1e-5), ("3.", 3), ("3.11.7", None), ("2026-11-27", None), ("3-30-3", None),
     ],
 )  # fmt: skip
 def test_a_cell_is_worth_the_number_that_it_begins_with(tables, text, value):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from functools import cache
@@ -46,10 +45,33 @@ class Results:
         return found
 
     def metric(self, preset: str, run: str, name: str) -> dict:
+        metrics = self.load(preset, run)["metrics"]
         try:
-            return self.load(preset, run)["metrics"][name]
+            entry = metrics[name]
         except KeyError:
             raise LookupError(f"{run} ({preset}) records no metric {name!r}") from None
+        return at_least(entry, horizon(metrics, name))
+
+
+class AtLeast(float):
+    """A time that is only known to be as long: it was seen to its end."""
+
+
+def at_least(entry: dict, most: float | None) -> dict:
+    """A metric with a mark at those of its values that are the most that could be seen."""
+    if most is None:
+        return entry
+    found = {key: entry[key] for key in ("value", "low", "high")}
+    return entry | {
+        key: AtLeast(value) for key, value in found.items() if value is not None and value >= most
+    }
+
+
+def horizon(metrics: dict, name: str) -> float | None:
+    """The longest valid time that a run can see, for a metric that is one; else None."""
+    found = re.fullmatch(r"\w+_valid_time(_long|_noise\w+|_100traj)?", name)
+    limit = "long_horizon_lyapunov" if found and found[1] == "_long" else "horizon_lyapunov"
+    return metrics[limit]["value"] if found and limit in metrics else None
 
 
 def own_run(env) -> str | None:
@@ -64,27 +86,13 @@ def number(value: float, form: str) -> str:
     form = form or (",d" if isinstance(value, int) else ".3g")
     text = format(value, form).replace(",", "\u202f")
     text = power(text)
-    return text.replace("-", "\u2212")
+    return "≥\u202f" * isinstance(value, AtLeast) + text.replace("-", "\u2212")
 
 
-def interval(entry: dict, form: str, most: float = math.inf) -> str:
+def interval(entry: dict, form: str) -> str:
     """The ends of an interval as text; those of too few values are called a range."""
-    text = " to ".join(
-        dict.fromkeys(at_least(float(entry[end]), form, most) for end in ("low", "high"))
-    )
+    text = " to ".join(dict.fromkeys(number(entry[end], form) for end in ("low", "high")))
     return text if entry["level"] else f"range {text}"
-
-
-def at_least(value: float, form: str, most: float) -> str:
-    """A number, or a lower bound where it is the `most` that could be seen."""
-    return "≥\u202f" * (value >= most) + number(value, form)
-
-
-def horizon(metrics: dict, name: str) -> float:
-    """The longest valid time that a run can see, for a metric that is a valid time."""
-    found = re.fullmatch(r"\w+_valid_time(_long|_noise\w+|_100traj)?", name)
-    limit = "long_horizon_lyapunov" if found and found[1] == "_long" else "horizon_lyapunov"
-    return metrics[limit]["value"] if found and limit in metrics else math.inf
 
 
 class ResultRole(SphinxRole):
@@ -99,17 +107,16 @@ class ResultRole(SphinxRole):
             preset, run, name, part, form = match.groups()
             results = Results(self.env)
             entry = results.metric(preset or PRESET, run or own_run(self.env), name)
-            metrics = results.load(preset or PRESET, run or own_run(self.env))["metrics"]
             if entry["low"] is None and part:
                 text = "no interval: one value" if part == "interval" else "none"
             elif entry["value"] is None:
                 text = "none"
             elif part == "interval":
-                text = interval(entry, form, horizon(metrics, name))
+                text = interval(entry, form)
             elif part == "level" and entry["level"] is None:
                 text = "none: a range"
             else:
-                text = at_least(entry[part or "value"], form, horizon(metrics, name))
+                text = number(entry[part or "value"], form)
         except (LookupError, TypeError, ValueError) as error:
             text = "?"
             if not STALE_ALLOWED:

@@ -12,7 +12,9 @@ import re
 from docutils import nodes
 
 #: A number as pages write it, or one without a value.
-NUMBER = re.compile(r"[≥≤−-]?\s?\d[\d\u202f.,]*(?:·10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|e[+-]?\d+)?")
+NUMBER = re.compile(
+    r"[≥≤−-]?\s?\d[\d\u202f,]*(?:\.\d+)?(?:·10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|e[+-]?\d+)?(?![.:-]?\d)"
+)
 WORDS = ("none", "not run", "not measured", "not reported", "in sample", "lost from the text")
 POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-")
 
@@ -29,7 +31,7 @@ def value(text: str) -> float | None:
     if not found:
         return None
     plain = found[0].lstrip("≥≤ \u202f").translate(POWERS).replace("·10", "e")
-    return float(re.sub(r"[\u202f,]", "", plain).rstrip("."))
+    return float(re.sub(r"[\u202f,]", "", plain))
 
 
 def finish(app, doctree: nodes.document) -> None:
