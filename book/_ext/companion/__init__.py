@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from companion import cards, ledger, pages, playground, printed, results
+from companion import cards, drawn, ledger, pages, playground, printed, results, tables
 
 
 def configure(app: Sphinx, config) -> None:
@@ -34,6 +34,7 @@ def setup(app: Sphinx) -> dict:
     app.add_role("printed", results.PrintedRole())
     app.add_role("param", results.ParameterRole())
     app.add_role("claim", ledger.ClaimRole())
+    app.add_directive("drawn", drawn.Drawn)
     app.add_directive("run-card", cards.RunCard)
     app.add_directive("run-table", cards.RunTable)
     app.add_directive("provenance", cards.Provenance)
@@ -55,4 +56,6 @@ def setup(app: Sphinx) -> dict:
         app.connect("viewcode-find-source", pages.source)
     app.connect("build-finished", pages.finish)
     app.connect("build-finished", playground.loadable)
+    app.add_js_file("tables.js", loading_method="defer")
+    app.connect("doctree-read", tables.finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

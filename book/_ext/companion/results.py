@@ -12,6 +12,8 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
+from workflow.runs.outputs import power
+
 log = logging.getLogger(__name__)
 
 PRESET = os.environ.get("COMPANION_PRESET", "cpu")
@@ -43,10 +45,33 @@ class Results:
         return found
 
     def metric(self, preset: str, run: str, name: str) -> dict:
+        metrics = self.load(preset, run)["metrics"]
         try:
-            return self.load(preset, run)["metrics"][name]
+            entry = metrics[name]
         except KeyError:
             raise LookupError(f"{run} ({preset}) records no metric {name!r}") from None
+        return at_least(entry, horizon(metrics, name))
+
+
+class AtLeast(float):
+    """A time that is only known to be as long: it was seen to its end."""
+
+
+def at_least(entry: dict, most: float | None) -> dict:
+    """A metric with a mark at those of its values that are the most that could be seen."""
+    if most is None:
+        return entry
+    found = {key: entry[key] for key in ("value", "low", "high")}
+    return entry | {
+        key: AtLeast(value) for key, value in found.items() if value is not None and value >= most
+    }
+
+
+def horizon(metrics: dict, name: str) -> float | None:
+    """The longest valid time that a run can see, for a metric that is one; else None."""
+    found = re.fullmatch(r"\w+_valid_time(_long|_noise\w+|_100traj)?", name)
+    limit = "long_horizon_lyapunov" if found and found[1] == "_long" else "horizon_lyapunov"
+    return metrics[limit]["value"] if found and limit in metrics else None
 
 
 def own_run(env) -> str | None:
@@ -60,20 +85,13 @@ def number(value: float, form: str) -> str:
         value = int(value)
     form = form or (",d" if isinstance(value, int) else ".3g")
     text = format(value, form).replace(",", "\u202f")
-    mantissa, exponent, power = text.partition("e")
-    if exponent and -1 <= int(power) <= 2:  # 4.8·10¹ is 48
-        digits = len(mantissa.lstrip("+-").replace(".", ""))
-        text = format(float(text), f".{max(0, digits - 1 - int(power))}f")
-    elif exponent:
-        sign = "\u207b" if power.startswith("-") else ""
-        digits = str(int(power.lstrip("+-"))).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        text = f"{mantissa}·10{sign}{digits}"
-    return text.replace("-", "\u2212")
+    text = power(text)
+    return "≥\u202f" * isinstance(value, AtLeast) + text.replace("-", "\u2212")
 
 
 def interval(entry: dict, form: str) -> str:
     """The ends of an interval as text; those of too few values are called a range."""
-    text = f"{number(float(entry['low']), form)} to {number(float(entry['high']), form)}"
+    text = " to ".join(dict.fromkeys(number(entry[end], form) for end in ("low", "high")))
     return text if entry["level"] else f"range {text}"
 
 
