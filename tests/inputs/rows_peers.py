@@ -12,17 +12,24 @@ from kinds import POINT, A, Array, Count, Number, Tensor, Thing, row
 from dynlib.networks.leads import LEADS
 from dynlib.networks.recipes import Architecture, Trained
 from dynlib.networks.stnn import StNN
-from dynlib.peers import leads_loop, released, unrolled
+from dynlib.peers import leads_loop, released, unrolled, weights
 
 INNER = "tensors of the inner loop of LevenbergMarquardt, for which the row is Unrolled's own"
 #: What has no input to refuse, and why.
 EXEMPT = {
     "peers.leads_loop.Swish": "an activation inside LoopedLEADS, which makes it",
     "peers.leads_loop.Swish.forward": "an activation inside LoopedLEADS, which calls it",
+    "peers.weights.read_released": "reads files, and refuses others: test_weights.py",
+    "peers.weights.write_stand_ins": "writes files, for the runner",
     "peers.unrolled.Unrolled.evaluate": INNER,
     "peers.unrolled.Unrolled.jacobian": INNER,
 }
 
+STARTS = {
+    "longer": "there is room for a fourth coordinate",
+    "huge": "the units saturate",
+    "tiny": "a state near the origin",
+}
 TENSOR = {"nan": POINT, "inf": POINT}
 LOOPED = leads_loop.LoopedLEADS(LEADS(2, width=3, dtype=torch.float64))
 STATES = torch.arange(1.0, 13.0, dtype=torch.float64).reshape(2, 3, 2) / 8
@@ -65,6 +72,15 @@ ROWS = [
     row(
         "peers.released.ReleasedStNN.forward", released.ReleasedStNN(STNN).forward,
         states=Tensor(STATES.reshape(3, 4), TENSOR),
+    ),
+    row(
+        "peers.weights.released_names", weights.released_names,
+        model=Thing(STNN, others={"another": LEADS(2)}),
+    ),
+    row(
+        "peers.weights.rollout_as_released", weights.rollout_as_released,
+        model=Thing(STNN, others={"another": LEADS(2)}),
+        starts=Array(A.reshape(-1, 3)[:2] / 8, STARTS), n_steps=Count(2),
     ),
     row(
         "peers.unrolled.Unrolled", lambda **options: unrolled.Unrolled(**options).steps,

@@ -16,7 +16,7 @@ EXEMPT = dict.fromkeys(
         "report.begin.*", "report.costs.*", "report.environments.*", "report.flows.*",
         "report.forecasts.*",
         "report.networks.*", "report.operators.*", "report.own.*", "report.own_models.*",
-        "report.studied.*", "report.stages.*", "report.tokens.*",
+        "report.released.*", "report.studied.*", "report.stages.*", "report.tokens.*",
     ),
     COMPUTED,
 ) | dict.fromkeys(

@@ -12,6 +12,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
+from workflow.runs.experiments import declared_runs
 from workflow.runs.outputs import power
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,10 @@ class NoResults(LookupError):
     """There is no results file."""
 
 
+class NotRun(NoResults):
+    """There is none, and need not be: the run is optional."""
+
+
 class Results:
     """Results files of the staged tree, read once, noted as dependencies where used."""
 
@@ -40,7 +45,9 @@ class Results:
         try:
             found = parsed_json(path)
         except OSError:
-            raise NoResults(f"there are no {preset} results of {run}") from None
+            declared = declared_runs().get(run)
+            kind = NotRun if declared and declared.optional else NoResults
+            raise kind(f"there are no {preset} results of {run}") from None
         self.env.note_dependency(str(path))
         return found
 
@@ -177,6 +184,8 @@ class ResultRole(SphinxRole):
             else:
                 text = number(entry[part or "value"], form)
             return [linked(self.env, text, preset, run, name, in_full(entry))], []
+        except NotRun:
+            text = "not run"
         except (LookupError, TypeError, ValueError) as error:
             text = "?"
             if not STALE_ALLOWED:
@@ -216,6 +225,8 @@ class ParameterRole(SphinxRole):
             given = Results(self.env).load(preset, run)["parameters"][name]
             text, full = number(given, ""), f"{given!r}; a parameter of the run"
             return [linked(self.env, text, preset, run, name, full, at="")], []
+        except NotRun:
+            text = "not run"
         except LookupError as error:
             text = "?"
             if not STALE_ALLOWED:
