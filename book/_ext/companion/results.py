@@ -122,7 +122,8 @@ def in_full(entry: dict) -> str:
     if entry["value"] is None:
         return "none"
     unit = entry.get("unit", "1")
-    text = repr(entry["value"]) + ("" if unit == "1" else f" {unit}")
+    text = "≥ " * isinstance(entry["value"], AtLeast) + repr(entry["value"])
+    text += "" if unit == "1" else f" {unit}"
     n, over = entry.get("n", 1), entry.get("over")
     units = f"over {n} {over}" if over and n > 1 else f"of one {singular(over)}" if over else ""
     seeds = len(entry.get("by_seed") or [])
