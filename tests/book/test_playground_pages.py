@@ -337,7 +337,7 @@ def test_the_sentence_is_pythons(visit, n):
     page.wait_for_function(
         "n => document.querySelector('[role=status]').innerText.includes(`With ${n} cells`)", arg=n
     )
-    assert f" {grid.vocabulary:,} of {n**3:,} cells".replace(",", "\u2009") in status(page)
+    assert f" {grid.vocabulary:,} of {n**3:,} cells".replace(",", "\u202f") in status(page)
 
 
 def test_the_grid_and_the_sentence_turn_by_the_keyboard(visit):
@@ -363,7 +363,7 @@ def test_what_the_page_says_of_unseen_words_is_true(visit):
     stays = np.mean(tokens[1:] == tokens[:-1])
     once = np.mean(np.bincount(tokens) == 1)
     text = page.locator(".playground ul").inner_text()
-    shown = [float(value) for value in re.findall(r"([\d.]+)\u2009%", text)]
+    shown = [float(value) for value in re.findall(r"([\d.]+)\u202f%", text)]
     expected = [100 * share for share in (stays, once, words, pairs)]
     np.testing.assert_allclose(shown, expected, atol=0.5)
 

@@ -133,6 +133,30 @@ def test_a_scene_turns_under_the_mouse_and_under_the_keys(book, pages, browser):
     page.close()
 
 
+def copied(page, selector: str) -> list[str]:
+    """What each copy button in a part of a page copies."""
+    page.locator(f"{selector} .copybtn").first.wait_for(state="attached")
+    return page.locator(f"{selector} .copybtn").evaluate_all(
+        """buttons => buttons.map((button) => {
+            let text = null;
+            const note = () => (text = document.activeElement.value);
+            document.addEventListener("copy", note, { once: true });
+            button.click();
+            return text;
+        })"""
+    )
+
+
+def test_a_copied_command_has_no_prompt(book, browser):
+    page = browser.new_page()
+    page.goto((book / "reproduce.html").as_uri())
+    texts = copied(page, ".highlight-console")
+    assert len(texts) > 5
+    for text in texts:
+        assert all(re.match(r"(make|git|cd|\.venv/|python)", line) for line in text.splitlines()), text
+    page.close()
+
+
 def test_the_dark_mode_that_a_reader_chose_holds_on_the_next_page(book, browser):
     context = browser.new_context(color_scheme="light")
     page = context.new_page()

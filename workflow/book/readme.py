@@ -42,7 +42,7 @@ ROWS = (
     ("lorenz_networks", "ffnn_mse_validation", "… the paper's feed-forward network, 2073 parameters", "4.3e-06 (released)", ".1e"),
     ("lorenz_networks", "printed_stnn_p6_failed_seeds", "… seeds of five that fail in the printed setting, six branches", "", "d"),
     ("lotka_volterra", "stnn_mse_test", "Ten Lotka–Volterra systems: test error of StNN, 388 parameters", "", ".0e"),
-    ("lotka_volterra", "leads_mse_test", "… of LEADS, 95 095 parameters", "", ".0e"),
+    ("lotka_volterra", "leads_mse_test", "… of LEADS, 95\u202f095 parameters", "", ".0e"),
     ("lotka_volterra", "control_mse_test", "… of a plain network of the size of StNN", "", ".0e"),
     ("lotka_volterra", "polynomial_3_mse_test", "… of cubic maps, 200 parameters", "", ".0e"),
     ("lotka_volterra", "train_time_ratio_equal_error", "… training time of StNN over LEADS, to equal error", "0.09 (53 s / 615 s)", ".2f"),

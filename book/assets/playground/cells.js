@@ -15,8 +15,8 @@
     out[2] = x * y - BETA * z;
   }
 
-  const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}\u2009%`;
-  const whole = (number) => number.toLocaleString("en").replace(/,/g, "\u2009");
+  const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}\u202f%`;
+  const whole = (number) => number.toLocaleString("en").replace(/,/g, "\u202f");
 
   /* Of the second half of a text: the share of words, and of steps from word to word, that the
      first half does not hold. */
