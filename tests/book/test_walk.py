@@ -101,34 +101,45 @@ def test_the_ledger_is_offered_as_csv_and_json(book, ledger_json):
     assert [row["id"] for row in rows] == [claim["id"] for claim in ledger_json["claims"]]
 
 
-def test_a_scene_turns_under_the_mouse_and_under_the_keys(book, pages, browser):
-    name = next(
-        page
-        for page in pages
-        if 'class="scene3d"' in (book / f"{page}.html").read_text(encoding="utf-8")
-    )
+def test_a_scene_turns_and_leaves_the_wheel_to_the_page(book, browser):
     page = browser.new_page()
-    page.goto((book / f"{name}.html").as_uri())
+    page.goto((book / "tokens" / "rossler.html").as_uri())
     scene = page.locator(".scene3d").first
-    scene.locator("button").click()
-    stage = scene.locator(".js-plotly-plot")
-    stage.locator(".gl-container canvas").first.wait_for(timeout=60_000)
-    scene.get_by_text("Drag to turn").wait_for(timeout=60_000)
-    eye = "stage => stage._fullLayout.scene._scene.getCamera().eye"
-    before = stage.evaluate(eye)
-    box = stage.bounding_box()
+    canvas = scene.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    view = scene.evaluate("scene => ({ ...scene.view })")
+    box = canvas.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2 + 120, box["y"] + box["height"] / 2, steps=5)
     page.mouse.up()
-    dragged = stage.evaluate(eye)
-    assert abs(dragged["x"] - before["x"]) + abs(dragged["y"] - before["y"]) > 0.1
-    scene.locator(".scene3d-stage").focus()
-    page.keyboard.press("ArrowUp")
+    turned = scene.evaluate("scene => ({ ...scene.view })")
+    assert turned["across"] == pytest.approx(view["across"] - 120 / 150)
+    canvas.press("ArrowUp")
+    canvas.press("+")
+    raised = scene.evaluate("scene => ({ ...scene.view })")
+    assert raised["up"] > turned["up"]
+    assert raised["zoom"] == 1.25
+    before = page.evaluate("scrollY")
+    page.mouse.wheel(0, 200)
+    page.wait_for_function("before => scrollY > before + 100", arg=before)
+    assert scene.evaluate("scene => scene.view.zoom") == 1.25
+    canvas.scroll_into_view_if_needed()
+    page.keyboard.down("Control")
+    page.mouse.move(*(canvas.bounding_box()[side] + 60 for side in "xy"))
+    before = page.evaluate("scrollY")
+    page.mouse.wheel(0, -100)
+    page.wait_for_function("document.querySelector('.scene3d').view.zoom > 1.3")
+    assert page.evaluate("scrollY") == before
+    page.keyboard.up("Control")
+    scene.get_by_role("button", name="Reset the view").click()
+    assert scene.evaluate("scene => ({ ...scene.view })") == view
+    label = scene.locator("label").first
+    image = "canvas => canvas.toDataURL()"
+    whole = canvas.evaluate(image)
+    label.locator("input").uncheck()
     page.wait_for_function(
-        "z => document.querySelector('.js-plotly-plot')"
-        "._fullLayout.scene._scene.getCamera().eye.z > z + 0.1",
-        arg=dragged["z"],
+        "whole => document.querySelector('.scene3d canvas').toDataURL() !== whole", arg=whole
     )
     page.close()
 

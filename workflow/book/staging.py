@@ -18,7 +18,7 @@ from workflow.book.thumbnail import thumbnail
 from workflow.files import ROOT, write_whole
 from workflow.runs.experiments import Run, number_cells
 from workflow.runs.integrity import read_reference
-from workflow.runs.outputs import figures, merged, models
+from workflow.runs.outputs import figures, merged, models, scene
 from workflow.runs.status import readable
 
 SMOKE = (
@@ -74,6 +74,8 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         nbformat.write(notebook, part / "runs" / f"{run.name}.ipynb")
         for name, content in figures(notebook).items():
             write_whole(part / "figures" / name, content)
+        if shown := scene(notebook):
+            write_whole(part / "scenes" / f"{run.name}.html", shown)
         if exported := models(notebook):
             write_whole(part / "assets" / "playground" / f"{run.name}.json", exported)
         write_whole(part / "results" / preset / run.results.name, run.results.read_bytes())

@@ -24,7 +24,6 @@ def configure(app: Sphinx, config) -> None:
 def setup(app: Sphinx) -> dict:
     """Register everything."""
     app.connect("config-inited", configure)
-    app.add_js_file("scene3d.js", loading_method="defer")
     app.add_role("res", results.ResultRole())
     app.add_role("printed", results.PrintedRole())
     app.add_role("param", results.ParameterRole())
@@ -37,6 +36,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("ledger", ledger.Ledger)
     app.add_directive("ledger-summary", ledger.LedgerSummary)
     app.add_directive("playground", playground.Playground)
+    app.add_directive("scene", playground.Scene)
     app.connect("html-page-context", pages.fix_links, priority=900)
     app.connect("html-page-context", pages.two_grounds, priority=900)
     app.connect("html-page-context", pages.own_scripts)
