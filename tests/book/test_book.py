@@ -289,7 +289,7 @@ def test_scenes_stand_in_their_chapters_and_fill_their_stage(book, pages, browse
 
 def test_the_playground_computes_what_the_run_did(book, browser):
     page = browser.new_page()
-    page.goto((book / "structure" / "playground.html").as_uri())
+    page.goto((book / "structure" / "arena.html").as_uri())
     page.wait_for_function("document.querySelector('.playground [role=status]').textContent")
     errors = page.evaluate(
         """() => {

@@ -371,6 +371,33 @@ def test_what_the_page_says_of_unseen_words_is_true(visit):
 # --- both
 
 
+def test_a_forecast_starts_at_zero_runs_at_a_speed_and_can_be_shared(visit):
+    page = visit("forecasts")
+    time = page.get_by_role("slider", name="Time")
+    assert time.input_value() == "0"
+    assert "?" not in page.url  # nothing chosen, nothing in the address
+    page.get_by_role("slider", name="Speed").fill("4")
+    page.get_by_role("button", name="Play").press("Enter")
+    began = page.evaluate("performance.now()")
+    page.wait_for_function("document.querySelectorAll('[type=range]')[1].valueAsNumber > 300")
+    passed = (page.evaluate("performance.now()") - began) / 1000
+    assert passed < 4  # 300 steps are 2.7 Lyapunov times
+    page.get_by_role("button", name="Pause").press("Enter")
+    page.get_by_label("y of the start").fill("-3.5")
+    page.get_by_label("y of the start").press("Tab")
+    page.get_by_role("checkbox").first.uncheck()
+    time.fill("77")
+    page.wait_for_function("location.search.includes('time=77')")
+    query = page.url.partition("?")[2]
+    assert "y=-3.5&" in query
+    assert query.endswith("time=77&speed=4&hide=stnn")
+    page.goto(page.url.replace("speed=4", "speed=1000"))
+    assert page.get_by_role("slider", name="Time").input_value() == "77"
+    assert page.get_by_label("y of the start").input_value() == "-3.5"
+    assert page.get_by_role("slider", name="Speed").input_value() == "1"  # no such speed
+    assert not page.get_by_role("checkbox").first.is_checked()
+
+
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 380])
 @pytest.mark.parametrize("name", ["forecasts", "cells"])
