@@ -328,7 +328,7 @@ def test_the_trajectory_is_the_chapters(visit):
 @pytest.mark.parametrize("n", [2, 3, 7, 20, 35, 50, 60])
 def test_the_sentence_is_pythons(visit, n):
     page, states = cells_page(visit)
-    page.get_by_role("slider", name="Cells an axis").fill(str(n))
+    page.get_by_role("slider", name="Cells per axis").fill(str(n))
     grid = Grid.fit(states, n)
     tokens = page.evaluate("document.querySelector('.playground').playground.tokens")
     np.testing.assert_array_equal(tokens, grid.encode(states))
@@ -342,7 +342,7 @@ def test_the_sentence_is_pythons(visit, n):
 
 def test_the_grid_and_the_sentence_turn_by_the_keyboard(visit):
     page, states = cells_page(visit)
-    slider = page.get_by_role("slider", name="Cells an axis")
+    slider = page.get_by_role("slider", name="Cells per axis")
     slider.focus()
     slider.press("ArrowRight")
     assert slider.get_attribute("aria-valuetext") == "21"

@@ -47,7 +47,7 @@ ROWS = (
     ("lotka_volterra", "polynomial_3_mse_test", "… of cubic maps, 200 parameters", "", ".0e"),
     ("lotka_volterra", "train_time_ratio_equal_error", "… training time of StNN over LEADS, to equal error", "0.09 (53 s / 615 s)", ".2f"),
     ("lorenz_comparison", "stnn_accumulated_mse_horizon", "Lorenz forecasts: accumulated error over 600 steps, StNN", "5.5 (released)", ".1e"),
-    ("lorenz_comparison", "sindy_fd2_accumulated_mse_horizon", "… SINDy, differences of order 2", "28 (released)", ".1e"),
+    ("lorenz_comparison", "sindy_fd2_accumulated_mse_horizon", "… SINDy, order 2", "28 (released)", ".1e"),
     ("lorenz_comparison", "sindy_fd6_accumulated_mse_horizon", "… SINDy, order 6", "", ".1e"),
     ("lorenz_comparison", "polynomial_4_accumulated_mse_horizon", "… polynomial of degree 4, least squares", "", ".1e"),
     ("lorenz_comparison", "havok_accumulated_mse_horizon", "… HAVOK, no future forcing", "", ".1e"),
