@@ -78,7 +78,7 @@ def copied(book, tmp_path) -> Path:
     skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for folder in ("dynlib", "workflow", "book", "notebooks", "results", "build/smoke"):
         shutil.copytree(ROOT / folder, root / folder, ignore=skipped)
-    for name in ("_config.yml", "experiments.yml", "requirements.lock"):
+    for name in ("_config.yml", "CITATION.cff", "experiments.yml", "requirements.lock"):
         shutil.copy(ROOT / name, root)
     return root
 
@@ -206,7 +206,7 @@ def test_the_page_of_a_missing_run_is_the_same_each_time(tmp_path, monkeypatch):
     for module in (staging, experiments):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     (tmp_path / "book").mkdir()
-    for name in ("_config.yml", "book/index.md", "book/ledger.md"):
+    for name in ("_config.yml", "CITATION.cff", "book/index.md", "book/ledger.md"):
         (tmp_path / name).write_text("# Title\n", encoding="utf-8")
     page = [
         (staging.stage("smoke", runs, {}) / "runs" / "hankel_operator.ipynb").read_bytes()

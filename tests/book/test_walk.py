@@ -1,6 +1,7 @@
 """A reader's walk through the book: the ledger filters, scenes turn, pages stay light and fair."""
 
 import csv
+import gzip
 import json
 import re
 from html import unescape
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from PIL import Image
+from pybtex.database import parse_string
 
 from workflow.book.pdf import joined
 
@@ -211,13 +213,84 @@ def test_the_executed_notebook_can_be_downloaded_from_its_page(book, pages):
         assert any(cell.get("outputs") for cell in notebook["cells"]), f"{name} is not executed"
 
 
-def test_a_link_to_any_page_shows_title_and_picture(book, pages):
+def test_home_loads_little(book, browser):
+    """Compressed under 0.3 MB; icons and mathematics come where they are used."""
+    loaded: dict[str, set[str]] = {}
+    for name in ("index", "tokens/henon"):
+        page = browser.new_page()
+        found = loaded[name] = set()
+        page.on("requestfinished", lambda request, found=found: found.add(request.url))
+        page.goto((book / f"{name}.html").as_uri())
+        page.wait_for_load_state("networkidle")
+        icon = page.locator("button.theme-switch-button:visible i:visible").first
+        assert icon.bounding_box()["width"] > 8
+        page.close()
+    urls = {url for url in loaded["index"] if url.startswith("file:")}
+    sizes = {
+        url: len(gzip.compress(Path(unquote(urlparse(url).path)).read_bytes())) for url in urls
+    }
+    assert sum(sizes.values()) < 300_000, sizes
+    assert not [url for url in urls if "mathjax" in url or "fontawesome.js" in url]
+    assert [url for url in loaded["tokens/henon"] if "mathjax" in url]
+    assert not (book / "_static" / "scripts" / "fontawesome.js").exists()
+
+
+def test_every_page_says_how_long_it_is_and_how_to_cite_it(book, pages, browser):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     for name in pages:
         soup = BeautifulSoup((book / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        assert re.search(r"\d+ minutes? to read", soup.article.text), name
+        facts = soup.select_one("footer.page-facts")
+        assert f"ersion {citation['version']}, numbers of " in facts.p.text
+        assert {each["href"].rpartition("/")[2] for each in facts.select("p a")} == {
+            "LICENSE", "LICENSE-text"
+        }  # fmt: skip
+    page = browser.new_page()
+    page.goto((book / "tokens" / "henon.html").as_uri())
+    (text,) = copied(page, ".page-facts")
+    entries = parse_string(text, "bibtex").entries
+    assert len(entries) == 1 + len(citation["references"])
+    (own,) = (each for each in entries.values() if each.type == "software")
+    assert own.fields["title"].strip("{}") == citation["title"]
+    assert own.fields["url"].endswith("/tokens/henon.html")
+    assert {each.fields["doi"] for each in entries.values() if "doi" in each.fields} == {
+        each["doi"] for each in citation["references"]
+    }
+    page.close()
+
+
+def test_words_of_the_tables_are_explained_once_and_lead_to_the_glossary(book, pages):
+    glossary = BeautifulSoup((book / "glossary.html").read_text(encoding="utf-8"), "html.parser")
+    explained = 0
+    for name in pages:
+        if not name.startswith(("tokens/", "structure/", "beyond/")):
+            continue
+        soup = BeautifulSoup((book / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        words = {each.text.lower() for each in soup.select("table a.word")}
+        notes = soup.select("aside.legend")
+        assert len(notes) == bool(words), name
+        for note in notes:
+            explained += 1
+            assert {each.text for each in note.select("dt")} == words
+        for link in soup.select("table a.word"):
+            term = glossary.find(id=link["href"].partition("#")[2])
+            assert term.text.strip("#").strip() == link.text.lower()
+            assert len(link["title"]) > 20
+    assert explained >= 5
+
+
+def test_a_link_to_any_page_shows_title_and_picture(book, pages):
+    described = set()
+    for name in pages:
+        soup = BeautifulSoup((book / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        (meta,) = soup.select("meta[name=description]")
+        described.add(meta["content"])
+        assert soup.select_one("meta[property='og:description']")["content"] == meta["content"]
         tags = {each["property"]: each["content"] for each in soup.select("meta[property^=og]")}
         assert tags["og:title"] == soup.h1.find(string=True, recursive=False).strip()
         assert tags["og:url"].endswith(f"/{name}.html")
         assert tags["og:image"].endswith("/_static/thumbnail.png")
+    assert len(described) >= len(pages) - 12  # the library's pages, and runs of one notebook
     with Image.open(book / "_static" / "thumbnail.png") as picture:
         assert picture.size == (1200, 630)
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 8, "an empty picture"

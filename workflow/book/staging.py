@@ -13,7 +13,7 @@ import re
 import shutil
 from pathlib import Path
 
-from workflow.book.given import table, with_values
+from workflow.book.given import again, table, with_values
 from workflow.book.thumbnail import thumbnail
 from workflow.files import ROOT, write_whole
 from workflow.runs.experiments import Run, number_cells
@@ -44,7 +44,8 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     part = target.with_name("book.part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(ROOT / "book", part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "_config.yml", part / "_config.yml")
+    for name in ("_config.yml", "CITATION.cff"):
+        shutil.copy(ROOT / name, part / name)
     notebooks = {run.name: run.notebook for run in runs}
     write_whole(part / "runs" / "notebooks.json", json.dumps(notebooks))
     for run in runs:
@@ -62,11 +63,18 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         if run.name in stale:
             banner += f"```{{warning}}\nThis page is out of date: {stale[run.name]}.\n```\n"
         card = f"```{{run-card}} {run.name}\n```\n"
+        if like := run.declaration.like:
+            card += (
+                f":::{{container}} short\nThe notebook is that of [{like}]({like}.ipynb), with "
+                "other parameters. Its text and its code stand there.\n:::\n"
+            )
         first.source = f"{title}\n\n{banner}{card}\n{rest}"
-        given = json.loads(run.results.read_bytes())["parameters"]
+        results = json.loads(run.results.read_bytes())
+        given = results["parameters"]
         for number, cell in enumerate(notebook.cells):
             if "parameters" in cell.metadata.get("tags", []):
-                words = nbformat.v4.new_markdown_cell(table(run, given))
+                text = f"{table(run, given)}\n{again(run, results['provenance'])}"
+                words = nbformat.v4.new_markdown_cell(text)
                 cell.source = with_values(cell.source, given)
                 notebook.cells.insert(number, words)
                 break

@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from sphinx.application import Sphinx
 
-from companion import cards, ledger, pages, playground, printed, results
+from companion import (
+    cards,
+    executed,
+    facts,
+    ledger,
+    legend,
+    pages,
+    playground,
+    printed,
+    results,
+    weight,
+)
 
 
 def configure(app: Sphinx, config) -> None:
@@ -24,6 +35,7 @@ def configure(app: Sphinx, config) -> None:
 def setup(app: Sphinx) -> dict:
     """Register everything."""
     app.connect("config-inited", configure)
+    app.add_css_file("icons.css", priority=900)  # after the theme's
     app.add_role("res", results.ResultRole())
     app.add_role("printed", results.PrintedRole())
     app.add_role("param", results.ParameterRole())
@@ -37,13 +49,19 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("ledger-summary", ledger.LedgerSummary)
     app.add_directive("playground", playground.Playground)
     app.add_directive("scene", playground.Scene)
+    # Before the contents of the page are collected.
+    app.connect("doctree-read", executed.executed, priority=100)
+    app.connect("doctree-resolved", legend.legend)
     app.connect("html-page-context", pages.fix_links, priority=900)
     app.connect("html-page-context", pages.two_grounds, priority=900)
     app.connect("html-page-context", pages.own_scripts)
     app.connect("html-page-context", pages.open_graph)
+    app.connect("html-page-context", facts.page_facts, priority=400)
     app.connect("html-page-context", playground.playground_files)
     if "sphinx.ext.viewcode" in app.extensions:
         app.connect("viewcode-find-source", pages.source)
+    app.connect("html-page-context", weight.mathematics, priority=900)
     app.connect("build-finished", pages.finish)
+    app.connect("build-finished", weight.icons)
     app.connect("build-finished", playground.loadable)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

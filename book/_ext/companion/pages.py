@@ -12,6 +12,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
+from companion.facts import sentence
 from workflow.runs.outputs import on_dark
 
 
@@ -100,13 +101,13 @@ def own_scripts(app, page, template, context, doctree) -> None:
 
 def open_graph(app, page, template, context, doctree) -> None:
     """What a site shows that links to a page: title, a sentence, a picture of a run."""
-    base = app.config.html_baseurl
+    base, description = app.config.html_baseurl, sentence(doctree)
     tags = {
+        "description": description,
         "og:type": "website",
         "og:site_name": app.config.html_title,
         "og:title": re.sub("<[^>]*>", "", context.get("title", "")),
-        "og:description": "Two papers on learning dynamical systems, run again: every claim, "
-        "our numbers, and a verdict.",
+        "og:description": description,
         "og:url": f"{base}{page}.html",
         "og:image": f"{base}_static/thumbnail.png",
         "og:image:alt": "How often true orbits, GPT-2 and a Markov chain visit each cell of the "
@@ -114,7 +115,7 @@ def open_graph(app, page, template, context, doctree) -> None:
         "twitter:card": "summary_large_image",
     }
     lines = (
-        f'<meta {"name" if name.startswith("twitter") else "property"}="{name}" '
+        f'<meta {"property" if name.startswith("og:") else "name"}="{name}" '
         f'content="{escape(unescape(text))}" />'
         for name, text in tags.items()
     )
