@@ -203,7 +203,7 @@
         const said = order.map((row) => `${row.label}, ${when(row)}`).join("; ");
         status.textContent =
           `From (${from.join(", ")}) they leave the truth in this order, in Lyapunov times: ${said}.`
-            .replace(/-/g, "\u2212");
+            .replace(/(?<!\w)-(?=\d)/g, "\u2212"); // of numbers, not of names
         if (touched) share();
         touched = true;
       }, 300);
