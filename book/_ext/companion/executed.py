@@ -44,7 +44,9 @@ def executed(app, doctree: nodes.document) -> None:
         section.children = [
             each
             for each in section
-            if isinstance(each, nodes.title | nodes.section)
+            if isinstance(
+                each, nodes.title | nodes.section | nodes.raw
+            )  # raw: a place that numbers lead to
             or each.get("nb_element") == "cell_code"
         ]
         if len(section) == 1:

@@ -9,6 +9,7 @@ from docutils import nodes
 CHAPTERS = ("tokens/", "structure/", "beyond/")
 #: Terms of the glossary. The longer one comes first, so that it is found whole.
 LEGEND = ("as printed", "printed", "released", "ours", "reading", "matched", "fresh")
+PLAIN = (nodes.paragraph, nodes.emphasis, nodes.strong)
 WORD = re.compile(rf"\b({'|'.join(LEGEND)})\b", re.I)
 
 
@@ -24,7 +25,7 @@ def glossary(env) -> dict[str, tuple[str, str]]:
 
 
 def legend(app, doctree: nodes.document, docname: str) -> None:
-    """Link the words in the tables of a chapter, and explain them in the margin of the first."""
+    """Link the words in the tables of a chapter, and explain them above the first."""
     tables = list(doctree.findall(nodes.table))
     if not docname.startswith(CHAPTERS) or not tables:
         return
@@ -36,7 +37,7 @@ def legend(app, doctree: nodes.document, docname: str) -> None:
             each for entry in table.findall(nodes.entry) for each in entry.findall(nodes.Text)
         ]:
             match = WORD.search(text)
-            if not match or isinstance(text.parent, nodes.reference | nodes.literal):
+            if not match or not isinstance(text.parent, PLAIN):
                 continue
             word = match[1].lower()
             if word in seen or word not in entries:
@@ -64,10 +65,8 @@ def legend(app, doctree: nodes.document, docname: str) -> None:
         for word in LEGEND
         if word in used
     ]
-    margin = nodes.sidebar(
-        "", nodes.title("", "Words in the tables"), nodes.definition_list("", *items),
-        classes=["margin", "legend"],
-    )  # fmt: skip
+    # Not in the theme's margin: there it hides the contents of the page, or overflows a small one.
+    words = nodes.container("", nodes.definition_list("", *items), classes=["legend"])
     while not isinstance(first.parent, nodes.section):
         first = first.parent
-    first.parent.insert(first.parent.index(first), margin)
+    first.parent.insert(first.parent.index(first), words)
