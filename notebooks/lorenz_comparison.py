@@ -341,7 +341,7 @@ report.record_released()
 report.protocol_table()
 
 # %% [markdown]
-# In [the playground](../structure/playground.md) you choose another start for these models.
+# In {ref}`the arena <sec-arena-playground>` you choose another start for these models.
 
 # %% tags=["hide-input", "remove-output", "view"]
 names = ("stnn", "control", "sindy_fd2", "sindy_fd6", "polynomial_4")

@@ -26,22 +26,22 @@
 # %% tags=["parameters", "hide-input"]
 trajectories: int = 15  # [5..100000] trajectories
 steps: int = 20  # [1..10000000] steps in our setting
-starts: int = 2  # [1..1000] initial weights tried a seed
+starts: int = 2  # [1..1000] initial weights tried per seed
 n_seeds: int = 2  # [1..64] training seeds in our setting
 printed_steps: int = 10  # [1..10000000] steps in the printed setting
 # advanced
-points: int = 201  # [50..1000000] states a trajectory
+points: int = 201  # [50..1000000] states per trajectory
 dt: float = 0.01  # [1e-6..1] time between two states
 share: float = 0.8  # [0.1..0.95] share of the data to learn from
 fresh_trajectories: int = 4  # [1..10000] further trajectories, for tests only
 data_seed: int = 123  # [0..4294967295] seed of the initial states, the authors' by default
-batch_size: int = 200  # [10..1000000] pairs a step in our setting
+batch_size: int = 200  # [10..1000000] pairs per step in our setting
 small_steps: int = 40  # [1..10000000] steps of networks below 200 parameters
 start_steps: int = 10  # [1..100000] steps of each try
 large_steps: int = 2  # [1..10000000] steps of the 3-30-30-30-3 network in our setting
 large_starts: int = 1  # [1..1000] initial weights tried for it
-large_batch: int = 800  # [10..1000000] pairs a step for it; three residuals each, 2073 weights
-printed_batch: int = 800  # [10..1000000] pairs a step in the printed setting
+large_batch: int = 800  # [10..1000000] pairs per step for it; three residuals each, 2073 weights
+printed_batch: int = 800  # [10..1000000] pairs per step in the printed setting
 printed_large_steps: int = 4  # [0..10000000] steps of 3-30-30-30-3 as printed, 0 for none
 printed_seeds: int = 2  # [1..64] training seeds in the printed setting
 printed_more_seeds: int = 0  # [0..64] further ones of six branches

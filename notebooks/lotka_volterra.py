@@ -25,15 +25,15 @@
 # rollouts. [The chapter](../structure/leads.md) discusses what the numbers mean.
 
 # %% tags=["parameters", "hide-input"]
-train_trajectories: int = 2  # [2..1000] training trajectories an environment
+train_trajectories: int = 2  # [2..1000] training trajectories per environment
 steps: int = 10  # [1..100000] Levenberg-Marquardt steps on pairs, our setting
 refine_steps: int = 2  # [1..100000] further steps on whole trajectories
 leads_full: int = 2  # [1..10000000] steps of LEADS on whole trajectories
 n_seeds: int = 2  # [1..64] training seeds of the small networks
 # advanced
-test_trajectories: int = 4  # [1..100000] test trajectories an environment
+test_trajectories: int = 4  # [1..100000] test trajectories per environment
 official: bool = False  # integrate the data with the loose tolerance of LEADS' own code
-starts: int = 2  # [1..1000] initial weights tried a seed
+starts: int = 2  # [1..1000] initial weights tried per seed
 start_steps: int = 3  # [1..100000] steps of each try
 printed_steps: int = 10  # [1..100000] steps on pairs, the paper's setting as far as it is known
 leads_one: int = 10  # [0..10000000] steps of LEADS on single steps

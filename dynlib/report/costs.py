@@ -20,11 +20,11 @@ from dynlib.report.networks import title
 
 #: What is timed, and how the table calls it.
 TIMED = {
-    "released": "StNN, p = 6, as released",
-    "factors": "StNN, factors each time",
-    "assembled": "StNN, assembled",
-    "ffnn": "FFNN 3-30-30-30-3",
-    "ffnn_numpy": "FFNN 3-30-30-30-3, in NumPy",
+    "released": "StNN-388, as released",
+    "factors": "StNN-388, factors each time",
+    "assembled": "StNN-388, assembled",
+    "ffnn": "FFNN-2073",
+    "ffnn_numpy": "FFNN-2073, in NumPy",
 }
 BATCHES = (1, 10_000)
 #: Rounds in which all networks are timed.

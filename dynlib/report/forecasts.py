@@ -23,7 +23,7 @@ from dynlib.networks.forecaster import NetworkForecaster, feed_back
 from dynlib.report import record, style
 
 #: Names in tables and figures; here the structured network has six branches throughout.
-LABELS = style.LABELS | {"stnn": style.LABELS["stnn_p6"]}
+LABELS = style.LABELS | {"stnn": style.LABELS["stnn_p6"], "control": f"plain-{style.PLAIN[6]}"}
 #: Accumulated errors that the authors released, by steps. HAVOK's row has 500 points.
 RELEASED = {
     "stnn": {100: 0.5704, 600: 5.544},

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from dynlib.networks.recipes import PARTS, Architecture, Pairs, Recipe, Trained
 from dynlib.networks.scores import failed, one_step_errors
 from dynlib.report import record
-from dynlib.report.style import LABELS
+from dynlib.report.style import LABELS, PLAIN, STNN
 from dynlib.report.style import WORDS as COLOURS
 
 #: Means over the last twentieth of the curves in the authors' repository, of validation where there
@@ -56,14 +56,12 @@ def title(name: str) -> str:
     Examples
     --------
     >>> title("stnn_p6"), title("control_p2"), title("printed_ffnn")
-    ('StNN, p = 6', 'plain, size of p = 2', 'FFNN 3-30-30-30-3, as printed')
+    ('StNN-388', 'plain-131', 'FFNN-2073, as printed')
     """
     kind, _, p = name.removeprefix("printed_").partition("_p")
-    words = {
-        "stnn": f"StNN, p = {p}",
-        "control": f"plain, size of p = {p}",
-        "ffnn": "FFNN 3-30-30-30-3",
-    }[kind]
+    words = LABELS["ffnn"]
+    if p:
+        words = f"StNN-{STNN[int(p)]}" if kind == "stnn" else f"plain-{PLAIN[int(p)]}"
     return f"{words}, as printed" if name.startswith("printed_") else words
 
 

@@ -1,7 +1,7 @@
 """Trajectories that a reader of the book can turn in 3-D, beside a static figure.
 
-A scene holds its own data and needs no connection. When a reader presses its button, the book's
-``scene3d.js`` draws it with the book's copy of Plotly. Anywhere else it is one line of text.
+A scene holds its own data and needs no connection. The book's ``scene3d.js`` draws it on a canvas.
+Anywhere else it is one line of text.
 """
 
 from __future__ import annotations
@@ -118,12 +118,10 @@ class Scene:
         }
 
     def _repr_html_(self) -> str:
-        # No "<" in the data, so that no text in it can end the script. The button is hidden
-        # until the book's script takes the line of text away: it never stands there dead.
+        # No "<" in the data, so that no text in it can end the script.
         data = json.dumps(self._data(), allow_nan=False, separators=(",", ":"))
         return (
             f'<div class="scene3d" role="group" aria-label="{html.escape(self.alt)}">'
-            '<button type="button" hidden>Turn it in 3-D</button>'
             "<p>A view of these curves that turns in 3-D opens here in the built book.</p>"
             f'<script type="application/json">{data.replace("<", chr(92) + "u003c")}</script>'
             "</div>"

@@ -75,6 +75,9 @@ COLOURS = {
     "mean": MUTED,
 } | {f"polynomial_{degree}": "#4d9de0" for degree in range(2, 10)}
 
+#: How many parameters the networks of the Lorenz system have, whose names say it; by branches.
+STNN = {1: 68, 2: 132, 4: 260, 6: 388}
+PLAIN = {1: 69, 2: 131, 4: 259, 6: 383}
 #: What each method is called in figures and tables.
 LABELS = {
     "true": "truth",
@@ -96,7 +99,7 @@ LABELS = {
     "accelerated": "accelerated",
     "restart": "with restart",
     "stnn": "StNN",
-    **{f"stnn_p{p}": f"StNN, p = {p}" for p in (1, 2, 4, 6)},
+    **{f"stnn_p{p}": f"StNN-{size}" for p, size in STNN.items()},
     "printed_stnn": "StNN, as printed",
     "ffnn": "FFNN-2073",
     "control": "plain, same size",
@@ -104,7 +107,7 @@ LABELS = {
     "leads": "LEADS",
     "leads_alone": "LEADS without the shared field",
     "printed_leads": "LEADS, as published",
-    "sindy_fd2": "SINDy, differences of order 2",
+    "sindy_fd2": "SINDy, order 2",
     "sindy_smoothed": "SINDy, smoothed differences",
     "sindy_fd4": "SINDy, order 4",
     "sindy_fd6": "SINDy, order 6",

@@ -48,9 +48,7 @@ def pages() -> list[str]:
 def browser(chromium):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium,
-            # the last: WebGL in software, which a scene needs where there is no graphics card
-            args=["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"],
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
         yield browser
         browser.close()

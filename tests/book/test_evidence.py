@@ -39,6 +39,7 @@ def rebuilt(tmp_path, monkeypatch) -> Path:
         "book/index.md": page,
         "book/conf.py": configuration,
         "_config.yml": "",
+        "CITATION.cff": "",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")

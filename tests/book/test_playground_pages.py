@@ -328,7 +328,7 @@ def test_the_trajectory_is_the_chapters(visit):
 @pytest.mark.parametrize("n", [2, 3, 7, 20, 35, 50, 60])
 def test_the_sentence_is_pythons(visit, n):
     page, states = cells_page(visit)
-    page.get_by_role("slider", name="Cells an axis").fill(str(n))
+    page.get_by_role("slider", name="Cells per axis").fill(str(n))
     grid = Grid.fit(states, n)
     tokens = page.evaluate("document.querySelector('.playground').playground.tokens")
     np.testing.assert_array_equal(tokens, grid.encode(states))
@@ -337,12 +337,12 @@ def test_the_sentence_is_pythons(visit, n):
     page.wait_for_function(
         "n => document.querySelector('[role=status]').innerText.includes(`With ${n} cells`)", arg=n
     )
-    assert f" {grid.vocabulary:,} of {n**3:,} cells".replace(",", "\u2009") in status(page)
+    assert f" {grid.vocabulary:,} of {n**3:,} cells".replace(",", "\u202f") in status(page)
 
 
 def test_the_grid_and_the_sentence_turn_by_the_keyboard(visit):
     page, states = cells_page(visit)
-    slider = page.get_by_role("slider", name="Cells an axis")
+    slider = page.get_by_role("slider", name="Cells per axis")
     slider.focus()
     slider.press("ArrowRight")
     assert slider.get_attribute("aria-valuetext") == "21"
@@ -363,12 +363,39 @@ def test_what_the_page_says_of_unseen_words_is_true(visit):
     stays = np.mean(tokens[1:] == tokens[:-1])
     once = np.mean(np.bincount(tokens) == 1)
     text = page.locator(".playground ul").inner_text()
-    shown = [float(value) for value in re.findall(r"([\d.]+)\u2009%", text)]
+    shown = [float(value) for value in re.findall(r"([\d.]+)\u202f%", text)]
     expected = [100 * share for share in (stays, once, words, pairs)]
     np.testing.assert_allclose(shown, expected, atol=0.5)
 
 
 # --- both
+
+
+def test_a_forecast_starts_at_zero_runs_at_a_speed_and_can_be_shared(visit):
+    page = visit("forecasts")
+    time = page.get_by_role("slider", name="Time")
+    assert time.input_value() == "0"
+    assert "?" not in page.url  # nothing chosen, nothing in the address
+    page.get_by_role("slider", name="Speed").fill("4")
+    page.get_by_role("button", name="Play").press("Enter")
+    began = page.evaluate("performance.now()")
+    page.wait_for_function("document.querySelectorAll('[type=range]')[1].valueAsNumber > 300")
+    passed = (page.evaluate("performance.now()") - began) / 1000
+    assert passed < 4  # 300 steps are 2.7 Lyapunov times
+    page.get_by_role("button", name="Pause").press("Enter")
+    page.get_by_label("y of the start").fill("-3.5")
+    page.get_by_label("y of the start").press("Tab")
+    page.get_by_role("checkbox").first.uncheck()
+    time.fill("77")
+    page.wait_for_function("location.search.includes('time=77')")
+    query = page.url.partition("?")[2]
+    assert "y=-3.5&" in query
+    assert query.endswith("time=77&speed=4&hide=stnn")
+    page.goto(page.url.replace("speed=4", "speed=1000"))
+    assert page.get_by_role("slider", name="Time").input_value() == "77"
+    assert page.get_by_label("y of the start").input_value() == "-3.5"
+    assert page.get_by_role("slider", name="Speed").input_value() == "1"  # no such speed
+    assert not page.get_by_role("checkbox").first.is_checked()
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])

@@ -124,6 +124,19 @@ def test_what_counts_as_a_typed_number(text, typed):
     assert bool(NUMBER.search(prose(text))) == typed
 
 
+def test_no_number_breaks_over_a_line():
+    """Groups of digits are joined by narrow spaces that do not break, in pages and in scripts."""
+    texts = {name: without_code(text) for name, text in SOURCES.items()}
+    texts["claims.yml"] = (ROOT / "book" / "claims.yml").read_text(encoding="utf-8")
+    texts["README.md"] = (ROOT / "README.md").read_text(encoding="utf-8")
+    broken = re.compile(r"(?<![\d.])\d{1,3}[ \u2009]\d{3}(?!\d)")
+    found = [f"{name}: {each[0]}" for name, text in texts.items() for each in broken.finditer(text)]
+    for path in [*(ROOT / "book" / "assets").rglob("*.js"), *(ROOT / "dynlib").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        found += [path.name] if "\u2009" in text or "\\u2009" in text else []
+    assert not found
+
+
 def figures(text: str) -> list[tuple[str, str]]:
     """Figures placed in Markdown: (path, body)."""
     pattern = r"(?ms)^(`{3,}|:{3,})\{figure\} (\S+)\n(.*?)^\1"

@@ -1,6 +1,7 @@
 """A reader's walk through the book: the ledger filters, scenes turn, pages stay light and fair."""
 
 import csv
+import gzip
 import json
 import re
 from html import unescape
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from PIL import Image
+from pybtex.database import parse_string
 
 from workflow.book.pdf import joined
 
@@ -119,35 +121,71 @@ def test_the_ledger_is_offered_as_csv_and_json(book, ledger_json):
     assert [row["id"] for row in rows] == [claim["id"] for claim in ledger_json["claims"]]
 
 
-def test_a_scene_turns_under_the_mouse_and_under_the_keys(book, pages, browser):
-    name = next(
-        page
-        for page in pages
-        if 'class="scene3d"' in (book / f"{page}.html").read_text(encoding="utf-8")
-    )
+def test_a_scene_turns_and_leaves_the_wheel_to_the_page(book, browser):
     page = browser.new_page()
-    page.goto((book / f"{name}.html").as_uri())
+    page.goto((book / "tokens" / "rossler.html").as_uri())
     scene = page.locator(".scene3d").first
-    scene.locator("button").click()
-    stage = scene.locator(".js-plotly-plot")
-    stage.locator(".gl-container canvas").first.wait_for(timeout=60_000)
-    scene.get_by_text("Drag to turn").wait_for(timeout=60_000)
-    eye = "stage => stage._fullLayout.scene._scene.getCamera().eye"
-    before = stage.evaluate(eye)
-    box = stage.bounding_box()
+    canvas = scene.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    view = scene.evaluate("scene => ({ ...scene.view })")
+    box = canvas.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2 + 120, box["y"] + box["height"] / 2, steps=5)
     page.mouse.up()
-    dragged = stage.evaluate(eye)
-    assert abs(dragged["x"] - before["x"]) + abs(dragged["y"] - before["y"]) > 0.1
-    scene.locator(".scene3d-stage").focus()
-    page.keyboard.press("ArrowUp")
+    turned = scene.evaluate("scene => ({ ...scene.view })")
+    assert turned["across"] == pytest.approx(view["across"] - 120 / 150)
+    canvas.press("ArrowUp")
+    canvas.press("+")
+    raised = scene.evaluate("scene => ({ ...scene.view })")
+    assert raised["up"] > turned["up"]
+    assert raised["zoom"] == 1.25
+    before = page.evaluate("scrollY")
+    page.mouse.wheel(0, 200)
+    page.wait_for_function("before => scrollY > before + 100", arg=before)
+    assert scene.evaluate("scene => scene.view.zoom") == 1.25
+    canvas.scroll_into_view_if_needed()
+    page.keyboard.down("Control")
+    page.mouse.move(*(canvas.bounding_box()[side] + 60 for side in "xy"))
+    before = page.evaluate("scrollY")
+    page.mouse.wheel(0, -100)
+    page.wait_for_function("document.querySelector('.scene3d').view.zoom > 1.3")
+    assert page.evaluate("scrollY") == before
+    page.keyboard.up("Control")
+    scene.get_by_role("button", name="Reset the view").click()
+    assert scene.evaluate("scene => ({ ...scene.view })") == view
+    label = scene.locator("label").first
+    image = "canvas => canvas.toDataURL()"
+    whole = canvas.evaluate(image)
+    label.locator("input").uncheck()
     page.wait_for_function(
-        "z => document.querySelector('.js-plotly-plot')"
-        "._fullLayout.scene._scene.getCamera().eye.z > z + 0.1",
-        arg=dragged["z"],
+        "whole => document.querySelector('.scene3d canvas').toDataURL() !== whole", arg=whole
     )
+    page.close()
+
+
+def copied(page, selector: str) -> list[str]:
+    """What each copy button in a part of a page copies."""
+    page.locator(f"{selector} .copybtn").first.wait_for(state="attached")
+    return page.locator(f"{selector} .copybtn").evaluate_all(
+        """buttons => buttons.map((button) => {
+            let text = null;
+            const note = () => (text = document.activeElement.value);
+            document.addEventListener("copy", note, { once: true });
+            button.click();
+            return text;
+        })"""
+    )
+
+
+def test_a_copied_command_has_no_prompt(book, browser):
+    page = browser.new_page()
+    page.goto((book / "reproduce.html").as_uri())
+    texts = copied(page, ".highlight-console")
+    assert len(texts) > 5
+    for text in texts:
+        for line in text.splitlines():
+            assert re.match(r"(make|git|cd|\.venv/|python)", line), text
     page.close()
 
 
@@ -193,13 +231,84 @@ def test_the_executed_notebook_can_be_downloaded_from_its_page(book, pages):
         assert any(cell.get("outputs") for cell in notebook["cells"]), f"{name} is not executed"
 
 
-def test_a_link_to_any_page_shows_title_and_picture(book, pages):
+def test_home_loads_little(book, browser):
+    """Compressed under half a megabyte; icons and mathematics come where they are used."""
+    loaded: dict[str, set[str]] = {}
+    for name in ("index", "tokens/henon"):
+        page = browser.new_page()
+        found = loaded[name] = set()
+        page.on("requestfinished", lambda request, found=found: found.add(request.url))
+        page.goto((book / f"{name}.html").as_uri())
+        page.wait_for_load_state("networkidle")
+        icon = page.locator("button.theme-switch-button:visible i:visible").first
+        assert icon.bounding_box()["width"] > 8
+        page.close()
+    urls = {url for url in loaded["index"] if url.startswith("file:")}
+    sizes = {
+        url: len(gzip.compress(Path(unquote(urlparse(url).path)).read_bytes())) for url in urls
+    }
+    assert sum(sizes.values()) < 500_000, sizes
+    assert not [url for url in urls if "mathjax" in url or "fontawesome.js" in url]
+    assert [url for url in loaded["tokens/henon"] if "mathjax" in url]
+    assert not (book / "_static" / "scripts" / "fontawesome.js").exists()
+
+
+def test_every_page_says_how_long_it_is_and_how_to_cite_it(book, pages, browser):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     for name in pages:
         soup = BeautifulSoup((book / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        assert re.search(r"\d+ minutes? to read", soup.article.text), name
+        facts = soup.select_one("footer.page-facts")
+        assert f"ersion {citation['version']}, numbers of " in facts.p.text
+        assert {each["href"].rpartition("/")[2] for each in facts.select("p a")} == {
+            "LICENSE", "LICENSE-text"
+        }  # fmt: skip
+    page = browser.new_page()
+    page.goto((book / "tokens" / "henon.html").as_uri())
+    (text,) = copied(page, ".page-facts")
+    entries = parse_string(text, "bibtex").entries
+    assert len(entries) == 1 + len(citation["references"])
+    (own,) = (each for each in entries.values() if each.type == "software")
+    assert own.fields["title"].strip("{}") == citation["title"]
+    assert own.fields["url"].endswith("/tokens/henon.html")
+    assert {each.fields["doi"] for each in entries.values() if "doi" in each.fields} == {
+        each["doi"] for each in citation["references"]
+    }
+    page.close()
+
+
+def test_words_of_the_tables_are_explained_once_and_lead_to_the_glossary(book, pages):
+    glossary = BeautifulSoup((book / "glossary.html").read_text(encoding="utf-8"), "html.parser")
+    explained = 0
+    for name in pages:
+        if not name.startswith(("tokens/", "structure/", "beyond/")):
+            continue
+        soup = BeautifulSoup((book / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        words = {each.text.lower() for each in soup.select("table a.word")}
+        notes = soup.select("div.legend")
+        assert len(notes) == bool(words), name
+        for note in notes:
+            explained += 1
+            assert {each.text for each in note.select("dt")} == words
+        for link in soup.select("table a.word"):
+            term = glossary.find(id=link["href"].partition("#")[2])
+            assert term.text.strip("#").strip() == link.text.lower()
+            assert len(link["title"]) > 20
+    assert explained >= 5
+
+
+def test_a_link_to_any_page_shows_title_and_picture(book, pages):
+    described = set()
+    for name in pages:
+        soup = BeautifulSoup((book / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        (meta,) = soup.select("meta[name=description]")
+        described.add(meta["content"])
+        assert soup.select_one("meta[property='og:description']")["content"] == meta["content"]
         tags = {each["property"]: each["content"] for each in soup.select("meta[property^=og]")}
         assert tags["og:title"] == soup.h1.find(string=True, recursive=False).strip()
         assert tags["og:url"].endswith(f"/{name}.html")
         assert tags["og:image"].endswith("/_static/thumbnail.png")
+    assert len(described) >= len(pages) - 12  # the library's pages, and runs of one notebook
     with Image.open(book / "_static" / "thumbnail.png") as picture:
         assert picture.size == (1200, 630)
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 8, "an empty picture"

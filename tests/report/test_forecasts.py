@@ -78,7 +78,7 @@ def test_errors_are_listed_with_the_data_of_each_method():
     assert [len(row) for row in plain.rows] == [5, 5]
     full = report.errors_table(names, 120, fitted_on={"stnn": "3 trajectories"})
     assert [row[:2] for row in full.rows] == [
-        ["StNN, p = 6", "3 trajectories"], ["no change", "the record"]
+        ["StNN-388", "3 trajectories"], ["no change", "the record"]
     ]  # fmt: skip
     assert [row[2:] for row in full.rows] == [row[1:] for row in plain.rows]
 
@@ -99,7 +99,7 @@ def test_noise_is_listed_for_methods_that_were_fitted_to_noisy_data():
     found = report.noise_table(clean, levels)
     assert found.header == ["method", "clean", "noise 1e-03", "noise 1e-02"]
     assert [[row[0], *row[2:]] for row in found.rows] == [
-        ["StNN, p = 6", "0.50", ""], ["HAVOK, no forcing", "0.25", "0.12"]
+        ["StNN-388", "0.50", ""], ["HAVOK, no forcing", "0.25", "0.12"]
     ]  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def test_equations_are_compared_with_those_of_the_system():
     rows = report.equation_table(models, dict(zip(models, said, strict=True))).rows
     near_equations = models["sindy_fd2"].equations(4)
     equations = "<br>".join(f"`{each}`" for each in near_equations)
-    assert rows[0] == ["differences of order 2", equations, "yes", "2.5e-01"]
+    assert rows[0] == ["order 2", equations, "yes", "2.5e-01"]
     assert rows[1][2:] == ["no", "1.0e-03"]
 
 
@@ -259,7 +259,7 @@ def test_times_that_are_not_reached_are_marked():
     assert found["stnn_valid_time_long_censored"]["value"] == 7
     record.metric("stnn_left_attractor", 0.25)
     assert report.long_table(["stnn", "havok"]).rows == [
-        ["StNN, p = 6", "≥ 4.00", "≥ 8.00 [8.00, 8.00]", "7", "25%"],
+        ["StNN-388", "≥ 4.00", "≥ 8.00 [8.00, 8.00]", "7", "25%"],
         ["HAVOK, no forcing", "1.00", "6.00 [6.00, 6.00]", "0", ""],
     ]
 

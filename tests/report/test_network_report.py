@@ -77,7 +77,7 @@ def test_sizes_are_those_of_the_papers_first_table():
     assert "control_p6_flop_saving" not in found
     rows = costs.layer_table(NETWORKS).rows
     assert len(rows) == 15
-    assert rows[4] == ["**StNN, p = 6**", "**288**", "**100**", "**744**", "**816**", "**864**"]
+    assert rows[4] == ["**StNN-388**", "**288**", "**100**", "**744**", "**816**", "**864**"]
 
 
 def test_a_table_of_errors_has_a_row_a_network():
@@ -87,9 +87,9 @@ def test_a_table_of_errors_has_a_row_a_network():
     for name in ("ffnn", "printed_ffnn"):
         report.record_network(name, [trained(1.0, 0), trained(3.0, 0)], zero, zero, variance)
     (row, printed) = report.error_table(["ffnn", "printed_ffnn"]).rows
-    assert row[:3] == ["FFNN 3-30-30-30-3", "2\u202f073", "5.0e+00 [1.0e+00, 9.0e+00]"]
+    assert row[:3] == ["FFNN-2073", "2\u202f073", "5.0e+00 [1.0e+00, 9.0e+00]"]
     assert row[4:] == ["5e+00", "5e+00", "5e+00", "5.0e+00", "2 of 2"]
-    assert printed[0] == "FFNN 3-30-30-30-3, as printed"
+    assert printed[0] == "FFNN-2073, as printed"
 
 
 def test_an_error_is_recorded_seed_by_seed():
@@ -160,8 +160,8 @@ def test_an_ablation_is_a_table_of_both_directions():
 def test_tables_show_what_is_recorded():
     report.record_released()
     rows = report.published_table().rows
-    assert rows[0] == ["StNN, p = 1", "none", "2.0e-04", "none"]
-    assert rows[2] == ["StNN, p = 6", "3.1e-06", "3.0e-06", "0.0023"]
+    assert rows[0] == ["StNN-68", "none", "2.0e-04", "none"]
+    assert rows[2] == ["StNN-388", "3.1e-06", "3.0e-06", "0.0023"]
     for name, value in {
         "stnn_p6_mse_validation": 1e-3, "stnn_p6_mse_fresh": 2e-3,
         "stnn_p6_mse_validation_pairsplit": 3e-3, "stnn_p6_mse_fresh_pairsplit": 4e-3,
@@ -172,7 +172,7 @@ def test_tables_show_what_is_recorded():
         ["3.0e-03", "4.0e-03"],
         ["1.0e-03", "2.0e-03"],
     ]
-    assert report.direction_table(["stnn_p6"]).rows == [["StNN, p = 6", "388", "239"]]
+    assert report.direction_table(["stnn_p6"]).rows == [["StNN-388", "388", "239"]]
 
 
 def test_times_are_ratios_to_the_feed_forward_network():
@@ -239,7 +239,7 @@ def test_curves_are_drawn_seed_by_seed():
     assert shown.name == "curves"
     panels = np.reshape(shown.figure.axes, (4, 2))
     titles = [axes.get_title(loc="left") for axes in panels[:, 0]]
-    assert titles == ["StNN, p = 1", "StNN, p = 2", "StNN, p = 6", "FFNN-2073"]
+    assert titles == ["StNN-68", "StNN-132", "StNN-388", "FFNN-2073"]
     assert drawn(panels[2, 0], "None") == [[[1, 10], [8, 4]], [[1, 10], [4, 2]]]
     assert len(panels[2, 1].lines) == 2 * 2  # two seeds
     assert [text.get_text() for text in panels[3, 0].texts] == ["not trained here"]

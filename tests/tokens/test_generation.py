@@ -404,7 +404,7 @@ def stop(*_, **__):
 
 
 def test_long_distances_are_announced_before_they_are_computed(monkeypatch, capsys):
-    """A thousand cells an axis: most states have a cell of their own."""
+    """A thousand cells per axis: most states have a cell of their own."""
     monkeypatch.setattr(report, "rollout_measures", stop)
     grid = Grid(np.zeros(2), np.ones(2), 100, np.arange(10_000))
     tokens = np.arange(10_000).reshape(20, 500)

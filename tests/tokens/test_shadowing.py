@@ -37,7 +37,7 @@ class Rotation(Flow):
 
 @pytest.fixture(scope="module")
 def lorenz():
-    """A grid of 20 cells an axis (all of them tokens) and states of which 200 steps stay in it."""
+    """A grid of 20 cells per axis (all of them tokens) and states of which 200 steps stay in it."""
     initial = Lorenz().initial_states(10, np.random.default_rng(0))
     training = simulate(SYSTEM, initial, 2000, transient=500)
     grid = Grid.fit(training, 20, "grid")

@@ -162,6 +162,7 @@ CPU = "cpu: {cores: 1, parameters: {steps: 600}}"
         ("\nplain:", "\nPlain:", "experiments.yml, Plain, [key]: String should match"),
         (NEEDS, "title: Plain\n  needs:", "plain, needs: Input should be a valid list"),
         (NEEDS, "title: Plain\n  needs: [x]", "plain: needs x, which is not declared"),
+        (NEEDS, "title: Plain\n  like: x", "plain: is like x, which is not a run of its notebook"),
         (NEEDS, "title: Plain\n  needs: [plain]", "need each other in a circle: plain, plain"),
         (NEEDS, "extends: tin", "plain extends 'tin', which is not there"),
         (NEEDS, "extends: plain", "extend each other in a circle: plain, plain"),

@@ -139,7 +139,8 @@ def test_a_render_dies_with_the_book_and_holds_its_lock_until_then(made):
         encoding="utf-8",
     )
     shutil.copytree(ROOT / "book", made.root / "book")
-    shutil.copy(ROOT / "_config.yml", made.root)
+    for name in ("_config.yml", "CITATION.cff"):
+        shutil.copy(ROOT / name, made.root)
     made.edit("experiments.yml", made_tiny(made), "")
     process = made.start("book", "--preset", "smoke")
     mark = made.root / "rendering"

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from workflow.book.provenance import device, duration
+from workflow.errors import Refused
 from workflow.runs.experiments import Run, load
 
 #: Begins the comment above each group of parameters that a reader would change last.
@@ -59,6 +61,34 @@ def table(run: Run, values: Mapping[str, Any]) -> str:
             f"{head}{''.join(lines[n:])}::::\n"
         )
     return text
+
+
+def changed(run: Run) -> tuple[str, int]:
+    """The first whole number among the parameters of a run, with another that it may be."""
+    for name, value in run.parameters.items():
+        if type(value) is not int:
+            continue
+        for other in (value // 2, value * 2, value + 1):
+            try:
+                load(run.base_preset, [run.name], {name: str(other)})
+            except Refused:
+                continue
+            if other != value:
+                return name, other
+    raise ValueError(f"{run.name} has no whole number among its parameters that may change")
+
+
+def again(run: Run, facts: dict[str, Any]) -> str:
+    """The command that runs a page with another value, in Markdown, and what the page cost."""
+    name, value = changed(run)
+    preset = "" if run.base_preset == "cpu" else f" PRESET={run.base_preset}"
+    return (
+        "To run it with another value:\n\n```console\n"
+        f'$ make run RUN={run.name}{preset} ARGS="-p {name} {value}"\n```\n\n'
+        f"With the values above it took {duration(facts['wall_s'])} on {device(facts)}, and "
+        f"{facts['peak_rss_mb']} MB of memory. Outputs with other values go to a folder of their "
+        "own.\n"
+    )
 
 
 def _code(value: Any) -> str:

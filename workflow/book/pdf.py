@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Elements that are not printed: buttons, code of notebooks, scenes in 3D, the filter.
 DROPPED = (
     "a.headerlink, script, style, button, .scene3d, .ledger-filter, .claim-tools a, .cell_input, "
-    "details.hide, .ground-dark, .viewcode-link, .toctree-wrapper"
+    "details.hide, .ground-dark, .viewcode-link, .toctree-wrapper, .page-facts"
 )
 #: Elements of the head that a printed page does not need. The last asks for the reader's theme.
 UNUSED = 'link[rel~="preload"], link[rel~="next"], script[src*="theme"], script[data-cfasync]'
@@ -104,6 +104,7 @@ def joined(html: Path, toc: dict[str, Any], title: str, note: str) -> str:
         each.decompose()
     root["data-theme"] = root["data-mode"] = "light"
     head.append(soup.new_tag("link", rel="stylesheet", href="_static/print.css"))
+    head.append(soup.new_tag("script", src="_static/mathjax/tex-svg.js"))
     first(head, "title").string = title
     body = soup.new_tag("body")
     body.append(parsed(f'<div class="cover"><p>{title}</p><p>{note}</p></div>'))

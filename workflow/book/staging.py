@@ -18,13 +18,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from workflow.book.given import table, with_values
+from workflow.book.given import again, table, with_values
 from workflow.book.thumbnail import thumbnail
 from workflow.files import ROOT, blame, write_whole
 from workflow.ledger.history import criteria
 from workflow.runs.experiments import Run, number_cells
 from workflow.runs.integrity import read_reference
-from workflow.runs.outputs import figures, merged, models, unexecuted
+from workflow.runs.outputs import figures, merged, models, scene, unexecuted
 from workflow.runs.status import readable, state
 
 SMOKE = (
@@ -63,7 +63,8 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     part = target.with_name("book.part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(ROOT / "book", part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "_config.yml", part / "_config.yml")
+    for name in ("_config.yml", "CITATION.cff"):
+        shutil.copy(ROOT / name, part / name)
     notebooks = {run.name: run.notebook for run in runs}
     places: dict[str, dict[str, str]] = {}
     write_whole(part / "runs" / "notebooks.json", json.dumps(notebooks))
@@ -89,14 +90,21 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         if run in absent:
             numbers = FROM_REFERENCE if results.exists() else ""
             banner += OPTIONAL.format(numbers=numbers, run=run.name, preset=preset)
-        card, given = "", run.parameters
+        card, given, command = "", run.parameters, ""
         if results.exists():
             card = f"```{{run-card}} {run.name}\n```\n"
-            given = json.loads(results.read_bytes())["parameters"]
+            content = json.loads(results.read_bytes())
+            given, command = content["parameters"], again(run, content["provenance"])
+        if like := run.declaration.like:
+            card += (
+                f":::{{container}} short\nThe notebook is that of [{like}]({like}.ipynb), with "
+                "other parameters. Its text and its code stand there.\n:::\n"
+            )
         first.source = f"{title}\n\n{banner}{card}\n{rest}"
         for number, cell in enumerate(notebook.cells):
             if "parameters" in cell.metadata.get("tags", []):
-                words = nbformat.v4.new_markdown_cell(PLACE.format("given") + table(run, given))
+                text = f"{table(run, given)}\n{command}"
+                words = nbformat.v4.new_markdown_cell(PLACE.format("given") + text)
                 cell.source = with_values(cell.source, given)
                 notebook.cells.insert(number, words)
                 break
@@ -105,6 +113,8 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         nbformat.write(notebook, part / "runs" / f"{run.name}.ipynb")
         for name, content in figures(notebook).items():
             write_whole(part / "figures" / name, content)
+        if shown := scene(notebook):
+            write_whole(part / "scenes" / f"{run.name}.html", shown)
         if exported := models(notebook):
             write_whole(part / "assets" / "playground" / f"{run.name}.json", exported)
         picture = run.reference.with_suffix(".svg")

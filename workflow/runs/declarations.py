@@ -43,6 +43,7 @@ class Declaration(Declared):
     notebook: Name
     title: str
     picture: str = ""
+    like: str = ""  # the run whose page has the text and the code of this one's notebook
     needs: list[Name] = []
     optional: bool = False  # made only by name
     presets: Presets
@@ -69,6 +70,10 @@ def read_declarations(content: Any) -> dict[str, Declaration]:
     except ValidationError as error:
         raise Refused(f"experiments.yml, {first_problem(error)}") from None
     for name, run in runs.items():
+        if run.like and (run.like not in runs or runs[run.like].notebook != run.notebook):
+            raise Refused(
+                f"experiments.yml, {name}: is like {run.like}, which is not a run of its notebook"
+            )
         if unknown := {*run.needs} - {*runs}:
             raise Refused(f"experiments.yml, {name}: needs {min(unknown)}, which is not declared")
         if not run.optional and (left := [each for each in run.needs if runs[each].optional]):

@@ -137,6 +137,13 @@ def figures(notebook: Any) -> dict[str, bytes]:
     return found
 
 
+def scene(notebook: Any) -> str | None:
+    """The scene in three dimensions that a notebook shows, as HTML."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    found = [output.get("data", {}).get("text/html", "") for output in outputs]
+    return next((text for text in found if 'class="scene3d"' in text), None)
+
+
 def models(notebook: Any) -> str | None:
     """The models that a notebook exports for a page to compute with, as JSON text."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

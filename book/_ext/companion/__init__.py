@@ -11,7 +11,20 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from companion import cards, drawn, ledger, pages, playground, printed, results, tables
+from companion import (
+    cards,
+    drawn,
+    executed,
+    facts,
+    ledger,
+    legend,
+    pages,
+    playground,
+    printed,
+    results,
+    tables,
+    weight,
+)
 
 
 def configure(app: Sphinx, config) -> None:
@@ -27,7 +40,7 @@ def configure(app: Sphinx, config) -> None:
 def setup(app: Sphinx) -> dict:
     """Register everything."""
     app.connect("config-inited", configure)
-    app.add_js_file("scene3d.js", loading_method="defer")
+    app.add_css_file("icons.css", priority=900)  # after the theme's
     app.add_js_file("numbers.js", loading_method="defer")
     app.add_node(results.Linked, html=(results.visit_linked, results.depart_linked))
     app.add_role("res", results.ResultRole())
@@ -47,14 +60,21 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("ledger", ledger.Ledger)
     app.add_directive("ledger-summary", ledger.LedgerSummary)
     app.add_directive("playground", playground.Playground)
+    app.add_directive("scene", playground.Scene)
+    # Before the contents of the page are collected.
+    app.connect("doctree-read", executed.executed, priority=100)
+    app.connect("doctree-resolved", legend.legend)
     app.connect("html-page-context", pages.fix_links, priority=900)
     app.connect("html-page-context", pages.two_grounds, priority=900)
     app.connect("html-page-context", pages.own_scripts)
     app.connect("html-page-context", pages.open_graph)
+    app.connect("html-page-context", facts.page_facts, priority=400)
     app.connect("html-page-context", playground.playground_files)
     if "sphinx.ext.viewcode" in app.extensions:
         app.connect("viewcode-find-source", pages.source)
+    app.connect("html-page-context", weight.mathematics, priority=900)
     app.connect("build-finished", pages.finish)
+    app.connect("build-finished", weight.icons)
     app.connect("build-finished", playground.loadable)
     app.add_js_file("tables.js", loading_method="defer")
     app.connect("doctree-read", tables.finish)

@@ -12,6 +12,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
+from companion.facts import sentence
 from workflow.runs.outputs import on_dark
 
 
@@ -57,7 +58,7 @@ def two_grounds(app, page, template, context, doctree) -> None:
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
-    """After the build: dark twins, names for arrows, MathJax and Plotly from their packages."""
+    """After the build: dark twins, names for arrows, MathJax from its package."""
     if error is not None or app.builder.format != "html":
         return
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
@@ -74,14 +75,10 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         )
         if named != text:
             path.write_text(named, encoding="utf-8")
-    for package, source, name in (
-        ("mathjax", "static/mathjax/es5/tex-svg.js", "mathjax/tex-svg.js"),
-        ("plotly", "package_data/plotly.min.js", "plotly.min.js"),  # which scene3d.js loads
-    ):
-        target = Path(app.outdir) / "_static" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(importlib.util.find_spec(package).origin).parent
-        shutil.copyfile(folder / source, target)
+    target = Path(app.outdir) / "_static" / "mathjax" / "tex-svg.js"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(importlib.util.find_spec("mathjax").origin).parent
+    shutil.copyfile(folder / "static/mathjax/es5/tex-svg.js", target)
 
 
 def source(app: Sphinx, module: str) -> tuple[str, dict] | None:
@@ -98,17 +95,19 @@ def own_scripts(app, page, template, context, doctree) -> None:
     """Scripts that one page alone needs."""
     if page == "ledger":
         app.add_js_file("ledger.js", loading_method="defer")
+    if 'class="scene3d"' in context.get("body", ""):
+        app.add_js_file("scene3d.js", loading_method="defer")
 
 
 def open_graph(app, page, template, context, doctree) -> None:
     """What a site shows that links to a page: title, a sentence, a picture of a run."""
-    base = app.config.html_baseurl
+    base, description = app.config.html_baseurl, sentence(doctree)
     tags = {
+        "description": description,
         "og:type": "website",
         "og:site_name": app.config.html_title,
         "og:title": re.sub("<[^>]*>", "", context.get("title", "")),
-        "og:description": "Two papers on learning dynamical systems, run again: every claim, "
-        "our numbers, and a verdict.",
+        "og:description": description,
         "og:url": f"{base}{page}.html",
         "og:image": f"{base}_static/thumbnail.png",
         "og:image:alt": "How often true orbits, GPT-2 and a Markov chain visit each cell of the "
@@ -116,7 +115,7 @@ def open_graph(app, page, template, context, doctree) -> None:
         "twitter:card": "summary_large_image",
     }
     lines = (
-        f'<meta {"name" if name.startswith("twitter") else "property"}="{name}" '
+        f'<meta {"property" if name.startswith("og:") else "name"}="{name}" '
         f'content="{escape(unescape(text))}" />'
         for name, text in tags.items()
     )

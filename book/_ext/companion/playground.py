@@ -66,6 +66,24 @@ class Playground(SphinxDirective):
         ]
 
 
+class Scene(SphinxDirective):
+    """``{scene} run``: the view in three dimensions that a run shows, with a caption as content."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self):
+        path = Path(self.env.srcdir) / "scenes" / f"{self.arguments[0]}.html"
+        self.env.note_dependency(str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError:
+            if not STALE_ALLOWED:
+                log.warning("%s shows no scene", self.arguments[0], location=self.get_location())
+            return []
+        return [nodes.raw("", text, format="html"), *self.parse_content_to_nodes()]
+
+
 def playground_files(app, page, template, context, doctree) -> None:
     """Scripts and style of a playground, on its page only."""
     view = re.search(r'class="playground" data-view="(\w+)"', context.get("body", ""))

@@ -1,5 +1,5 @@
 /* One trajectory of the Lorenz system as cells, as a sentence, and as a vocabulary, on a grid of
-   as many cells an axis as the reader likes. */
+   as many cells per axis as the reader likes. */
 (() => {
   "use strict";
   const { Plot, classical, element, enliven, grid, ground, keepDrawn, neutral, rollout, rungeKutta, slider } =
@@ -7,7 +7,7 @@
   const [SIGMA, RHO, BETA] = [10, 28, 2.67]; // as in the chapter's runs
   const [TAU, SUBSTEPS] = [0.03, 5];
   const [TRANSIENT, STATES, LENGTH] = [300, 3000, 40]; // LENGTH: of the sentence
-  const [LEAST, MOST] = [2, 60]; // cells an axis
+  const [LEAST, MOST] = [2, 60]; // cells per axis
 
   function velocity([x, y, z], out) {
     out[0] = SIGMA * (y - x);
@@ -15,8 +15,8 @@
     out[2] = x * y - BETA * z;
   }
 
-  const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}\u2009%`;
-  const whole = (number) => number.toLocaleString("en").replace(/,/g, "\u2009");
+  const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}\u202f%`;
+  const whole = (number) => number.toLocaleString("en").replace(/,/g, "\u202f");
 
   /* Of the second half of a text: the share of words, and of steps from word to word, that the
      first half does not hold. */
@@ -42,11 +42,11 @@
     const picture = new Plot("The cells that the trajectory visits, from the side: x against z.", {
       ...{ x: [-20, 20], y: [0, 50], xtitle: "x", ytitle: "z" },
     });
-    const growth = new Plot("Cells in all and cells visited, against the number of cells an axis.", {
+    const growth = new Plot("Cells in all and cells visited, against the number of cells per axis.", {
       ...{ x: [LEAST, MOST], y: [1, MOST ** 3], xtitle: "N", logarithmic: true },
       ...{ at: [[2, 5, 10, 20, 50], [1, 100, 10000]], margin: [34, 12, 8, 54] },
     });
-    const size = slider("Cells an axis, N", { min: LEAST, max: MOST, step: 1, value: 20 }, update);
+    const size = slider("Cells per axis, N", { min: LEAST, max: MOST, step: 1, value: 20 }, update);
     const place = slider(
       "The sentence begins at state",
       { min: 0, max: STATES - LENGTH, step: 10, value: 0 },
@@ -100,7 +100,7 @@
       clearTimeout(silence); // in words, after a moment without change
       silence = setTimeout(() => {
         status.textContent =
-          `With ${n} cells an axis the trajectory visits ${whole(cells.length)} of ` +
+          `With ${n} cells per axis the trajectory visits ${whole(cells.length)} of ` +
           `${whole(n ** 3)} cells, ${percent(cells.length / n ** 3)}: its vocabulary.`;
       }, 200);
     }

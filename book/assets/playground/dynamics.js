@@ -116,7 +116,7 @@
     return k < 0 ? Infinity : k + 1;
   }
 
-  /* A grid of n cells an axis over some states, as dynlib.tokens.grid.Grid: the cells that they
+  /* A grid of n cells per axis over some states, as dynlib.tokens.grid.Grid: the cells that they
      visit, as integer coordinates in the order of their tokens, and the tokens of the states. */
   function grid(states, n) {
     const axes = states[0].map((_, i) => i);

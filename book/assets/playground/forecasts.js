@@ -7,6 +7,7 @@
   const STEPS = 1800; // of a forecast: until nearly all have left
   const ORBIT = 4000; // states of the attractor that the reader can start from
   const FARTHEST = 100; // a coordinate of a start that is typed
+  const [SLOWEST, FASTEST] = [0.25, 4]; // Lyapunov times a second
   const TAIL = 120; // steps that are drawn behind every head
   const DASHES = [[], [7, 3], [2, 2.5], [8, 3, 2, 3], [4, 4]]; // colour is not the only difference
 
@@ -21,7 +22,14 @@
     const [unit, limit] = [data.dt * data.exponent, data.threshold * data.spread];
     const times = (step) => (step * unit).toFixed(1);
     const orbit = [data.starts[0], ...rollout(truth.map, data.starts[0], ORBIT - 1)];
-    let [from, now, next, timer, silence] = [null, 0, 0, null, null];
+    let [from, now, next, timer, silence, touched] = [null, 0, 0, null, null, false];
+    const query = new URLSearchParams(location.search);
+    /* A number that the address asks for, if it is within its bounds. */
+    const asked = (name, low, high) => {
+      const value = query.has(name) ? Number(query.get(name) || NaN) : NaN;
+      return value >= low && value <= high ? value : null;
+    };
+    const hidden = new Set((query.get("hide") ?? "").split(","));
 
     // --- the page
 
@@ -41,7 +49,18 @@
     const time = slider("Time", { min: 0, max: STEPS, step: 1 }, () => {
       stop();
       setTime(time.input.valueAsNumber);
+      share();
     });
+    const speed = slider(
+      "Speed",
+      { min: SLOWEST, max: FASTEST, step: SLOWEST, value: asked("speed", SLOWEST, FASTEST) ?? 1 },
+      () => {
+        pace();
+        share();
+      },
+    );
+    const pace = () => speed.show(`${speed.input.value} Lyapunov times a second`);
+    pace();
     const another = element("button", { type: "button", click: () => drawLot() }, "Another start");
     const play = element("button", { type: "button", click: () => (timer ? stop() : run()) }, "Play");
     const status = element("p", { role: "status" });
@@ -51,8 +70,14 @@
         margin: i === rows.length - 1 ? [36, 12, 4, 34] : [4, 12, 4, 34],
         xtitle: i === rows.length - 1 ? "Lyapunov times" : "",
       });
-      row.shown = element("input", { type: "checkbox", change: () => redraw() });
-      row.shown.checked = true;
+      row.shown = element("input", {
+        type: "checkbox",
+        change: () => {
+          redraw();
+          share();
+        },
+      });
+      row.shown.checked = !hidden.has(row.name);
       row.swatch = element("canvas", { class: "playground-swatch", "aria-hidden": "true" });
       row.left = element("span", { class: "playground-left" });
     }
@@ -64,7 +89,7 @@
             element("div", { class: "playground-numbers" },
               ...coordinates.map((input, i) => element("label", {}, "xyz"[i], input))),
             along.row, another),
-          element("fieldset", {}, element("legend", {}, "Forecast"), time.row, play))),
+          element("fieldset", {}, element("legend", {}, "Forecast"), time.row, speed.row, play))),
       element("div", { class: "playground-strips" },
         ...rows.map((row) =>
           element("div", { class: "playground-strip" },
@@ -74,8 +99,8 @@
 
     // --- what the reader does
 
-    /* A start, to the digits that are shown, and every forecast from it. */
-    function setStart(state) {
+    /* A start, to the digits that are shown, and every forecast from it, at the time zero. */
+    function setStart(state, at = 0) {
       stop();
       from = state.map((value) => Math.round(value * 1000) / 1000);
       coordinates.forEach((input, i) => (input.value = from[i]));
@@ -87,9 +112,7 @@
         row.left.textContent =
           row.leaves <= STEPS ? `leaves after ${times(row.leaves)}` : "stays to the end";
       }
-      // The moment at which half of them have left shows best what happens.
-      const left = rows.map((row) => Math.min(row.leaves, STEPS)).sort((a, b) => a - b);
-      setTime(left[Math.floor((left.length - 1) / 2)]);
+      setTime(at);
       announce();
     }
 
@@ -143,11 +166,12 @@
     function run() {
       play.textContent = "Pause";
       if (now >= STEPS) setTime(0);
-      let before = null;
+      let [before, due] = [null, now];
       const step = (clock) => {
-        const passed = before === null ? 0 : clock - before;
+        const passed = before === null ? 0 : (clock - before) / 1000;
         before = clock;
-        setTime(Math.min(STEPS, Math.round(now + passed / 6)));
+        due += (passed * speed.input.valueAsNumber) / unit;
+        setTime(Math.min(STEPS, Math.round(due)));
         timer = now < STEPS ? requestAnimationFrame(step) : stop();
       };
       timer = requestAnimationFrame(step);
@@ -155,8 +179,18 @@
 
     function stop() {
       if (timer) cancelAnimationFrame(timer);
+      if (timer) share();
       play.textContent = "Play";
       return (timer = null);
+    }
+
+    /* In the address, so that a moment can be shared. */
+    function share() {
+      const [x, y, z] = from;
+      const gone = rows.filter(({ shown }) => !shown.checked).map(({ name }) => name);
+      const state = new URLSearchParams({ x, y, z, time: now, speed: speed.input.value });
+      if (gone.length) state.set("hide", gone.join(","));
+      history.replaceState(null, "", `${location.pathname}?${state}${location.hash}`);
     }
 
     /* In words, after a moment without change, so that a drag is not read out on its way. */
@@ -169,7 +203,9 @@
         const said = order.map((row) => `${row.label}, ${when(row)}`).join("; ");
         status.textContent =
           `From (${from.join(", ")}) they leave the truth in this order, in Lyapunov times: ${said}.`
-            .replace(/-/g, "\u2212");
+            .replace(/(?<!\w)-(?=\d)/g, "\u2212"); // of numbers, not of names
+        if (touched) share();
+        touched = true;
       }, 300);
     }
 
@@ -221,7 +257,9 @@
     }
 
     const redraw = keepDrawn(stage, draw);
-    setStart(data.starts[0]);
+    const shared = ["x", "y", "z"].map((name) => asked(name, -FARTHEST, FARTHEST));
+    const at = Math.round(asked("time", 0, STEPS) ?? 0);
+    setStart(shared.includes(null) ? data.starts[0] : shared, at);
     return { data, setStart, truth, rows };
   }
 

@@ -82,7 +82,7 @@
     ticks(axis) {
       const [low, high] = this.axes[axis ? "y" : "x"];
       if (this.axes.at) {
-        return this.axes.at[axis].map((value) => [value, value.toLocaleString("en").replace(/,/g, "\u2009")]);
+        return this.axes.at[axis].map((value) => [value, value.toLocaleString("en").replace(/,/g, "\u202f")]);
       }
       const rough = (high - low) / this.axes.ticks[axis];
       const power = 10 ** Math.floor(Math.log10(rough));

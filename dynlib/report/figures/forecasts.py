@@ -31,7 +31,7 @@ def accumulated(errors: Mapping[str, np.ndarray]) -> Shown:
         axes.plot(_steps(curve), curve, dashes, color=COLOURS[name], linewidth=1.5)
     axes.set(yscale="log", xlabel="steps", ylabel="accumulated MSE")
     ends = {name: (len(curve), curve[-1]) for name, curve in curves.items()}
-    style.name_ends(axes, ends, LABELS | {"sindy_fd2": "SINDy, order 2"})
+    style.name_ends(axes, ends, LABELS)
     return style.shown(
         figure,
         "accumulated",
@@ -106,7 +106,7 @@ def series(
     above.set(ylabel="x")
     below.set(yscale="log", xlabel="Lyapunov times", ylabel="distance from the truth")
     below.set_ylim(top=10 * spread)
-    style.name_ends(below, ends, LABELS | {"sindy_fd2": "SINDy, order 2"})
+    style.name_ends(below, ends, LABELS)
     return style.shown(
         figure,
         "series",
@@ -158,7 +158,7 @@ def pareto(degrees: Sequence[int]) -> Shown:
     words = f"polynomials, degree {degrees[0]} to {degrees[-1]}"
     style.note(axes, x[-2], y[-2], words, "polynomial_2", offset=(6, 2), va="bottom")
     placed = {
-        "stnn": ("StNN", 5, 5), "control": ("plain, same size", -4, -13),
+        "stnn": (LABELS["stnn"], 5, 5), "control": (LABELS["control"], -4, -13),
         "ffnn": ("FFNN-2073", 5, 3), "sindy_fd2": ("SINDy, order 2", -22, -6),
         "sindy_fd6": ("SINDy, order 6", -6, -6), "havok": ("HAVOK", -12, 8),
         "dmd": ("DMD", -10, -14), "reservoir": ("reservoir", -20, -14),

@@ -94,7 +94,7 @@ def curves(
             axes.margins(x=0.0)
             if found is None:
                 style.place(axes, 0.5, 0.5, "not trained here", "mean", ha="center")
-        row[0].set_title(title(name).replace(" 3-30-30-30-3", "-2073"), color=style.WORDS[name])
+        row[0].set_title(title(name), color=style.WORDS[name])
     for axes, words in zip(panels[0], ("as printed", "our setting"), strict=True):
         axes.annotate(
             words, (1, 1), xytext=(0, 6), xycoords="axes fraction", textcoords="offset points",
