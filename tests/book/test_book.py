@@ -80,6 +80,11 @@ def copied(book, tmp_path) -> Path:
         shutil.copytree(ROOT / folder, root / folder, ignore=skipped)
     for name in ("_config.yml", "experiments.yml", "requirements.lock"):
         shutil.copy(ROOT / name, root)
+    found = subprocess.run(
+        ["git", "rev-parse", "--absolute-git-dir"], cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
+    if found.returncode == 0:  # the pages state when each criterion was written
+        (root / ".git").write_text(f"gitdir: {found.stdout}", encoding="utf-8")
     return root
 
 

@@ -42,6 +42,8 @@ def merged(run: Run, *, stale: bool = False) -> Any:
     for cell, done in zip(code, outputs, strict=True):
         cell.outputs = [typeset(each) for each in done.outputs if not recorded(each)]
         cell.execution_count = done.execution_count
+        if "metrics" in done.metadata:
+            cell.metadata["metrics"] = done.metadata["metrics"]
         for each in done.outputs:  # a figure with its own name and caption
             if words := each.get("metadata", {}).get("figure"):
                 name = f"fig-{run.name}-{words['name']}"
