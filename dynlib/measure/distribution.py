@@ -154,6 +154,10 @@ def check_samples(
         )
 
 
+#: The measures of rollouts that are shares of a whole.
+SHARES = ("unseen_transitions", "unseen_cells", "periodic_fraction")
+
+
 def rollout_measures(
     samples: Sequence[np.ndarray],
     euclidean: Reference,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from dynlib.dynamics.checks import check_array
+from dynlib.dynamics.checks import check_array, check_flag
 
 #: The confidence of intervals, and the number of units below which a range stands in their place.
 LEVEL, FEWEST = 0.95, 6
@@ -35,7 +35,10 @@ class Summary:
 
 
 def summarise(
-    samples: Sequence[float] | np.ndarray, per: Sequence[float] | np.ndarray | None = None
+    samples: Sequence[float] | np.ndarray,
+    per: Sequence[float] | np.ndarray | None = None,
+    *,
+    share: bool = False,
 ) -> Summary:
     r"""Median over independent units, with an interval that suits their number.
 
@@ -63,11 +66,14 @@ def summarise(
         the value is the median over units of the mean over seeds.
     per : array_like, shape (B,), optional
         Denominators of the same units, none 0. The value is divided by their median.
+    share : bool
+        Whether the values are shares of a whole. Then the interval ends at 0 and at 1, which
+        their true value cannot pass.
 
     Raises
     ------
     ValueError
-        If there is no sample, one is not finite, or a denominator is 0.
+        If there is no sample, one is not finite, a denominator is 0, or a share is not in [0, 1].
 
     Examples
     --------
@@ -82,6 +88,9 @@ def summarise(
     Introduction to the Bootstrap.
     """
     table = by_unit(samples)
+    check_flag("share", share)
+    if share:
+        _check_shares(table, per)
     below = np.ones(1) if per is None else denominators(per, table.shape[1])
     units, n = table.mean(axis=0), table.shape[1]
     value = float(np.median(units) / np.median(below))
@@ -93,6 +102,8 @@ def summarise(
         ends, level = _order_statistics(units), LEVEL
     else:
         ends, level = _two_levels(table, below), LEVEL
+    if share:
+        ends = np.clip(ends, 0, 1)
     return Summary(value, float(ends.min()), float(ends.max()), level, n)
 
 
@@ -140,6 +151,16 @@ def denominators(per: Sequence[float] | np.ndarray, n: int) -> np.ndarray:
     if not found.all():
         raise ValueError("per must be without zeros, got 0; leave out these units")
     return found
+
+
+def _check_shares(table: np.ndarray, per: Sequence[float] | np.ndarray | None) -> None:
+    if per is not None:
+        raise ValueError("per must be None for shares, got denominators; leave out one of the two")
+    if table.min() < 0 or table.max() > 1:
+        outside = table[(table < 0) | (table > 1)][0]
+        raise ValueError(
+            f"samples must be shares, in [0, 1], got {outside:g}; leave out share=True for others"
+        )
 
 
 def _order_statistics(values: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dynlib.dynamics.flows import TimeMap
-from dynlib.measure.distribution import Reference, rollout_measures
+from dynlib.measure.distribution import SHARES, Reference, rollout_measures
 from dynlib.measure.rollout import accumulated_mse, failures, step_errors
 from dynlib.report import record, style
 from dynlib.report.forecasts import LABELS, record_rollout, show_row
@@ -249,7 +249,10 @@ def record_distances(
         for measure in ("w1_ratio", "unseen_transitions", "periodic_fraction"):
             if exists or measure == "w1_ratio":
                 name = record.named(method, measure)
-                record.metric(name, measured.get(measure), over="batches", tolerance=0.5)
+                share = measure in SHARES
+                record.metric(
+                    name, measured.get(measure), over="batches", tolerance=0.5, share=share
+                )
         if not exists:
             record.metric(record.named(method, "w1_ratio_failures"), len(each), tolerance=0.0)
     known = record.metrics()

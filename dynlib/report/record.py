@@ -37,6 +37,7 @@ def metric(
     over: str | None = None,
     unit: str = "1",
     tolerance: float = 0.05,
+    share: bool = False,
     timing: bool = False,
 ) -> dict[str, Any]:
     """Record a metric.
@@ -61,6 +62,8 @@ def metric(
     tolerance : float
         Relative band within which a rerun on another machine agrees; absolute where the
         value is 0. It is widened to twice the half-range of the samples where that is more.
+    share : bool
+        Whether it is a share of a whole, whose interval ends at 0 and at 1.
     timing : bool
         Whether it measures time, or depends on such measurements. These metrics differ from run
         to run on one machine, and no comparison of runs fails by them.
@@ -92,7 +95,8 @@ def metric(
     if samples is None:
         entry = {"value": None, **empty, "unit": unit, "tolerance": tolerance}
     else:
-        summary, table = summarise(np.atleast_1d(samples), per), by_unit(np.atleast_1d(samples))
+        each = np.atleast_1d(samples)
+        summary, table = summarise(each, per, share=share), by_unit(each)
         middle = 1.0 if per is None else float(np.median(per))
         values: list[Any] = (table.mean(axis=0) / middle).tolist()
         if per is None and np.asarray(samples).dtype.kind in "iu" and len(table) == 1:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dynlib.dynamics.lyapunov import fit_exponent, product_growth, tangent_exponents
 from dynlib.measure.blind import classifier_accuracy
-from dynlib.measure.distribution import Reference, rollout_measures
+from dynlib.measure.distribution import SHARES, Reference, rollout_measures
 from dynlib.measure.sequences import periods, transitions, unseen_transitions
 from dynlib.measure.transport import token_distance
 from dynlib.report import record, style
@@ -227,7 +227,7 @@ def rollouts(
             record.metric(
                 record.named(method, measure), values if len(values) > 1 else values[0],
                 per=None if measure == numerator else scales[measure.partition("_")[0]],
-                over="batches", tolerance=0.3,
+                over="batches", tolerance=0.3, share=measure in SHARES,
             )  # fmt: skip
     seen, known = transitions(learned, len(euclidean.centres)), record.metrics()
     record.metric(
@@ -281,7 +281,8 @@ def told_apart(samples: Mapping[str, np.ndarray], reference: Reference) -> recor
     for method, side in sides.items():
         found = np.array([classifier_accuracy(one, true, window=WINDOW) for one in side])
         name = record.named(method, "classifier_accuracy")
-        record.metric(name, found if len(found) > 1 else found[0], over="batches", tolerance=0.2)
+        each = found if len(found) > 1 else found[0]
+        record.metric(name, each, over="batches", tolerance=0.2, share=True)
         rows.append([style.LABELS[method], record.show(name)])
     return record.Table(["", f"told from truth by {WINDOW} states"], rows)
 

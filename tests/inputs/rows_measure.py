@@ -14,6 +14,7 @@ from kinds import (
     Array,
     Choice,
     Count,
+    Flag,
     Number,
     Seed,
     Thing,
@@ -129,6 +130,7 @@ ROWS = [
         "measure.intervals.summarise", intervals.summarise,
         samples=Array(A[:3], SCALED | BY_SEED),
         per=Array(A[:3], SCALED | {"None": "no denominators"}),
+        share=Flag(False),
     ),
     row(
         "measure.intervals.paired", intervals.paired,

@@ -118,6 +118,15 @@ def test_values_of_both_signs_need_no_logarithm():
     assert shifted.low - 100 == pytest.approx(found.low, abs=0.05)
 
 
+def test_the_interval_of_a_share_ends_at_0_and_1():
+    units = np.random.default_rng(4).uniform(0.1, 0.3, 10)
+    seeds = np.array([0.0, 0.0, 0.2, 0.2, 0.6])[:, None] * units / units.mean()
+    assert summarise(seeds).low < 0  # as if the share could be negative
+    found, other = summarise(seeds, share=True), summarise(1 - seeds, share=True)
+    assert (found.low, found.high) == pytest.approx((0, summarise(seeds).high))
+    assert (other.low, other.high) == pytest.approx((summarise(1 - seeds).low, 1))
+
+
 def test_equal_seeds_add_nothing():
     units = np.random.default_rng(2).exponential(size=20)
     once, thrice = summarise([units], per=units[::-1]), summarise([units] * 3, per=units[::-1])
@@ -141,6 +150,8 @@ def test_paired_ratios_lose_what_units_share():
         (lambda: summarise([1.0, math.inf]), "finite, got inf at index"),
         (lambda: summarise([1.0, 2.0], per=[1.0, 0.0]), "per must be without zeros, got 0"),
         (lambda: summarise([1.0, 2.0], per=[1.0]), r"per must have shape \(2,\), got \(1,\)"),
+        (lambda: summarise([0.2, 1.2], share=True), r"shares, in \[0, 1\], got 1.2"),
+        (lambda: summarise([0.2], per=[1.0], share=True), "per must be None for shares"),
         (lambda: paired([1.0, 2.0], [1.0]), "the same units"),
         (lambda: paired(np.ones((3, 2)), np.ones((2, 2))), "the same number of seeds"),
         (lambda: paired([1.0, 2.0], [1.0, 0.0]), "without zeros"),
