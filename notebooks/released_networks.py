@@ -61,7 +61,7 @@ from dynlib.report import forecasts as report
 from dynlib.report import released as tables
 from dynlib.report.begin import begin
 
-begin("cpu")
+device = begin("cpu")
 
 # %% [markdown]
 # ## The weights
@@ -149,7 +149,7 @@ for name in ("stnn_p4", "stnn_p6"):
     predictions[f"{name}_fed"] = path[None]
 mean = np.broadcast_to(known.mean(0), truth.shape)
 predictions["climatology"] = mean[None]
-report.record_rollouts(predictions, truth, **rule)
+errors = report.record_rollouts(predictions, truth, **rule)
 
 # %% [markdown]
 # The longer horizon ranks what stays to the end of the printed one. The networks go on for longer

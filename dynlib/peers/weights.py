@@ -24,8 +24,8 @@ from dynlib.networks.stnn import StNN
 REPOSITORY = "https://github.com/Hansaka006/StNN-Dynamical-Systems"
 #: Folder of the weights in their repository.
 FOLDER = "Trained_Models"
-#: Network -> its file and its number of branches (0: the feed-forward network). The file of two
-#: branches is not the one that is called so: that one has the weights of one branch.
+#: The file of each network and its number of branches, which is 0 for the feed-forward network. The
+#: file of two branches is not the one that is called so, which has the weights of one branch.
 FILES = {
     "stnn_p1": ("SNN_model_p_1.pth", 1),
     "stnn_p2": ("SNN_model.pth", 2),
