@@ -15,7 +15,7 @@ from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
-from dynlib.report import prices, record, tokens
+from dynlib.report import prices, record
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, log_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -160,10 +160,9 @@ def prepared(case: Case, *, shrink: int, data_seed: int) -> Data:
         for n, rng in zip((count, case.test), streams, strict=True)
     )
     grid = Grid.fit(states, case.n_cells)
-    learn, held_out = tokens.hold_out(grid.encode(states), HELD_OUT)
-    assert held_out is not None
+    learned = grid.encode(states)
     seen = grid.encode(test, unseen="nearest")
-    return Data(case, grid, learn, held_out, seen, test[:, -1])
+    return Data(case, grid, learned[:-HELD_OUT], learned[-HELD_OUT:], seen, test[:, -1])
 
 
 def planned(
