@@ -378,7 +378,7 @@ def test_every_run_has_a_witness_that_its_notebook_accepts():
     from workflow.runs.experiments import load
 
     for preset in ("cpu", "paper"):
-        for run in load(preset):
+        for run in load(preset, optional=True):
             short = run.settings.witness
             assert short, run.name
             assert run.witness_parameters == run.parameters | {

@@ -16,7 +16,7 @@ from conftest import Clone
 from workflow.cluster import engine
 from workflow.errors import Refused
 from workflow.runs.execute import locked
-from workflow.runs.experiments import declared_runs, load
+from workflow.runs.experiments import load
 from workflow.runs.status import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,9 +207,9 @@ def test_the_whole_smoke_set_gives_the_metrics_of_the_local_runner(scheduler, tm
     workflow(ROOT, "run")
     text = workflow(copy, "cluster", "--profile", scheduler.profile, **scheduler.environment)
     submitted = re.findall(r"has been submitted with SLURM jobid \d+", text)
-    assert len(submitted) == len(declared_runs())
+    assert len(submitted) == len(load("smoke"))
     different = []
-    for name in declared_runs():
+    for name in [run.name for run in load("smoke")]:
         place = Path("build", "smoke", "results", f"{name}.json")
         here, there = read_results(ROOT / place), read_results(copy / place)
         assert here["provenance"]["stamp"] == there["provenance"]["stamp"]

@@ -251,7 +251,7 @@ def project(monkeypatch):
     fresh = json.loads(json.dumps(reference))
     run = SimpleNamespace(name=RUN, results="fresh", reference="old")
     contents = {"fresh": {"metrics": fresh}, "old": {"metrics": reference}}
-    monkeypatch.setattr(module, "load", lambda preset, names: [run] if preset == "cpu" else [])
+    monkeypatch.setattr(module, "load", lambda preset, *_, **__: [run] * (preset == "cpu"))
     monkeypatch.setattr(module, "state", lambda run: ("fresh", ""))
     monkeypatch.setattr(module, "read_results", contents.get)
     monkeypatch.setattr(module, "read_reference", contents.get)
@@ -305,7 +305,7 @@ def test_the_exit_code_separates_damage_from_chance(project):
 def test_several_runs_are_summed_up(project, monkeypatch):
     (run,) = module.load("cpu", [])
     other = SimpleNamespace(**vars(run) | {"name": "other"})
-    monkeypatch.setattr(module, "load", lambda preset, names: [run, other])
+    monkeypatch.setattr(module, "load", lambda *_, **__: [run, other])
     project["greedy_w1_ratio"] = scaled(project["greedy_w1_ratio"], 2.0)
     text, code = module.verify("cpu", [])
     assert code == 0

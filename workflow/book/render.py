@@ -162,7 +162,7 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
             names = ", ".join(stale)
             print(f"no book: {names} not done; what is finished is kept (ALLOW_STALE=1 renders it)")
             return code or 1
-        staged = stage(preset, runs, stale)
+        staged = stage(preset, load(preset, optional=True), stale)
         write_ledger(preset, staged)
         # From before the rendering, so that the next one sees a change during it.
         now: dict[str, Any] = {"stale": bool(stale), "files": checksums(staged)}

@@ -18,13 +18,20 @@ from workflow.book.thumbnail import thumbnail
 from workflow.files import ROOT, write_whole
 from workflow.runs.experiments import Run, number_cells
 from workflow.runs.integrity import read_reference
-from workflow.runs.outputs import figures, merged, models
-from workflow.runs.status import readable
+from workflow.runs.outputs import figures, merged, models, unexecuted
+from workflow.runs.status import readable, state
 
 SMOKE = (
     "```{warning}\nThis book was built at the `smoke` preset, which only proves the plumbing: "
     "quote none of its numbers.\n```\n"
 )
+
+#: What the page of an optional run says that was not made for this book.
+OPTIONAL = (
+    "```{{note}}\nThis run is optional, and was not made for this book: no cell below has an "
+    "output. {numbers} To make it: `make run RUN={run} PRESET={preset}`.\n```\n"
+)
+FROM_REFERENCE = "Its numbers, here and on other pages, come from its committed reference."
 
 #: The figure of the first page, from which the book's thumbnail is made.
 HOME = "fig-henon_tokens-density.svg"
@@ -37,7 +44,10 @@ NO_FIGURE = (
 
 
 def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
-    """Write the staged tree and return its folder."""
+    """Write the staged tree and return its folder.
+
+    For an optional run that is not fresh, its committed reference stands, if there is one.
+    """
     import nbformat
 
     target = ROOT / "build" / preset / "book"
@@ -47,23 +57,34 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     shutil.copy(ROOT / "_config.yml", part / "_config.yml")
     notebooks = {run.name: run.notebook for run in runs}
     write_whole(part / "runs" / "notebooks.json", json.dumps(notebooks))
+    absent = []  # optional runs
     for run in runs:
-        if not readable(run):
+        results = run.results
+        if run.declaration.optional and state(run)[0] != "fresh":
+            absent.append(run)
+            results = run.reference
+        elif not readable(run):
             why = stale.get(run.name, "missing")
             text = f"# {run.declaration.title}\n\nThis run has not been made: {why}."
             empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
             number_cells(empty)
             nbformat.write(empty, part / "runs" / f"{run.name}.ipynb")
             continue
-        notebook = merged(run, stale=run.name in stale)
+        notebook = unexecuted(run) if run in absent else merged(run, stale=run.name in stale)
         first = notebook.cells[0]
         title, _, rest = first.source.partition("\n")
         banner = SMOKE if preset == "smoke" else ""
         if run.name in stale:
             banner += f"```{{warning}}\nThis page is out of date: {stale[run.name]}.\n```\n"
-        card = f"```{{run-card}} {run.name}\n```\n"
+        if run in absent:
+            numbers = FROM_REFERENCE if results.exists() else ""
+            banner += OPTIONAL.format(numbers=numbers, run=run.name, preset=preset)
+        card, given = "", run.parameters
+        if results.exists():
+            card = f"```{{run-card}} {run.name}\n```\n"
+            given = json.loads(results.read_bytes())["parameters"]
+            write_whole(part / "results" / preset / results.name, results.read_bytes())
         first.source = f"{title}\n\n{banner}{card}\n{rest}"
-        given = json.loads(run.results.read_bytes())["parameters"]
         for number, cell in enumerate(notebook.cells):
             if "parameters" in cell.metadata.get("tags", []):
                 words = nbformat.v4.new_markdown_cell(table(run, given))
@@ -76,7 +97,10 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
             write_whole(part / "figures" / name, content)
         if exported := models(notebook):
             write_whole(part / "assets" / "playground" / f"{run.name}.json", exported)
-        write_whole(part / "results" / preset / run.results.name, run.results.read_bytes())
+        picture = run.reference.with_suffix(".svg")
+        if run in absent and picture.exists():
+            name = f"fig-{run.name}-{run.declaration.picture}.svg"
+            write_whole(part / "figures" / name, picture.read_bytes())
     for reference in references():
         if reference.parent.name != preset:
             place = part / "results" / reference.parent.name / reference.name
@@ -84,9 +108,10 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     for picture in sorted((ROOT / "results" / "paper").glob("*.svg")):  # of the printed setting
         if not picture.stem.endswith(".dark"):
             write_whole(part / "figures" / f"paper-{picture.name}", picture.read_bytes())
-    if stale:
+    missing = "" if stale else "|".join(f"fig-{run.name}-" for run in absent)
+    if stale or absent:
         pages = "".join(page.read_text(encoding="utf-8") for page in part.rglob("*.md"))
-        for name in set(re.findall(r"/figures/([\w.-]+\.svg)", pages)):
+        for name in set(re.findall(rf"/figures/((?:{missing})[\w.-]+\.svg)", pages)):
             if not (part / "figures" / name).exists():
                 write_whole(part / "figures" / name, NO_FIGURE)
     home = part / "figures" / HOME

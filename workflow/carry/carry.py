@@ -96,7 +96,7 @@ class Result:
 def results(preset: str | None, names: list[str]) -> Iterator[Result]:
     """Every committed reference and every run in ``build/`` of these presets and runs."""
     for each in [preset] if preset else CARRIED:
-        for run in load(each, names or None):
+        for run in load(each, names or None, optional=True):
             for path in (run.reference, run.results):
                 content = read_sound(path)
                 if content is not None:

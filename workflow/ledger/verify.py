@@ -230,7 +230,7 @@ def verdicts(preset: str, compared: dict[str, Metrics]) -> list[str]:
     """
     committed = {}
     for kind in {preset, "paper"}:
-        for run in load(kind, None):
+        for run in load(kind, optional=True):
             try:
                 content = read_reference(run.reference)
             except Damaged:
@@ -242,7 +242,7 @@ def verdicts(preset: str, compared: dict[str, Metrics]) -> list[str]:
     claims = [
         claim
         for claim in (read_claims(path) if path.exists() else [])
-        if any(run in compared for run, _ in claim.metrics)
+        if any(run.rpartition("/")[2] in compared for run, _ in claim.metrics)
     ]
     lines = []
     for claim in claims:

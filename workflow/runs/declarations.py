@@ -44,6 +44,7 @@ class Declaration(Declared):
     title: str
     picture: str = ""
     needs: list[Name] = []
+    optional: bool = False  # made only by name
     presets: Presets
 
 
@@ -70,6 +71,8 @@ def read_declarations(content: Any) -> dict[str, Declaration]:
     for name, run in runs.items():
         if unknown := {*run.needs} - {*runs}:
             raise Refused(f"experiments.yml, {name}: needs {min(unknown)}, which is not declared")
+        if not run.optional and (left := [each for each in run.needs if runs[each].optional]):
+            raise Refused(f"experiments.yml, {name}: needs {left[0]}, which is optional")
     _ordered({name: run.needs for name, run in runs.items()}, "need")
     return runs
 

@@ -222,11 +222,16 @@ def check_preset(preset: str) -> None:
 
 
 def load(
-    preset: str, names: list[str] | None = None, own: dict[str, Any] | None = None
+    preset: str,
+    names: list[str] | None = None,
+    own: dict[str, Any] | None = None,
+    *,
+    optional: bool = False,
 ) -> list[Run]:
     """Runs of a preset, all or the named ones, in the order of experiments.yml.
 
-    The runs that they need are not added. Parameters in `own` replace the preset's; the outputs
+    Without names, optional runs are left out unless `optional` is true. The runs that they need
+    are not added. Parameters in `own` replace the preset's; the outputs
     then go to another folder, with the name of the preset and a suffix made of the parameters.
 
     Raises Refused for an unknown preset or run, or a parameter that its notebook refuses.
@@ -239,7 +244,11 @@ def load(
     label = preset
     if own:
         label = file_name(f"{preset}+" + ",".join(f"{k}={v}" for k, v in sorted(own.items())))
-    wanted = [name for name in everything if not names or name in names]
+    wanted = [
+        name
+        for name, each in everything.items()
+        if (name in names if names else optional or not each.optional)
+    ]
     runs = [Run(name, label, everything[name], own or {}) for name in wanted]
     for run in runs:  # refuses what is wrong, here and now
         _ = run.parameters

@@ -49,6 +49,18 @@ def merged(run: Run, *, stale: bool = False) -> Any:
                     "figure": {"name": name, "caption": words["caption"]},
                     "image": {"alt": words["alt"]},
                 }
+    return _named(source, run)
+
+
+def unexecuted(run: Run) -> Any:
+    """The source's cells alone."""
+    return _named(read_notebook(run.source), run)
+
+
+def _named(source: Any, run: Run) -> Any:
+    """A notebook with the title and name of its run, and the metadata that pages need."""
+    import nbformat
+
     number_cells(source)
     for cell in source.cells:
         cell.source = cell.source.replace("@run", run.name)

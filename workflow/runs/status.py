@@ -85,7 +85,7 @@ def status(preset: str | None, names: list[str] | None = None) -> str:
     form = "{:<20} {:<7} {:<8} {:>8} {:>9}  {:<9}  {}"
     lines = [form.format("run", "preset", "state", "time", "size", "reference", "why")]
     for name in [preset] if preset else PRESETS:
-        for run in load(name, names):
+        for run in load(name, names, optional=True):
             results, broken = examine(run)
             condition, reason = _judge(run, results, broken)
             facts = results["provenance"] if results else {}
@@ -94,7 +94,8 @@ def status(preset: str | None, names: list[str] | None = None) -> str:
             seconds = f"{facts['wall_s']:.0f} s" if facts else ""
             size = f"{run.executed.stat().st_size / 1024:.0f} kB" if run.executed.exists() else ""
             used = f"on {words}" if facts and (words := cards.names(facts)) else ""
-            why = "; ".join(filter(None, [used, reason]))
+            optional = "optional, made only by name" if run.declaration.optional else ""
+            why = "; ".join(filter(None, [used, reason, optional]))
             row = (run.name, name, condition, seconds, size, reference_state(run), why)
             lines.append(form.format(*row).rstrip())
     return "\n".join(lines)

@@ -12,6 +12,8 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
+from workflow.runs.experiments import declared_runs
+
 log = logging.getLogger(__name__)
 
 PRESET = os.environ.get("COMPANION_PRESET", "cpu")
@@ -26,6 +28,10 @@ class NoResults(LookupError):
     """There is no results file."""
 
 
+class NotRun(NoResults):
+    """There is none, and need not be: the run is optional."""
+
+
 class Results:
     """Results files of the staged tree, read once, noted as dependencies where used."""
 
@@ -38,7 +44,9 @@ class Results:
         try:
             found = parsed_json(path)
         except OSError:
-            raise NoResults(f"there are no {preset} results of {run}") from None
+            declared = declared_runs().get(run)
+            kind = NotRun if declared and declared.optional else NoResults
+            raise kind(f"there are no {preset} results of {run}") from None
         self.env.note_dependency(str(path))
         return found
 
@@ -99,6 +107,8 @@ class ResultRole(SphinxRole):
                 text = "none: a range"
             else:
                 text = number(entry[part or "value"], form)
+        except NotRun:
+            text = "not run"
         except (LookupError, TypeError, ValueError) as error:
             text = "?"
             if not STALE_ALLOWED:
@@ -135,6 +145,8 @@ class ParameterRole(SphinxRole):
         try:
             results = Results(self.env).load(preset or PRESET, run or own_run(self.env))
             text = number(results["parameters"][name], "")
+        except NotRun:
+            text = "not run"
         except LookupError as error:
             text = "?"
             if not STALE_ALLOWED:
