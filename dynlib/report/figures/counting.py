@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, StrMethodFormatter
 
 from dynlib.report import record, style
 from dynlib.report.counting import CASES, Training, sized
@@ -31,6 +33,8 @@ def differences(plan: Sequence[Training]) -> style.Shown:
     panels[0, 0].margins(x=0.08)
     ticks = sorted({each.passes for each in plan})
     panels[0, 0].set_xticks([float(p) for p in ticks], [str(p) for p in ticks], minor=False)
+    panels[0, 0].yaxis.set_major_locator(FixedLocator((-1, -0.1, -0.03, 0, 0.03, 0.1, 1)))
+    panels[0, 0].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     panels[0, 0].minorticks_off()
     for axes in (panels[1, 1], panels[2, 0]):
         axes.tick_params(labelbottom=True)
@@ -40,10 +44,14 @@ def differences(plan: Sequence[Training]) -> style.Shown:
     key = panels.flat[-1]
     key.axis("off")
     for fraction, line in shades.items():
-        name = "all data" if fraction == 1 else f"{fraction} of the data"
-        key.plot([], [], line, marker="o", markersize=4, color=style.COLOURS["model"], label=name)
+        look: dict = {"marker": "o", "markersize": 4, "color": style.COLOURS["model"]}
+        key.plot([], [], line, label=_share(fraction), **look)
     key.legend(loc="center", fontsize=style.SMALL)
     return style.shown(figure, "differences", caption=_caption(plan), alt=_alt(plan))
+
+
+def _share(fraction: Fraction) -> str:
+    return "all data" if fraction == 1 else f"{fraction} of the data"
 
 
 def _line(axes: Axes, trainings: Sequence[Training], line: str) -> None:
@@ -80,7 +88,7 @@ def _alt(plan: Sequence[Training]) -> str:
     for case in CASES:
         own = {sized(e.data, e.fraction): e.fraction for e in plan if e.data.case == case}
         ahead = [
-            f"{fraction} of the data after {found[f'overtakes_{size}']['value']:.3g} passes"
+            f"{_share(fraction)} after {found[f'overtakes_{size}']['value']:.3g} passes"
             for size, fraction in own.items()
             if found[f"overtakes_{size}"]["value"] is not None
         ]
