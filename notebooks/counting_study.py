@@ -24,7 +24,8 @@
 fractions: str = "1/100 1/10 1"  # {any text} shares of the training trajectories, ascending
 passes: str = "1/3 1 3 10 30"  # {any text} numbers of passes over them, ascending
 fewest_steps: int = 2  # [1..] a training of fewer steps is not run
-most_operations: float = 0.01  # [0..] a training of more operations is not run, in 10^12
+most_steps: int = 100  # [1..] nor one of more
+most_operations: float = 0.01  # [0..] nor one of more operations, in 10^12
 n_seeds: int = 2  # [1..64] training seeds
 # advanced: how
 shrink: int = 25  # [1..1000] trajectories, their length and test windows are divided by this
@@ -59,17 +60,19 @@ grids = [
 #
 # The network and its recipe are those of the run of the same grid. The number of steps alone is
 # another one: passes times tokens, over the tokens of a step. The learning rate falls to the last
-# step, so that a training of three passes is not the begin of one of ten. {res}`:n_seeds` seeds each.
+# step, so that a training of three passes is not the beginning of one of ten. {res}`:n_seeds` seeds each.
 #
 # A training of fewer than {param}`@run:fewest_steps` steps is not run: it would end before it has
-# warmed up. A training of more than {param}`@run:most_operations`·10¹² operations is not run either,
-# for its cost. These are the passes, by share of the data, that were not run.
+# warmed up. One of more than {param}`@run:most_steps` steps or {param}`@run:most_operations`·10¹²
+# operations is not run either, for its cost. These are the passes, by share of the data, that were
+# not run.
 
 # %%
 plan = counting.planned(grids, shares, repeats)
 run = [
     each for each in plan
-    if each.steps >= fewest_steps and each.operations <= most_operations
+    if fewest_steps <= each.steps <= most_steps
+    and each.operations <= most_operations
 ]
 counting.left_out(plan, run, seeds)
 
