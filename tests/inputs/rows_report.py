@@ -13,8 +13,8 @@ DRAWN = "draws what a run has computed"
 #: What has no input to refuse, and why.
 EXEMPT = dict.fromkeys(
     (
-        "report.begin.*", "report.costs.*", "report.environments.*", "report.flows.*",
-        "report.forecasts.*",
+        "report.begin.*", "report.costs.*", "report.counting.*", "report.environments.*",
+        "report.flows.*", "report.forecasts.*",
         "report.networks.*", "report.operators.*", "report.own.*", "report.own_models.*",
         "report.released.*", "report.studied.*", "report.stages.*", "report.tokens.*",
     ),

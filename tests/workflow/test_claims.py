@@ -194,7 +194,7 @@ def test_all_claims_name_metrics_that_runs_record():
         assert each.criterion or each.untested
         for run, metric in each.metrics:
             given, _, run = run.rpartition("/")
-            assert run in declared_runs()
+            declared = declared_runs()[run]
             presets = ("cpu", "paper") if each.scope == "printed-model" else ("cpu",)
             places = [
                 ROOT / "results" / preset / f"{run}.json"
@@ -209,7 +209,8 @@ def test_all_claims_name_metrics_that_runs_record():
             }  # fmt: skip
             if each.scope == "printed-model":  # its runs record stages, those of other presets not
                 recorded |= of_stages(run)
-            assert metric in recorded, f"{each.id} names {metric}"
+            waits = declared.optional and not recorded  # for its first reference
+            assert waits or metric in recorded, f"{each.id} names {metric}"
 
 
 def of_stages(run: str) -> set[str]:
