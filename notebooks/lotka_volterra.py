@@ -254,8 +254,8 @@ figures.curves(curves)
 # %% [markdown]
 # ## Rollouts
 #
-# What do these errors look like? For each method we show three test trajectories: those with its
-# smallest, its median and its largest error.
+# How do these errors grow along a rollout? We show the median over all test trajectories, the
+# largest, and for each method the trajectory with its largest error.
 
 # %% tags=["hide-input", "view"]
 figures.rollouts(predictions, test)

@@ -145,6 +145,11 @@ def commit() -> str | None:
     return None if no_commit() else _git("rev-parse", "HEAD")[0]
 
 
+def blame(path: Path) -> str:
+    """Which commit wrote each line of a file, as git's porcelain; empty where git cannot say."""
+    return "" if no_commit() else _git("blame", "--porcelain", "-w", "--", str(path))[0]
+
+
 def is_dirty() -> bool:
     """Whether anything that can change a result differs from the commit, or may do."""
     paths = ["dynlib", "notebooks", "workflow", "experiments.yml", "requirements.lock"]

@@ -1,45 +1,45 @@
-// Filter the ledger by paper, verdict and evidence. Without this script the page shows every claim.
-// The address holds the filter, so that it can be shared, and is there again after Back.
+// Filter the ledger, open the claim that the address names, copy links to claims. Without this
+// script the page shows every claim. The address holds the filter, so that it can be shared, and is
+// there again after Back.
 (() => {
   const form = document.querySelector(".ledger-filter");
-  const claims = [...document.querySelectorAll("div.admonition.claim")];
+  const claims = [...document.querySelectorAll("details.claim")];
   if (!form) return;
 
-  const fields = ["paper", "verdict", "evidence"];
+  const fields = [...form.querySelectorAll("select")];
 
   const apply = () => {
     let shown = 0;
     for (const claim of claims) {
-      claim.hidden = !fields.every((name) => {
-        const { value } = form.elements[name];
-        return !value || claim.classList.contains(`${name}-${value}`);
-      });
+      claim.hidden = !fields.every(({ name, value }) => !value || claim.classList.contains(`${name}-${value}`));
       shown += !claim.hidden;
     }
     form.querySelector("output").textContent = `${shown} of ${claims.length} claims`;
-    const chosen = fields.filter((name) => form.elements[name].value);
-    const query = new URLSearchParams(chosen.map((name) => [name, form.elements[name].value]));
-    history.replaceState(null, "", `${location.pathname}${chosen.length ? `?${query}` : ""}${location.hash}`);
+    const query = new URLSearchParams(fields.filter(({ value }) => value).map(({ name, value }) => [name, value]));
+    history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}${location.hash}`);
   };
 
   // What the address asks for, if the form has it.
   const restore = () => {
     const asked = new URLSearchParams(location.search);
-    for (const name of fields) {
-      const value = asked.get(name) ?? "";
-      const known = [...form.elements[name]].map((button) => button.value);
-      form.elements[name].value = known.includes(value) ? value : "";
+    for (const field of fields) {
+      field.value = asked.get(field.name) ?? "";
+      if (field.selectedIndex < 0) field.value = "";
     }
     apply();
   };
 
-  // A link to a claim shows it, whatever the filter says.
+  // A link to a claim shows and opens it, whatever the filter says.
   const reveal = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (!target?.matches(".claim[hidden], .claim[hidden] *")) return;
-    form.reset();
-    apply();
-    target.scrollIntoView();
+    const claim = target?.closest("details.claim");
+    if (!claim) return;
+    if (claim.hidden) {
+      form.reset();
+      apply();
+    }
+    claim.open = true;
+    claim.scrollIntoView();
   };
 
   form.addEventListener("change", apply);
@@ -52,4 +52,16 @@
   });
   form.hidden = false;
   restore();
+
+  for (const button of document.querySelectorAll("button[data-claim]")) {
+    button.hidden = !window.ClipboardJS;
+  }
+  // The library that copies code, which the theme loads on every page.
+  const copier = window.ClipboardJS && new ClipboardJS("button[data-claim]", {
+    text: (button) => `${location.href.split(/[?#]/)[0]}#claim-${button.dataset.claim}`,
+  });
+  copier?.on("success", ({ trigger }) => {
+    trigger.textContent = "Copied";
+    setTimeout(() => (trigger.textContent = "Copy link"), 1500);
+  });
 })();

@@ -7,15 +7,17 @@ book can swap them for dark mode; the colours of methods are legible on both gro
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 INK, MUTED, GRID = "#1f2328", "#59636e", "#d1d9e0"
 #: What the neutral colours become on a dark ground.
@@ -221,6 +223,36 @@ def place(axes: Axes, x: float, y: float, text: str, method: str, **options) -> 
     axes.text(
         x, y, text, transform=axes.transAxes, color=WORDS[method], fontsize=SMALL, **options
     )  # fmt: skip
+
+
+def bounded(errors: np.ndarray) -> np.ndarray:
+    """Errors as they can be drawn on a logarithmic axis: from 1e-16, rounding, to 1e30, a failure.
+
+    Examples
+    --------
+    >>> bounded(np.array([0.0, 2.0, np.inf, np.nan]))
+    array([1.e-16, 2.e+00, 1.e+30, 1.e+30])
+    """
+    return np.clip(np.nan_to_num(errors, nan=1e30), 1e-16, 1e30)
+
+
+def legend(axes: Axes, names: Mapping[str, str], columns: int = 3) -> None:
+    """Write the names of methods in their colours above the axes, a few a line."""
+    lines = -(-len(names) // columns)
+    for k, (method, words) in enumerate(names.items()):
+        line, column = divmod(k, columns)
+        axes.annotate(
+            words, (column / columns, 1), xytext=(0, 6 + 14 * (lines - 1 - line)),
+            xycoords="axes fraction", textcoords="offset points", fontsize=SMALL,
+            color=WORDS[method],
+        )  # fmt: skip
+
+
+def plain(axis: Axis, subs: Sequence[float] = (1, 2, 5)) -> None:
+    """Write numbers as they are spoken on a logarithmic axis, instead of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def name_ends(

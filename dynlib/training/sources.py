@@ -22,7 +22,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # what they return is only shown.
 VIEW = frozenset(
     {
-        "dynlib.report.figures", "dynlib.report.figures.environments",
+        "dynlib.report.figures", "dynlib.report.figures.across",
+        "dynlib.report.figures.anatomy", "dynlib.report.figures.environments",
         "dynlib.report.figures.forecasts", "dynlib.report.figures.learning",
         "dynlib.report.figures.networks", "dynlib.report.figures.operators",
         "dynlib.report.figures.own", "dynlib.report.figures.tokens", "dynlib.report.playground",

@@ -80,6 +80,11 @@ def copied(book, tmp_path) -> Path:
         shutil.copytree(ROOT / folder, root / folder, ignore=skipped)
     for name in ("_config.yml", "experiments.yml", "requirements.lock"):
         shutil.copy(ROOT / name, root)
+    found = subprocess.run(
+        ["git", "rev-parse", "--absolute-git-dir"], cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
+    if found.returncode == 0:  # the pages state when each criterion was written
+        (root / ".git").write_text(f"gitdir: {found.stdout}", encoding="utf-8")
     return root
 
 
@@ -131,7 +136,9 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
     ("written", "printed"),
     [
         ("| -9.79 |", "| \u22129.79 |"),
-        ("| 2.1e-03 [3.6e-04, 7e-01] |", "| 2.1e\u221203 [3.6e\u221204,\u00a07e\u221201] |"),
+        ("| 2.1e-03 [3.6e-04, 7e-01] |", "| 2.1·10⁻³ (3.6·10⁻⁴\u00a0to\u00a00.7) |"),
+        ("| -4.8e+01 | 2e+05 |", "| \u221248 | 2·10⁵ |"),
+        ("| [0.5, 7] | [a link](x.md) |", "| (0.5\u00a0to\u00a07) | [a link](x.md) |"),
         ("| :--- | ---: |", "| :--- | ---: |"),
         ("| stnn-2, 3-30-30-3 |", "| stnn-2, 3-30-30-3 |"),
         ("| `x' = -9 x`; -9 |", "| `x' = -9 x`; \u22129 |"),
@@ -161,6 +168,28 @@ def test_numbers_in_prose_are_typeset(value, form, printed, monkeypatch):
     from companion.results import number
 
     assert number(value, form) == printed
+
+
+def test_a_valid_time_at_the_horizon_is_a_lower_bound(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    from companion import results
+
+    metrics = {"horizon_lyapunov": {"value": 5.4}, "long_horizon_lyapunov": {"value": 29.0}}
+    limits = {
+        "stnn_valid_time": 5.4, "stnn_valid_time_noise1e3": 5.4, "stnn_valid_time_long": 29.0,
+        "stnn_valid_time_censored": None, "stnn_mse": None,
+    }  # fmt: skip
+    assert {name: results.horizon(metrics, name) for name in limits} == limits
+    assert results.horizon({}, "stnn_valid_time") is None
+
+    def written(low, value, high, most):
+        entry = {"value": value, "low": low, "high": high, "level": 0.95}
+        entry = results.at_least(entry, most)
+        return results.number(entry["value"], ".1f"), results.interval(entry, ".1f")
+
+    assert written(5.1, 5.3, 5.4, None) == ("5.3", "5.1 to 5.4")
+    assert written(5.1, 5.3, 5.4, 5.4) == ("5.3", "5.1 to ≥\u202f5.4")
+    assert written(5.4, 5.4, 5.4, 5.4) == ("≥\u202f5.4", "≥\u202f5.4")
 
 
 def same(one: Path, other: Path) -> bool:

@@ -15,7 +15,7 @@ from PIL import Image
 from workflow.book.pdf import joined
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOWN = "div.admonition.claim:not([hidden])"
+SHOWN = "details.claim:not([hidden])"
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +33,9 @@ def test_the_ledger_filters_by_paper_and_verdict(book, browser, ledger_json):
     page = open_ledger(browser, book)
     claims, counts = ledger_json["claims"], ledger_json["counts"]
     assert page.locator(SHOWN).count() == len(claims)
-    page.get_by_role("radio", name="StNN").check()
+    page.get_by_label("Paper").select_option(label="StNN")
     assert page.locator(SHOWN).count() == sum(counts["stnn"].values())
-    page.get_by_role("radio", name="does not hold").check()
+    page.get_by_label("Verdict").select_option(label="does not hold")
     assert page.locator(SHOWN).count() == counts["stnn"]["does not hold"]
     assert page.locator(f"{SHOWN}:not(.paper-stnn.verdict-does-not-hold)").count() == 0
     told = page.locator(".ledger-filter output").text_content()
@@ -45,10 +45,10 @@ def test_the_ledger_filters_by_paper_and_verdict(book, browser, ledger_json):
 
 def test_the_ledger_filters_from_the_keyboard(book, browser, ledger_json):
     page = open_ledger(browser, book)
-    page.locator("input[name=paper]").first.focus()
-    page.keyboard.press("ArrowRight")
+    page.get_by_label("Paper").focus()
+    page.keyboard.press("ArrowDown")
     assert page.locator(SHOWN).count() == sum(ledger_json["counts"]["tokens"].values())
-    page.keyboard.press("Tab")
+    page.get_by_label("Verdict").focus()
     page.keyboard.press("ArrowDown")
     assert page.locator(SHOWN).count() == ledger_json["counts"]["tokens"]["holds"]
     page.close()
@@ -56,18 +56,20 @@ def test_the_ledger_filters_from_the_keyboard(book, browser, ledger_json):
 
 def test_a_link_to_a_claim_shows_it_whatever_the_filter_says(book, browser):
     page = open_ledger(browser, book)
-    page.get_by_role("radio", name="Tokens").check()
+    page.get_by_label("Paper").select_option("tokens")
     target = page.locator("#claim-stnn-parameters")
     assert not target.is_visible()
     page.evaluate("location.hash = 'claim-stnn-parameters'")
     target.wait_for(state="visible")
+    assert target.evaluate("row => row.open")
+    assert target.locator("code").first.is_visible()
     page.close()
 
 
 def test_the_address_holds_the_filter_and_back_brings_it_again(book, browser, ledger_json):
     page = open_ledger(browser, book)
-    page.get_by_role("radio", name="Tokens").check()
-    page.get_by_role("radio", name="does not hold", exact=True).check()
+    page.get_by_label("Paper").select_option("tokens")
+    page.get_by_label("Verdict").select_option("does-not-hold")
     shown, wanted = page.locator(SHOWN).count(), ledger_json["counts"]["tokens"]["does not hold"]
     assert shown == wanted
     assert page.url.endswith("?paper=tokens&verdict=does-not-hold")
@@ -75,10 +77,26 @@ def test_the_address_holds_the_filter_and_back_brings_it_again(book, browser, le
     page.goto((book / "index.html").as_uri())
     page.go_back()
     page.locator(".ledger-filter").wait_for()
-    assert page.get_by_role("radio", name="Tokens").is_checked()
+    assert page.get_by_label("Paper").input_value() == "tokens"
     assert page.locator(SHOWN).count() == wanted
     page.goto(address.replace("does-not-hold", "nonsense"))
     assert page.locator(SHOWN).count() == sum(ledger_json["counts"]["tokens"].values())
+    page.close()
+
+
+def test_the_ledger_filters_by_system_reading_and_flag_from_the_address(book, browser, ledger_json):
+    page = open_ledger(browser, book)
+    for query, wanted in {
+        "evidence=fragile": lambda each: each["flag"] not in ("", "firm"),
+        "evidence=within-chance": lambda each: each["flag"] == "within chance",
+        "reading=yes&paper=stnn": lambda each: each["reading"] and each["paper"] == "stnn",
+        "system=rossler": lambda each: "rossler" in each["id"] + each["criterion"],
+    }.items():
+        page.goto((book / "ledger.html").as_uri() + "?" + query)
+        found = {row["id"] for row in ledger_json["claims"] if wanted(row)}
+        rows = page.locator(SHOWN).evaluate_all("rows => rows.map((row) => row.id.slice(6))")
+        assert set(rows) == found, query
+        assert found
     page.close()
 
 

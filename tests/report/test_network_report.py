@@ -236,11 +236,13 @@ def test_curves_are_drawn_seed_by_seed():
     found = Trained(**(vars(trained(1.0, 0)) | {"history": history}))
     ours = {"stnn_p1": [found], "stnn_p6": [found, found], "ffnn": [found], "stnn_p2": [found]}
     shown = figures.curves(ours, {"printed_stnn_p6": [found]})
-    above, below = shown.figure.axes
     assert shown.name == "curves"
-    assert drawn(above, "None") == [[[1, 10], [8, 4]], [[1, 10], [4, 2]]]
-    assert len(below.lines) == 2 * 4
-    assert [text.get_text() for text in below.texts] == ["StNN, p = 1", "StNN, p = 6", "FFNN"]
+    panels = np.reshape(shown.figure.axes, (4, 2))
+    titles = [axes.get_title(loc="left") for axes in panels[:, 0]]
+    assert titles == ["StNN, p = 1", "StNN, p = 2", "StNN, p = 6", "FFNN-2073"]
+    assert drawn(panels[2, 0], "None") == [[[1, 10], [8, 4]], [[1, 10], [4, 2]]]
+    assert len(panels[2, 1].lines) == 2 * 2  # two seeds
+    assert [text.get_text() for text in panels[3, 0].texts] == ["not trained here"]
 
 
 def test_the_network_with_the_median_error_is_followed():
@@ -250,10 +252,13 @@ def test_the_network_with_the_median_error_is_followed():
     truth = np.random.default_rng(0).normal(size=(2, 4, 3))
     shown = figures.rollouts({"ffnn": found, "stnn_p6": found}, truth, dt=0.5)
     assert shown.name == "rollouts"
-    line, *_ = shown.figure.axes[1].lines
+    _, second, apart = shown.figure.axes
+    line, *followed = second.lines
     np.testing.assert_array_equal(line.get_xydata(), np.c_[[0, 0.5, 1, 1.5], truth[1, :, 0]])
-    for followed in shown.figure.axes[1].lines[1:]:
-        np.testing.assert_allclose(followed.get_ydata(), [truth[1, 0, 0], 3, 3, 3])
+    for each in followed:
+        np.testing.assert_allclose(each.get_ydata(), [truth[1, 0, 0], 3, 3, 3])
+    distances = np.linalg.norm(3 - truth[1, 1:], axis=1)
+    np.testing.assert_allclose(apart.lines[-1].get_ydata(), distances)
 
 
 def test_every_method_has_a_colour_and_a_name_of_its_own():

@@ -154,12 +154,5 @@ def test_operators_and_factors_are_drawn_entry_by_entry():
     panel = shown.figure.axes[2]
     assert panel.get_title(loc="left") == "best Hankel matrix"
     assert [text.get_text() for text in panel.texts] == ["1.00", "2.00", "2.00", "3.00"]
-    pad, *transforms, permutation = (
-        axes.images[0].get_array() for axes in figures.factors().figure.axes
-    )
-    assert pad.shape == (8, 4)
-    # the pattern of the product is that of a Fourier transform: every entry may be non-zero
-    product = permutation @ np.linalg.multi_dot(transforms[::-1])
-    assert (product > 0).all()
-    np.testing.assert_array_equal(permutation.sum(0), np.ones(8))
-    np.testing.assert_array_equal(permutation.sum(1), np.ones(8))
+    names = [axes.get_title(loc="left") for axes in figures.factors().figure.axes]
+    assert names == ["pad", "butterfly", "butterflies", "blocks", "order"]

@@ -382,4 +382,4 @@ def test_a_forecast_is_drawn_until_it_leaves_the_region():
     np.testing.assert_array_equal(above.lines[1].get_xydata(), [[0.5, 0.0], [1.0, 0.1]])
     assert len(below.lines[1].get_xdata()) == 5
     assert [axes.texts[0].get_text() for axes in (above, below)] == ["StNN, p = 6", "reservoir"]
-    assert below.get_xlabel() == "time"
+    assert below.get_xlabel() == "units of time"

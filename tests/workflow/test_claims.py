@@ -171,8 +171,19 @@ def test_a_short_form_is_judged_as_the_comparison_that_it_stands_for(tmp_path):
 
 def test_what_calls_itself_our_reading_is_marked_so():
     for each in read_claims(ROOT / "book" / "claims.yml"):
-        words = re.search(r"\bour reading\b|^What it leaves out", each.claim, re.I)
+        words = re.search(r"\bour reading\b", each.claim, re.I)
         assert each.reading == bool(words), each.id
+
+
+def test_a_claim_is_understood_without_the_one_before_it():
+    """A filter or a link shows it alone."""
+    lost = (
+        r"^(What it|The same)|our reading[:,] it (does|is) |the same, against|as before|as above"
+        r"|\bthat (ratio|exponent|error)\b"
+    )
+    for each in read_claims(ROOT / "book" / "claims.yml"):
+        assert not re.search(lost, each.claim), each.id
+        assert not re.search(r"claim (above|before it)|next (claim|two)|, as above", each.note), each.id
 
 
 def test_all_claims_name_metrics_that_runs_record():

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 #: Elements that are not printed: buttons, code of notebooks, scenes in 3D, the filter.
 DROPPED = (
-    "a.headerlink, script, style, button, .scene3d, .ledger-filter, .cell_input, details.hide, "
-    ".ground-dark, .viewcode-link, .toctree-wrapper"
+    "a.headerlink, script, style, button, .scene3d, .ledger-filter, .claim-tools a, .cell_input, "
+    "details.hide, .ground-dark, .viewcode-link, .toctree-wrapper"
 )
 #: Elements of the head that a printed page does not need. The last asks for the reader's theme.
 UNUSED = 'link[rel~="preload"], link[rel~="next"], script[src*="theme"], script[data-cfasync]'

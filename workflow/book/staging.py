@@ -3,6 +3,10 @@
 The staged tree ``build/<preset>/book`` holds the pages of ``book/``, one notebook a run under
 ``runs/`` (markdown from the source, outputs from the execution, so that an edit of prose
 needs no new run), the results, and the figures of the runs for other pages to show.
+
+Pages quote ``results/<preset>``: the committed reference of a run, as the README does, and where
+there is none (as at the smoke preset) what was made here. What was made here is
+``results/build``, with which the pages compare.
 """
 
 from __future__ import annotations
@@ -12,10 +16,12 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from workflow.book.given import table, with_values
 from workflow.book.thumbnail import thumbnail
-from workflow.files import ROOT, write_whole
+from workflow.files import ROOT, blame, write_whole
+from workflow.ledger.history import criteria
 from workflow.runs.experiments import Run, number_cells
 from workflow.runs.integrity import read_reference
 from workflow.runs.outputs import figures, merged, models
@@ -28,6 +34,9 @@ SMOKE = (
 
 #: The figure of the first page, from which the book's thumbnail is made.
 HOME = "fig-henon_tokens-density.svg"
+
+#: A place on a page to which a number leads.
+PLACE = '<div class="made" id="{}"></div>\n\n'
 
 NO_FIGURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="360" height="40">'
@@ -46,6 +55,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     shutil.copytree(ROOT / "book", part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "_config.yml", part / "_config.yml")
     notebooks = {run.name: run.notebook for run in runs}
+    places: dict[str, dict[str, str]] = {}
     write_whole(part / "runs" / "notebooks.json", json.dumps(notebooks))
     for run in runs:
         if not readable(run):
@@ -66,21 +76,25 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         given = json.loads(run.results.read_bytes())["parameters"]
         for number, cell in enumerate(notebook.cells):
             if "parameters" in cell.metadata.get("tags", []):
-                words = nbformat.v4.new_markdown_cell(table(run, given))
+                words = nbformat.v4.new_markdown_cell(PLACE.format("given") + table(run, given))
                 cell.source = with_values(cell.source, given)
                 notebook.cells.insert(number, words)
                 break
+        places[run.name] = {"": "given"} | mark_places(notebook)
         number_cells(notebook)
         nbformat.write(notebook, part / "runs" / f"{run.name}.ipynb")
         for name, content in figures(notebook).items():
             write_whole(part / "figures" / name, content)
         if exported := models(notebook):
             write_whole(part / "assets" / "playground" / f"{run.name}.json", exported)
-        write_whole(part / "results" / preset / run.results.name, run.results.read_bytes())
-    for reference in references():
-        if reference.parent.name != preset:
-            place = part / "results" / reference.parent.name / reference.name
-            write_whole(place, reference.read_bytes())
+        for folder in (preset, "build"):
+            write_whole(part / "results" / folder / run.results.name, run.results.read_bytes())
+    history = criteria(blame(ROOT / "book" / "claims.yml"))
+    write_whole(part / "criteria.json", json.dumps(history))
+    write_whole(part / "runs" / "places.json", json.dumps(places))
+    for reference in references():  # in place of what was made here
+        place = part / "results" / reference.parent.name / reference.name
+        write_whole(place, reference.read_bytes())
     for picture in sorted((ROOT / "results" / "paper").glob("*.svg")):  # of the printed setting
         if not picture.stem.endswith(".dark"):
             write_whole(part / "figures" / f"paper-{picture.name}", picture.read_bytes())
@@ -103,6 +117,19 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target
+
+
+def mark_places(notebook: Any) -> dict[str, str]:
+    """Put a place before each cell that recorded metrics; the name of the place of each metric."""
+    import nbformat
+
+    places: dict[str, str] = {}
+    for number, cell in reversed(list(enumerate(notebook.cells))):
+        if names := cell.metadata.pop("metrics", []):
+            place = f"made-{number}"
+            places |= dict.fromkeys(names, place)
+            notebook.cells.insert(number, nbformat.v4.new_markdown_cell(PLACE.format(place)))
+    return places
 
 
 def references() -> list[Path]:

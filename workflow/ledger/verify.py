@@ -43,6 +43,10 @@ AGREES, DAMAGE, CHANCE = 0, 1, 3
 COUNT = re.compile(r"_(censored|failures|failed_seeds)(_|$)|^conditions_")
 
 VERDICTS = ("agrees", "differs", "moved", "gone", "new", "one batch", "time")
+#: Those of a metric that does not agree.
+ODD = ("gone", "new", "moved", "differs")
+#: Those of a metric that is not compared, in words.
+LEFT_OUT = {"one batch": "of one batch", "time": "times"}
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -204,7 +208,7 @@ def judged(name: str, fresh: Metrics, reference: Metrics) -> Row:
 def report(name: str, rows: list[Row]) -> list[str]:
     """What is said of one run."""
     of = {word: [row for row in rows if row.verdict == word] for word in VERDICTS}
-    odd = [row for word in ("gone", "new", "moved", "differs") for row in of[word]]
+    odd = [row for word in ODD for row in of[word]]
     rare = [row for row in of["agrees"] if (row.chance or 1.0) < UNUSUAL]
     drawn = sum(row.chance is not None for row in rows)
     lines = [f"{name}: {len(of['agrees'])} of {len(of['agrees']) + len(odd)} metrics agree"]
@@ -221,6 +225,15 @@ def report(name: str, rows: list[Row]) -> list[str]:
             lines.append(f"  {head}: {len(listed)}" + ("; outside the tolerance:" if far else ""))
         lines += [f"    {row.name}: {row.detail}" for row in far]
     return lines
+
+
+def in_words(rows: list[Row]) -> str:
+    """How many metrics agree, as a page says it; those that differ are for the page to list."""
+    seen = Counter(row.verdict for row in rows)
+    odd = sum(seen[word] for word in ODD)
+    text = f"{seen['agrees']} of {seen['agrees'] + odd} metrics agree, within tolerance or chance"
+    left = [f"{seen[word]} {name}" for word, name in LEFT_OUT.items() if seen[word]]
+    return text + (f" (not compared: {', '.join(left)})" if left else "")
 
 
 def verdicts(preset: str, compared: dict[str, Metrics]) -> list[str]:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,22 @@ def keep_partial(run: Run) -> None:
         run.part.replace(run.failed)
 
 
+def note_metrics(record: Path) -> Callable[..., None]:
+    """What papermill calls after each cell: it notes the metrics that the cell has recorded.
+
+    So a page can lead from a number to the cell that made it.
+    """
+    known: set[str] = set()
+
+    def note(cell: Any, **_: Any) -> None:
+        found = json.loads(record.read_text(encoding="utf-8"))["metrics"] if record.exists() else {}
+        if new := [name for name in found if name not in known]:
+            cell.metadata["metrics"] = new
+            known.update(new)
+
+    return note
+
+
 def execute(run: Run) -> None:
     """Execute a run; raise what papermill or the notebook raises.
 
@@ -172,6 +188,7 @@ def execute(run: Run) -> None:
             # for two kernels at once.
             config=Config({"KernelManager": {"transport": "ipc", "ip": str(scratch / "k")}}),
             start_timeout=300,
+            on_cell_executed=note_metrics(scratch / "record.json"),
         )
         wall = time.monotonic() - start
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -52,12 +52,12 @@ def is_true(text: str, values: Mapping[str, float]) -> bool:
     """
     check(text, values.keys())
     try:
-        return bool(_value(ast.parse(text, mode="eval").body, values))
+        return bool(number_of(ast.parse(text, mode="eval").body, values))
     except ArithmeticError:
         return False
 
 
-def _value(node: ast.expr, values: Mapping[str, float]) -> float:
+def number_of(node: ast.expr, values: Mapping[str, float]) -> float:
     """The value of a checked expression."""
     match node:
         case ast.Constant(value=int() | float() as number):
@@ -65,17 +65,17 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> float:
         case ast.Name(id=name):
             return values[name]
         case ast.UnaryOp(operand=inner):
-            return -_value(inner, values)
+            return -number_of(inner, values)
         case ast.BinOp(left=left, op=op, right=right):
-            return OPERATORS[type(op)](_value(left, values), _value(right, values))
+            return OPERATORS[type(op)](number_of(left, values), number_of(right, values))
         case ast.Call(args=[inner]):
-            return abs(_value(inner, values))
+            return abs(number_of(inner, values))
         case ast.BoolOp(op=op, values=parts):
-            return (all if isinstance(op, ast.And) else any)(_value(p, values) for p in parts)
+            return (all if isinstance(op, ast.And) else any)(number_of(p, values) for p in parts)
         case ast.Compare(left=left, ops=ops, comparators=rights):
-            before = _value(left, values)
+            before = number_of(left, values)
             for sign, right in zip(ops, rights, strict=True):
-                after = _value(right, values)
+                after = number_of(right, values)
                 if not OPERATORS[type(sign)](before, after):
                     return False  # what follows is not evaluated, as in Python
                 before = after

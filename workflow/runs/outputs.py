@@ -42,6 +42,8 @@ def merged(run: Run, *, stale: bool = False) -> Any:
     for cell, done in zip(code, outputs, strict=True):
         cell.outputs = [typeset(each) for each in done.outputs if not recorded(each)]
         cell.execution_count = done.execution_count
+        if "metrics" in done.metadata:
+            cell.metadata["metrics"] = done.metadata["metrics"]
         for each in done.outputs:  # a figure with its own name and caption
             if words := each.get("metadata", {}).get("figure"):
                 name = f"fig-{run.name}-{words['name']}"
@@ -62,21 +64,46 @@ def merged(run: Run, *, stale: bool = False) -> Any:
     return source
 
 
+#: Digits of exponents.
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def recorded(output: Any) -> bool:
     """Whether an output is the entry that ``record.metric`` returns, at the end of a cell."""
     data = output.get("data", {})
     return set(data) == {"text/plain"} and data["text/plain"].startswith("{'value': ")
 
 
+def power(text: str) -> str:
+    """A number such as 2.1e-03 as pages write it; tenths to hundreds without a power of ten.
+
+    Examples
+    --------
+    >>> power("2.1e-03"), power("4.8e+01"), power("7e-01"), power("0.25")
+    ('2.1·10⁻³', '48', '0.7', '0.25')
+    """
+    mantissa, mark, exponent = text.partition("e")
+    if not mark:
+        return text
+    if -1 <= int(exponent) <= 2:
+        digits = len(mantissa.lstrip("+-").replace(".", ""))
+        return format(float(text), f".{max(0, digits - 1 - int(exponent))}f")
+    return f"{mantissa}·10{str(int(exponent)).translate(RAISED)}"
+
+
 def typeset(output: Any) -> Any:
-    """A copy of an output; in a table numbers have a real minus, and no interval is broken."""
+    """A copy of an output with the numbers of a table as pages write them.
+
+    They have a real minus and powers of ten, and an interval is ``(low to high)``.
+    """
 
     def words(match: re.Match[str]) -> str:
         text = match[0]
         if text.startswith("`"):  # code stays as it is
             return text
-        text = re.sub(r"(?<![\w.-])-(?=\d)|(?<=\de)-(?=\d)", "\u2212", text)
-        return re.sub(r"\[([^][|]+), ([^][|]+)\]", "[\\1,\u00a0\\2]", text)
+        text = re.sub(r"(?<![\w.])-?\d(?:\.\d+)?e[+-]\d+", lambda found: power(found[0]), text)
+        text = re.sub(r"(?<![\w.-])-(?=\d)", "\u2212", text)
+        return re.sub(r"\[([^][|]+), ([^][|]+)\]", "(\\1\u00a0to\u00a0\\2)", text)
 
     output = copy.deepcopy(output)
     if table := output.get("data", {}).get("text/markdown"):

@@ -7,9 +7,11 @@ page, so that no page can keep an old number.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sphinx.application import Sphinx
 
-from companion import cards, ledger, pages, playground, printed, results
+from companion import cards, drawn, ledger, pages, playground, printed, results, tables
 
 
 def configure(app: Sphinx, config) -> None:
@@ -17,6 +19,7 @@ def configure(app: Sphinx, config) -> None:
     config.html_theme_options |= {"navigation_with_keys": False, "show_toc_level": 2}
     # Napoleon adds the one to the other while it reads, and the next build would take that for a
     # change of configuration and read all pages again.
+    config.html_search_scorer = str(Path(app.srcdir) / "assets" / "scorer.js")
     if "sphinx.ext.napoleon" in app.extensions:
         config.autodoc_type_aliases = dict(config.napoleon_type_aliases or {})
 
@@ -25,15 +28,22 @@ def setup(app: Sphinx) -> dict:
     """Register everything."""
     app.connect("config-inited", configure)
     app.add_js_file("scene3d.js", loading_method="defer")
+    app.add_js_file("numbers.js", loading_method="defer")
+    app.add_node(results.Linked, html=(results.visit_linked, results.depart_linked))
     app.add_role("res", results.ResultRole())
     app.add_role("printed", results.PrintedRole())
     app.add_role("param", results.ParameterRole())
     app.add_role("claim", ledger.ClaimRole())
+    app.add_directive("drawn", drawn.Drawn)
     app.add_directive("run-card", cards.RunCard)
     app.add_directive("run-table", cards.RunTable)
     app.add_directive("provenance", cards.Provenance)
+    app.add_directive("agreement", cards.Agreement)
     app.add_directive("learning-curves", printed.LearningCurves)
     app.add_directive("prices", printed.Prices)
+    app.add_domain(ledger.Claims)
+    app.add_node(ledger.Row, html=(ledger.visit_row, ledger.depart_row))
+    app.add_node(ledger.Sentence, html=(ledger.visit_sentence, ledger.depart_sentence))
     app.add_directive("ledger", ledger.Ledger)
     app.add_directive("ledger-summary", ledger.LedgerSummary)
     app.add_directive("playground", playground.Playground)
@@ -46,4 +56,6 @@ def setup(app: Sphinx) -> dict:
         app.connect("viewcode-find-source", pages.source)
     app.connect("build-finished", pages.finish)
     app.connect("build-finished", playground.loadable)
+    app.add_js_file("tables.js", loading_method="defer")
+    app.connect("doctree-read", tables.finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

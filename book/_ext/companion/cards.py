@@ -5,10 +5,40 @@ from __future__ import annotations
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from companion.results import PRESET, Results
+from companion.results import PRESET, NoResults, Results
 from workflow.book.provenance import carried, costs, device, graphics, provenance
+from workflow.ledger.verify import ODD, Row, compare, in_words, verdicts
 
 log = logging.getLogger(__name__)
+
+QUOTED = (
+    "in prose, quoted from the committed reference, as in the README; tables and figures of this "
+    "page are of this build."
+)
+
+
+def made_here(results: Results, run: str) -> dict | None:
+    """Results of a run of this build, None if it was not made."""
+    try:
+        return results.load("build", run)
+    except NoResults:
+        return None
+
+
+def agreement(fresh: dict, quoted: dict) -> tuple[list[Row], str]:
+    """How a run of this build compares with what pages quote; in words, empty if it is the same."""
+    rows = compare(fresh["metrics"], quoted["metrics"])
+    if fresh["provenance"]["checksum"] == quoted["provenance"]["checksum"]:
+        return rows, ""
+    text = in_words(rows)
+    odd = [f"`{row.name}` ({row.verdict}, {row.detail})" for row in rows if row.verdict in ODD]
+    if odd:
+        text += f"; these differ: {'; '.join(odd)}"
+    if fresh["parameters"] != quoted["parameters"]:
+        text += "; this build had other parameters"
+    elif fresh["provenance"]["stamp"] != quoted["provenance"]["stamp"]:
+        text += "; the reference is of another version of the code"
+    return rows, f"{text}."
 
 
 class RunCard(SphinxDirective):
@@ -19,10 +49,12 @@ class RunCard(SphinxDirective):
     def run(self):
         run = self.arguments[0]
         try:
-            results = Results(self.env).load(PRESET, run)
+            quoted = Results(self.env).load(PRESET, run)
         except LookupError as error:
             log.warning("run card: %s", error, location=self.get_location())
             return []
+        results = made_here(Results(self.env), run) or quoted
+        words = agreement(results, quoted)[1]
         facts, used = results["provenance"], results["provenance"]["versions"]
         seeds = ", ".join(map(str, facts.get("seeds", []))) or "none"
         base = f"{self.config.html_theme_options.get('repository_url', '')}/blob/main/notebooks"
@@ -33,7 +65,7 @@ class RunCard(SphinxDirective):
         )
         where = facts["machine"]["processor"]
         unclean = " with uncommitted changes" if facts["dirty"] else ""
-        rows = {
+        said = {
             "Preset": f"`{PRESET}`"
             + (" (proves the plumbing; quote nothing)" if PRESET == "smoke" else ""),
             "Device": f"{facts.get('device', 'cpu')}, {facts.get('threads', 1)} thread a process; "
@@ -45,11 +77,12 @@ class RunCard(SphinxDirective):
             "Made": f"{facts['started'].replace('T', ' ').rstrip('Z')} UTC, commit "
             f"`{(facts['commit'] or 'none')[:10]}`{unclean}, "
             f"stamp `{facts['stamp'][:12]}`",
-            **({"Carried": words[0].upper() + words[1:]} if (words := carried(facts)) else {}),
+            **({"Carried": text[0].upper() + text[1:]} if (text := carried(facts)) else {}),
             "Software": f"Python {facts['python']}, {libraries}",
             "Source": f"[{results['notebook']}.py]({base}/{results['notebook']}.py)",
+            **({"Numbers": f"{QUOTED} This build: {words}"} if words else {}),
         }
-        table = "\n".join(f"| {name} | {text} |" for name, text in rows.items())
+        table = "\n".join(f"| {name} | {text} |" for name, text in said.items())
         return self.parse_text_to_nodes(
             f"::::{{dropdown}} How this page was made: preset `{PRESET}`, "
             f"{facts['wall_s'] / 60:.1f} minutes on {device(facts)}\n"
@@ -81,3 +114,28 @@ class Provenance(Recorded):
     def run(self):
         results = self.results()
         return self.parse_text_to_nodes(provenance(results) if results else "None.")
+
+
+class Agreement(Recorded):
+    """``{agreement}``: how this build agrees with the references that the book quotes."""
+
+    def run(self):
+        quoted = {each["run"]: each for each in self.results()}
+        fresh = {name: here for name in quoted if (here := made_here(Results(self.env), name))}
+        found = {name: agreement(here, quoted[name]) for name, here in fresh.items()}
+        lines = [f"- **{name}**: {words}" for name, (_, words) in found.items() if words]
+        if not lines:
+            return self.parse_text_to_nodes(
+                "The numbers in this book are those of its own build, which is the committed "
+                f"reference, or has none (preset `{PRESET}`)."
+            )
+        judged, *changed = verdicts(PRESET, {name: each["metrics"] for name, each in fresh.items()})
+        processors = {each["provenance"]["machine"]["processor"] for each in fresh.values()}
+        whole = in_words([row for rows, _ in found.values() for row in rows])
+        text = (
+            "The numbers in this book are quoted from the committed references, as in the README. "
+            f"This build, on {' and '.join(sorted(processors))}: {whole}; {judged}.\n\n"
+            "::::{dropdown} What differs, run by run\n:class-container: run-card\n\n"
+        )
+        lines += [f"- {line.strip()}" for line in changed]
+        return self.parse_text_to_nodes(text + "\n".join(lines) + "\n::::\n")

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import itertools
+import re
 from functools import cache
+from html import escape
 from pathlib import Path
+from urllib.parse import urlencode
 
 from docutils import nodes
+from sphinx.domains import Domain, ObjType
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from companion.results import PRESET, Results, interval, number
+from companion.results import PRESET, Linked, Results, interval, number, parsed_json
+from companion.strips import drawn
 from workflow.ledger.claims import VERDICTS, Claim, read_claims
-from workflow.ledger.ledger import Entry, counts, firmness, judge, ledger
+from workflow.ledger.ledger import Entry, counts, firmness, judge, ledger, lookup
 from workflow.ledger.margin import FLAGS
+from workflow.ledger.strip import strip
 
 log = logging.getLogger(__name__)
 
 PAPERS = {
     "tokens": ("Tokens", "shalova2020deep"),
     "stnn": ("StNN", "aluvihare2025stnn"),
+}
+
+#: Systems of the filter: name, and what an id or a run of such a claim contains.
+SYSTEMS = {
+    "henon": ("Hénon", "henon"),
+    "rossler": ("Rössler", "rossler"),
+    "lorenz": ("Lorenz", "lorenz|arena|released_networks"),
+    "lotka-volterra": ("Lotka–Volterra", r"lotka|\blv-"),
+    "hankel": ("Hankel operators", "hankel"),
 }
 
 parsed_claims = cache(read_claims)
@@ -40,6 +55,13 @@ def entries(env) -> list[Entry]:
 
 
 _judged: list[Entry] = []
+
+
+def written(env) -> dict[str, list[str]]:
+    """Commit and date of each criterion, empty where the book is built without its history."""
+    path = Path(env.srcdir) / "criteria.json"
+    env.note_dependency(str(path))
+    return parsed_json(path) if path.exists() else {}
 
 
 def firm(entry: Entry) -> str:
@@ -65,21 +87,67 @@ class ClaimRole(SphinxRole):
                 text = judge(claim, Results(self.env).metric, PRESET)
             else:
                 text = getattr(claim, part)
+            address = f"{'../' * self.env.docname.count('/')}ledger.html#claim-{name}"
+            return [Linked(text, text, classes=["result"], href=address)], []
         except (KeyError, AttributeError):
             log.warning("claim %r is not in claims.yml", self.text, location=self.get_location())
             text = "?"
         return [nodes.inline(text, text, classes=["result"])], []
 
 
-def options(name: str, labels: dict[str, str]) -> str:
-    """Radio buttons of the ledger's filter, the first one for all."""
+class Row(nodes.container):
+    """A claim in the ledger: a row that opens."""
+
+
+class Sentence(nodes.container):
+    """What the row of a claim shows while it is closed: verdict, sentence, strip."""
+
+
+def visit_row(self, node: Row) -> None:
+    """Begin the row."""
+    self.body.append(self.starttag(node, "details"))
+
+
+def depart_row(self, node: Row) -> None:
+    """End the row."""
+    self.body.append("</details>\n")
+
+
+def visit_sentence(self, node: Sentence) -> None:
+    """Begin what stands in the open."""
+    self.body.append(self.starttag(node, "summary"))
+
+
+def depart_sentence(self, node: Sentence) -> None:
+    """End what stands in the open."""
+    self.body.append("</summary>\n")
+
+
+class Claims(Domain):
+    """The claims as entries of the search, which lead to their rows."""
+
+    name, label = "claims", "Claims"
+    object_types = {"claim": ObjType("claim")}  # noqa: RUF012
+
+    def get_objects(self):
+        """Name, shown name, type, page, anchor and priority of each."""
+        path = Path(self.env.srcdir) / "claims.yml"
+        for claim in parsed_claims(path) if path.exists() else ():
+            words = claim.claim.rstrip(".").replace(".", "\u2024")  # a dot ends a module's name
+            yield claim.id, words, "claim", "ledger", f"claim-{claim.id}", 0
+
+
+def chosen(name: str, labels: dict[str, str]) -> str:
+    """A menu of the ledger's filter, the first choice for all."""
     items = {"": "all"} | labels
-    buttons = "".join(
-        f'<label><input type="radio" name="{name}" value="{value}"'
-        f"{'' if value else ' checked'}> {label}</label>"
-        for value, label in items.items()
-    )
-    return f"<fieldset><legend>{name.capitalize()}</legend>{buttons}</fieldset>"
+    lines = "".join(f'<option value="{value}">{text}</option>' for value, text in items.items())
+    return f'<label>{name.capitalize()} <select name="{name}">{lines}</select></label>'
+
+
+def systems(claim: Claim) -> list[str]:
+    """The systems that a claim is about, by their names in the filter."""
+    text = " ".join([claim.id, *(run for run, _ in claim.metrics)])
+    return [name for name, (_, pattern) in SYSTEMS.items() if re.search(pattern, text)]
 
 
 class Ledger(SphinxDirective):
@@ -87,22 +155,71 @@ class Ledger(SphinxDirective):
 
     def run(self):
         # ledger.js shows the form: without scripts, the list is whole and has no button that fails.
-        papers = {key: name for key, (name, _) in PAPERS.items()}
-        verdicts, evidence = (
-            {each.replace(" ", "-"): each for each in words} for words in (VERDICTS, FLAGS)
-        )
+        menus = {
+            "paper": {key: name for key, (name, _) in PAPERS.items()},
+            "system": {key: name for key, (name, _) in SYSTEMS.items()},
+            "verdict": {each.replace(" ", "-"): each for each in VERDICTS},
+            "reading": {"no": "as stated", "yes": "our reading"},
+            "evidence": {"fragile": "not firm"} | {each.replace(" ", "-"): each for each in FLAGS},
+        }
         form = (
-            f'<form class="ledger-filter" aria-label="Filter the claims" hidden>'
-            f"{options('paper', papers)}{options('verdict', verdicts)}"
-            f"{options('evidence', evidence)}<output></output></form>"
+            '<form class="ledger-filter" aria-label="Filter the claims" hidden>'
+            f"{''.join(chosen(name, labels) for name, labels in menus.items())}"
+            "<output></output></form>"
         )
-        blocks: list[nodes.Node] = [nodes.raw("", form, format="html")]
-        for entry in entries(self.env):
-            blocks += self.parse_text_to_nodes(self.block(entry))
-        return blocks
+        self.written = written(self.env)
+        rows = [self.row(entry) for entry in entries(self.env)]
+        return [nodes.raw("", form, format="html"), *rows]
+
+    def row(self, entry: Entry) -> Row:
+        """One claim."""
+        claim = entry.claim
+        marks = {
+            "paper": [claim.paper],
+            "system": systems(claim),
+            "verdict": [entry.kind],
+            "reading": ["yes" if claim.reading else "no"],
+            "evidence": [entry.flag, "fragile"] if entry.flag not in ("", "firm") else [entry.flag],
+        }
+        classes = [
+            f"{name}-{value.replace(' ', '-')}" for name, all_ in marks.items() for value in all_
+        ]
+        row = Row("", ids=[f"claim-{claim.id}"], classes=["claim", *classes])
+        sentence = Sentence()
+        kind = entry.kind[0].upper() + entry.kind[1:]
+        sentence += nodes.inline(kind, kind, classes=["verdict-word"])
+        words = nodes.inline(classes=["claim-sentence"])
+        words += self.parse_text_to_nodes(claim.claim)[0].children
+        sentence += words
+        where = PRESET if claim.scope == "method" else "paper"
+        find = lookup(Results(self.env).metric, where)
+        picture = strip(claim, entry.ours, find)
+        sentence += nodes.raw("", drawn(picture) if picture else "", format="html")
+        row += sentence
+        older = "".join(f'<span id="claim-{id_}"></span>' for id_ in claim.merged)
+        row += nodes.raw("", older + self.tools(entry), format="html")
+        row += self.parse_text_to_nodes(self.block(entry))
+        return row
+
+    def tools(self, entry: Entry) -> str:
+        """The id of a claim, a button that copies its link, and one that contests it."""
+        claim, base = entry.claim, self.config.html_theme_options.get("repository_url", "")
+        text = (
+            f'<p class="claim-tools"><code>{claim.id}</code> <button type="button" hidden '
+            f'data-claim="{claim.id}">Copy link</button>'
+        )
+        if base:
+            body = (
+                f"Claim: {claim.claim}\nVerdict: {entry.verdict}\n"
+                f"Criterion: {claim.criterion or 'none'}\n\nWhat is wrong, and what shows it:\n"
+            )
+            query = urlencode({"title": f"Contest: {claim.id}", "body": body[:1500]})
+            address = escape(f"{base.rstrip('/')}/issues/new?{query}")
+            text += f' <a href="{address}">Contest this</a>'
+        return text + "</p>"
 
     def block(self, entry: Entry) -> str:
-        """Markdown of one claim."""
+        """Markdown of what a row holds."""
         claim, text = entry.claim, entry.verdict
         runs = list(dict.fromkeys(each.run for each in entry.ours))
         ours = []
@@ -112,15 +229,17 @@ class Ledger(SphinxDirective):
                 ours.append(f"{name}: not run at the `{each.preset}` preset")
                 continue
             whole = each.value is not None and float(each.value).is_integer()
-            form = "" if whole else ".4g"  # a count keeps all its digits
-            value = "none" if each.value is None else number(float(each.value), form)
+            form = "" if whole else ":.4g"  # a count keeps all its digits
+            value = f"{{res}}`{each.preset}/{each.run}:{each.metric}{form}`"
             if each.low is not None:
                 value += f" ({interval(vars(each), '.4g')})"
             ours.append(f"{name} {value}")
         pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
         judged = "the method" if claim.scope == "method" else "the printed model"
         found = [f"Ours: {'; '.join(ours)}. See {pages}.", ""] if ours else []
-        rule = f"Criterion, on {judged}: {claim.rule}"
+        commit, day = self.written.get(claim.id, ("", ""))
+        since = f" (since {day}, commit `{commit[:10]}`)" if commit else ""
+        rule = f"Criterion, on {judged}{since}: {claim.rule}"
         ruled = [rule if claim.criterion else f"Untested: {claim.untested}", ""]
         if len(ours) > 8:  # folded, not left out
             fold = [f"::::{{dropdown}} Criterion, and our {len(ours)} numbers"]
@@ -129,10 +248,6 @@ class Ledger(SphinxDirective):
         common = f"By the common rule, {claim.common_rule}: {entry.common}."
         ruled += [common, ""] if claim.common else []
         lines = [
-            *(f"(claim-{id_})=" for id_ in (claim.id, *claim.merged)),
-            f":::::{{admonition}} {claim.claim}",
-            f":class: claim paper-{claim.paper} verdict-{entry.kind.replace(' ', '-')} "
-            f"evidence-{entry.flag.replace(' ', '-') or 'none'}",
             f"**{text[0].upper()}{text[1:]}**{flagged}",
             "",
             f"Printed: {claim.printed} ({PAPERS[claim.paper][0]}, {claim.place})",
@@ -140,8 +255,6 @@ class Ledger(SphinxDirective):
             *found,
             *ruled,
             claim.note,
-            ":::::",
-            "",
         ]
         return "\n".join(lines)
 
@@ -160,7 +273,14 @@ class LedgerSummary(SphinxDirective):
             row = counts(chosen).get(paper)
             if row is None:
                 continue
-            cells = "".join(f"<td>{row[each]}</td>" for each in VERDICTS)
+            which = f"paper={paper}&amp;reading={'yes' if reading else 'no'}"
+            cells = "".join(
+                f'<td><a href="ledger.html?{which}&amp;verdict={each.replace(" ", "-")}">'
+                f"{row[each]}</a></td>"
+                if row[each]
+                else "<td>0</td>"
+                for each in VERDICTS
+            )
             bar = "".join(
                 f'<span class="verdict-{each.replace(" ", "-")}" style="flex-grow:{row[each]}">'
                 "</span>"

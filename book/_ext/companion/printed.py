@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sphinx.util.docutils import SphinxDirective
 
 from companion.cards import Recorded
+from companion.drawn import figure
 from companion.results import Results, number
 
 
@@ -26,14 +25,10 @@ class LearningCurves(Recorded):
             if not learning.stages(metrics):
                 continue
             style.use_style()
-            shown = learning.curve(metrics)
-            picture = Path(self.env.srcdir, "figures", f"fig-paper-{name}-learning.svg")
-            shown.figure.savefig(picture, bbox_inches="tight", metadata={"Date": None})
             parts += [
                 f"**{name}**, ended by {results['provenance']['training_ended']}:",
                 learning.table(metrics)._repr_markdown_(),
-                f"```{{figure}} /figures/{picture.name}\n:alt: {shown.alt}\n"
-                f":name: fig-paper-{name}-learning\n\n{shown.caption}\n```",
+                figure(self.env, learning.curve(metrics), f"paper-{name}-learning"),
             ]
         return self.parse_text_to_nodes(
             "\n\n".join(parts) or "No run of the printed model has been made to its end yet."

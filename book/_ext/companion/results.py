@@ -12,6 +12,8 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
+from workflow.runs.outputs import power
+
 log = logging.getLogger(__name__)
 
 PRESET = os.environ.get("COMPANION_PRESET", "cpu")
@@ -43,10 +45,33 @@ class Results:
         return found
 
     def metric(self, preset: str, run: str, name: str) -> dict:
+        metrics = self.load(preset, run)["metrics"]
         try:
-            return self.load(preset, run)["metrics"][name]
+            entry = metrics[name]
         except KeyError:
             raise LookupError(f"{run} ({preset}) records no metric {name!r}") from None
+        return at_least(entry, horizon(metrics, name))
+
+
+class AtLeast(float):
+    """A time that is only known to be as long: it was seen to its end."""
+
+
+def at_least(entry: dict, most: float | None) -> dict:
+    """A metric with a mark at those of its values that are the most that could be seen."""
+    if most is None:
+        return entry
+    found = {key: entry[key] for key in ("value", "low", "high")}
+    return entry | {
+        key: AtLeast(value) for key, value in found.items() if value is not None and value >= most
+    }
+
+
+def horizon(metrics: dict, name: str) -> float | None:
+    """The longest valid time that a run can see, for a metric that is one; else None."""
+    found = re.fullmatch(r"\w+_valid_time(_long|_noise\w+|_100traj)?", name)
+    limit = "long_horizon_lyapunov" if found and found[1] == "_long" else "horizon_lyapunov"
+    return metrics[limit]["value"] if found and limit in metrics else None
 
 
 def own_run(env) -> str | None:
@@ -60,21 +85,73 @@ def number(value: float, form: str) -> str:
         value = int(value)
     form = form or (",d" if isinstance(value, int) else ".3g")
     text = format(value, form).replace(",", "\u202f")
-    mantissa, exponent, power = text.partition("e")
-    if exponent and -1 <= int(power) <= 2:  # 4.8·10¹ is 48
-        digits = len(mantissa.lstrip("+-").replace(".", ""))
-        text = format(float(text), f".{max(0, digits - 1 - int(power))}f")
-    elif exponent:
-        sign = "\u207b" if power.startswith("-") else ""
-        digits = str(int(power.lstrip("+-"))).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        text = f"{mantissa}·10{sign}{digits}"
-    return text.replace("-", "\u2212")
+    text = power(text)
+    return "≥\u202f" * isinstance(value, AtLeast) + text.replace("-", "\u2212")
 
 
 def interval(entry: dict, form: str) -> str:
     """The ends of an interval as text; those of too few values are called a range."""
-    text = f"{number(float(entry['low']), form)} to {number(float(entry['high']), form)}"
+    text = " to ".join(dict.fromkeys(number(entry[end], form) for end in ("low", "high")))
     return text if entry["level"] else f"range {text}"
+
+
+class Linked(nodes.inline):
+    """A word or number from results or ledger: in HTML a link to where it comes from."""
+
+
+def visit_linked(self, node: Linked) -> None:
+    """Begin the link, with what its card shows in attributes."""
+    card = {f"data-{name}": node[name] for name in ("of", "is") if name in node}
+    self.body.append(self.starttag(node, "a", "", href=node["href"], **card))
+
+
+def depart_linked(self, node: Linked) -> None:
+    """End the link."""
+    self.body.append("</a>")
+
+
+def in_full(entry: dict) -> str:
+    """A metric with all digits, its interval, and what that is over."""
+    if entry["value"] is None:
+        return "none"
+    unit = entry.get("unit", "1")
+    text = repr(entry["value"]) + ("" if unit == "1" else f" {unit}")
+    n, over = entry.get("n", 1), entry.get("over")
+    units = f"over {n} {over}" if over and n > 1 else f"of one {singular(over)}" if over else ""
+    seeds = len(entry.get("by_seed") or [])
+    if seeds > 1 and over != "seeds":
+        units += f" and {seeds} seeds"
+    if entry["low"] is None:
+        return "; ".join(filter(None, [text, units or "no interval: one value"]))
+    name = f"{entry['level']:.0%} interval" if entry["level"] else "range"
+    ends = f"{float(entry['low']):.4g} to {float(entry['high']):.4g}"
+    return f"{text}; {name} {ends} {units}".rstrip()
+
+
+def singular(units: str) -> str:
+    """One of the units of a metric."""
+    return {"batches": "batch", "trajectories": "trajectory"}.get(units, units.removesuffix("s"))
+
+
+def place(env, preset: str, run: str, name: str) -> str:
+    """The address, from the page being read, of the place that made a metric or had a parameter."""
+    up = "../" * env.docname.count("/")
+    if preset != PRESET:
+        return f"{up}provenance.html#the-printed-settings"
+    path = Path(env.srcdir) / "runs" / "places.json"
+    env.note_dependency(str(path))
+    found = parsed_json(path).get(run, {}).get(name, "") if path.exists() else ""
+    return f"{up}runs/{run}.html" + (f"#{found}" if found else "")
+
+
+def linked(
+    env, text: str, preset: str, run: str, name: str, full: str, *, at: str | None = None
+) -> Linked:
+    """A number that leads to its run, and shows what it is."""
+    href = place(env, preset, run, name if at is None else at)
+    of = f"{run}:{name}" if preset == PRESET else f"{preset}/{run}:{name}"
+    kind = ["result", "number"]
+    return Linked(text, text, classes=kind, href=href, **{"of": of, "is": full})
 
 
 class ResultRole(SphinxRole):
@@ -87,8 +164,8 @@ class ResultRole(SphinxRole):
             if not match:
                 raise LookupError("it is not of the form [preset/]run:metric[.part][:format]")
             preset, run, name, part, form = match.groups()
-            results = Results(self.env)
-            entry = results.metric(preset or PRESET, run or own_run(self.env), name)
+            preset, run = preset or PRESET, run or own_run(self.env)
+            entry = Results(self.env).metric(preset, run, name)
             if entry["low"] is None and part:
                 text = "no interval: one value" if part == "interval" else "none"
             elif entry["value"] is None:
@@ -99,6 +176,7 @@ class ResultRole(SphinxRole):
                 text = "none: a range"
             else:
                 text = number(entry[part or "value"], form)
+            return [linked(self.env, text, preset, run, name, in_full(entry))], []
         except (LookupError, TypeError, ValueError) as error:
             text = "?"
             if not STALE_ALLOWED:
@@ -117,6 +195,7 @@ class PrintedRole(SphinxRole):
             text = "none" if entry["value"] is None else number(entry["value"], form)
             if entry["low"] is not None:
                 text += f" ({interval(entry, form)})"
+            return [linked(self.env, text, "paper", run, name, in_full(entry))], []
         except NoResults:
             text = "not run"
         except (LookupError, TypeError, ValueError) as error:
@@ -132,9 +211,11 @@ class ParameterRole(SphinxRole):
     def run(self):
         place, _, name = self.text.strip().partition(":")
         preset, _, run = place.rpartition("/")
+        preset, run = preset or PRESET, run or own_run(self.env)
         try:
-            results = Results(self.env).load(preset or PRESET, run or own_run(self.env))
-            text = number(results["parameters"][name], "")
+            given = Results(self.env).load(preset, run)["parameters"][name]
+            text, full = number(given, ""), f"{given!r}; a parameter of the run"
+            return [linked(self.env, text, preset, run, name, full, at="")], []
         except LookupError as error:
             text = "?"
             if not STALE_ALLOWED:

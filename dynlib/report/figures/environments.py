@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 from dynlib.dynamics.systems.lotka_volterra import ENVIRONMENTS, TIMES, trajectories
@@ -44,12 +45,13 @@ def curves(curves: Mapping[str, Curves]) -> style.Shown:
     for name, each in curves.items():
         for seconds, errors in each:
             axes.plot(seconds, errors, color=COLOURS[name], linewidth=1.1)
-    ends = {name: (each[0][0][-1], each[0][1][-1]) for name, each in curves.items()}
+    last = max(seconds[-1] for each in curves.values() for seconds, _ in each)
+    ends = {name: (1.2 * last, each[0][1][-1]) for name, each in curves.items()}
     metrics = record.metrics()
     for name in ("polynomial_2", "polynomial_3", "polynomial_4"):
         x, y = (metrics[f"{name}_{measure}"]["value"] for measure in ("train_s", "mse_test"))
         axes.plot(x, y, "o", color=COLOURS[name], markersize=4)
-        ends[name] = x, y
+        style.note(axes, x, y, LABELS[name], name)
     for printed in (53, 615):
         axes.axvline(printed, color=style.MUTED, linewidth=0.8, linestyle=":")
     axes.set(xscale="log", yscale="log", xlabel="seconds of training", ylabel="test MSE")
@@ -66,60 +68,68 @@ def curves(curves: Mapping[str, Curves]) -> style.Shown:
 
 
 def rollouts(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) -> style.Shown:
-    """Best, typical and worst rollout of each method's median seed, a row a method."""
+    """Error over time of each method's median seed, and its worst trajectory."""
     names = ("printed_stnn", "stnn", "control", "printed_leads", "leads")
-    figure, panels = style.figure(8.2, len(names), 3)
-    metrics = record.metrics()
-    for row, name in zip(panels, names, strict=True):
+    figure = plt.figure(figsize=(style.WIDTH, 5.2))
+    upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=[2.4, 1]))
+    above, panels = upper.subplots(), lower.subplots(1, len(names))
+    metrics, ends = record.metrics(), {}
+    for name, axes in zip(names, panels, strict=True):
         order = np.argsort(metrics[f"{name}_mse_test"]["samples"])
         path = predictions[name][order[(len(order) - 1) // 2]]
+        squared = style.bounded(np.square(path - test).mean(3))[:, :, 1:].reshape(
+            -1, len(TIMES) - 1
+        )
+        middle = np.median(squared, axis=0)
+        above.plot(TIMES[1:], middle, color=COLOURS[name])
+        above.plot(TIMES[1:], squared.max(0), ":", color=COLOURS[name], linewidth=1)
+        ends[name] = TIMES[-1], middle[-1]
         errors = trajectory_errors(path, test)
-        for axes, (e, i) in zip(row, cases(errors), strict=True):
-            (true,) = trajectories([ENVIRONMENTS[e]], test[e, i : i + 1, 0], SMOOTH)
-            axes.plot(*true[0].T, color=style.INK, linewidth=0.9)
-            axes.plot(*test[e, i].T, ".", color=style.INK, markersize=3)
-            axes.plot(*path[e, i].T, "o", color=COLOURS[name], markersize=4, fillstyle="none")
-            axes.set_title(f"{errors[e, i]:.0e}", fontsize=style.SMALL, color=style.MUTED)
-            axes.set(xticks=[], yticks=[])
-        row[0].set_ylabel(LABELS[name], color=style.WORDS[name], fontsize=style.SMALL)
-    for axes, case in zip(panels[0], ("best", "typical", "worst"), strict=True):
-        words = f"{case}: {axes.get_title(loc='left')}"
-        axes.set_title(words, fontsize=style.SMALL, color=style.MUTED)
+        *_, (e, i) = cases(errors)
+        (true,) = trajectories([ENVIRONMENTS[e]], test[e, i : i + 1, 0], SMOOTH)
+        axes.plot(*true[0].T, color=style.INK, linewidth=0.9)
+        axes.plot(*path[e, i].T, "o", color=COLOURS[name], markersize=3, fillstyle="none")
+        axes.set(xticks=[], yticks=[])
+        axes.set_xlabel(f"{errors[e, i]:.0e}", fontsize=style.SMALL, color=style.WORDS[name])
+    panels[0].set_title("the worst trajectory of each", fontsize=style.SMALL)
+    above.set(yscale="log", ylabel="squared error", xlabel="units of time")
+    style.name_ends(above, ends, LABELS)
     return style.shown(
         figure,
         "rollouts",
-        caption="Rollouts of each method's median seed (their Figure 2): the test trajectory with "
-        "its smallest, its median and its largest error, in phase space. The truth is without "
-        "colour, dots are the times; above each panel its error.",
-        alt="A grid of phase-space plots, one row a method, one column for best, typical and worst "
-        "case. Coloured predictions lie on black curves; only for the settings as printed do they "
-        "leave them.",
+        caption="Error of a rollout over time, each method's median seed: the median over all test "
+        "trajectories and environments, and dotted the largest of all. Below, in phase space "
+        "(their Figure 2): the test trajectory with the largest error of each method; the truth is "
+        "without colour, and below each panel stands its mean squared error.",
+        alt="Five curves of error against time on a logarithmic axis, far apart: the plain network "
+        "lowest, then StNN, LEADS, and the two settings as printed highest. Below, five small "
+        "phase-space plots; only those as printed leave the black curve visibly.",
     )
 
 
 def errors(predictions: Mapping[str, Sequence[np.ndarray]], test: np.ndarray) -> style.Shown:
-    """Test error of each method in every environment, median over seeds."""
-    figure, axes = style.figure(3.6)
-    places, ends = range(len(test)), {}
-    for name in ("leads", "stnn", "control", "polynomial_3"):
+    """Test error of each method in every environment, median over seeds, a row an environment."""
+    figure, axes = style.figure(4.0)
+    names = ("leads", "stnn", "control", "polynomial_3")
+    for name in names:
         by_seed = [trajectory_errors(path, test).mean(1) for path in predictions[name]]
         each = np.median(by_seed, axis=0)
-        is_map = name.startswith("polynomial")
+        face = "none" if name.startswith("polynomial") else "full"
         axes.plot(
-            places, each, "o--" if is_map else "o-", fillstyle="none" if is_map else "full",
-            color=COLOURS[name], markersize=4, linewidth=0.7,
-        )  # fmt: skip
-        ends[name] = places[-1], each[-1]
-    rates = [(f"{system.alpha:g}", f"{system.gamma:g}") for system in ENVIRONMENTS]
-    ticks = ["\n".join(rate.lstrip("0") for rate in pair) for pair in rates]  # .25 over .75
-    axes.set_xticks(places, ticks, fontsize=style.SMALL)
-    axes.set(yscale="log", ylabel="test MSE", xlabel="environment: α, γ")
-    style.name_ends(axes, ends, LABELS)
+            each, range(len(test)), "o", fillstyle=face, color=COLOURS[name], markersize=6, mew=1.5
+        )
+    rates = [f"{system.alpha:g}, {system.gamma:g}" for system in ENVIRONMENTS]
+    axes.set_yticks(range(len(test)), rates)
+    axes.grid(axis="y")
+    axes.set(
+        xscale="log", xlabel="test MSE", ylabel="environment: α, γ", ylim=(len(test) - 0.5, -0.5)
+    )
+    style.legend(axes, {name: LABELS[name] for name in names}, 2)
     return style.shown(
         figure,
         "environments",
-        caption="Test error in every environment, median over seeds. Below each the environment's "
-        "α and γ.",
-        alt="Dots of test error for ten environments on a logarithmic axis, one colour a method; "
-        "the order of the methods is much the same in every environment.",
+        caption="Test error in every environment, median over seeds. Each row is an environment, "
+        "named by its α and γ.",
+        alt="Dots of test error on a logarithmic axis, ten rows of environments, one colour a "
+        "method; the order of the networks is much the same in every environment.",
     )

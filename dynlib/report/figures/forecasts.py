@@ -79,7 +79,7 @@ def series(
     dt: float,
     exponent: float,
 ) -> Shown:
-    """The first coordinate of one forecast of each method, over the truth."""
+    """One forecast of each method: its distance from the truth, and the coordinate x."""
     names = (
         "stnn", "control", "ffnn", "sindy_fd2", "sindy_fd6", "polynomial_5", "reservoir", "havok"
     )  # fmt: skip
@@ -88,28 +88,35 @@ def series(
     typical = np.argsort(times)[(len(times) - 1) // 2]
     true = truth[typical]
     clock = _steps(true) * dt * exponent
-    figure, panels = style.figure(7.6, len(names), 1, sharex=True, sharey=True)
-    for axes, name in zip(panels, names, strict=True):
+    figure, (above, below) = style.figure(5.0, 2, 1, sharex=True, height_ratios=[1, 2.4])
+    above.plot(clock, true[:, 0], color=style.INK, linewidth=2)
+    limit, ends = 0.4 * spread, {}
+    below.axhline(limit, color=style.MUTED, linestyle="--", linewidth=1)
+    for name in names:
         path = predictions[name][0, typical]
-        shown = np.clip(path[:, 0], -25, 25)
-        axes.plot(clock, true[:, 0], color=style.INK, linewidth=2)
-        axes.plot(clock, shown, color=COLOURS[name], linewidth=1.1)
+        apart = style.bounded(np.linalg.norm(path - true, axis=1))
+        if apart.max() > limit:
+            above.plot(clock, np.clip(path[:, 0], -25, 25), color=COLOURS[name], linewidth=1)
+        below.plot(clock, apart, color=COLOURS[name], linewidth=1.3)
         left, censored = valid_time(path[None], true[None], **rule)
         if not censored[0]:
             at = np.searchsorted(clock, left[0] - 1e-9)
-            axes.plot(clock[at], shown[at], "o", color=COLOURS[name], markersize=6)
-        style.place(axes, 0.01, 1, LABELS[name], name, va="top")
-        axes.set(ylim=(-27, 42), yticks=[-20, 0, 20])
-    panels[-1].set_xlabel("Lyapunov times")
-    figure.supylabel("x", fontsize=11)
+            below.plot(clock[at], apart[at], "o", color=COLOURS[name], markersize=6)
+        ends[name] = clock[-1], apart[-1]
+    above.set(ylabel="x")
+    below.set(yscale="log", xlabel="Lyapunov times", ylabel="distance from the truth")
+    below.set_ylim(top=10 * spread)
+    style.name_ends(below, ends, LABELS | {"sindy_fd2": "SINDy, order 2"})
     return style.shown(
         figure,
         "series",
-        caption="One start: the coordinate x of the truth (without colour) and of each method. A "
-        "dot marks where the forecast leaves the truth by 0.4 of the attractor's spread. The start "
-        "is the one with the median valid time of the structured network.",
-        alt="Eight small panels with the true series in black and a forecast in colour, which "
-        "departs at a dot.",
+        caption="One start. Above: the coordinate x of the truth (without colour), and of the "
+        "methods that leave it. Below: how far each method is from the truth. At the dashed line, "
+        "0.4 of the attractor's spread, a forecast ends; a dot marks where. The start is the one "
+        "with the median valid time of the structured network.",
+        alt="Above, the true series in black with the forecasts that depart from it. Below, curves "
+        "of distance from the truth on a logarithmic axis, which grow alike from heights that "
+        "differ by many orders of magnitude.",
     )
 
 
@@ -154,16 +161,20 @@ def pareto(degrees: Sequence[int]) -> Shown:
     style.note(axes, x[-2], y[-2], words, "polynomial_2", offset=(6, 2), va="bottom")
     placed = {
         "stnn": ("StNN", 5, 5), "control": ("plain, same size", -4, -13),
-        "ffnn": ("FFNN-2073", 5, 3), "sindy_fd2": ("SINDy, order 2", 5, -12),
-        "sindy_fd6": ("SINDy, order 6", 4, -14), "havok": ("HAVOK", -12, 8),
+        "ffnn": ("FFNN-2073", 5, 3), "sindy_fd2": ("SINDy, order 2", -22, -6),
+        "sindy_fd6": ("SINDy, order 6", -6, -6), "havok": ("HAVOK", -12, 8),
         "dmd": ("DMD", -10, -14), "reservoir": ("reservoir", -20, -14),
     }  # fmt: skip
     for name, (label, right, up) in placed.items():
         flops, entry = at(name)
         axes.plot([flops] * 2, [entry["low"], entry["high"]], color=COLOURS[name], linewidth=1.5)
         axes.plot(flops, entry["value"], "o", color=COLOURS[name], markersize=5)
-        style.note(axes, flops, entry["value"], label, name, offset=(right, up), va="bottom")
+        side = "right" if name.startswith("sindy") else "left"  # not over the polynomials' line
+        style.note(
+            axes, flops, entry["value"], label, name, offset=(right, up), va="bottom", ha=side
+        )
     axes.set(xscale="log", yscale="log", xlabel="operations a step", ylabel="accumulated MSE")
+    axes.set_xlim(left=6)
     return style.shown(
         figure,
         "pareto",

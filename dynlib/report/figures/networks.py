@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from dynlib.networks.recipes import Trained
 from dynlib.networks.scores import rollout
@@ -74,60 +75,76 @@ def size() -> style.Shown:
 def curves(
     trained: Mapping[str, Sequence[Trained]], as_printed: Mapping[str, Sequence[Trained]]
 ) -> style.Shown:
-    """Training and validation error against steps: as printed above, in our setting below."""
-    figure, panels = style.figure(5.8, 2, 1)
-    ours = {name: trained[name] for name in ("stnn_p1", "stnn_p6", "ffnn")}
-    for axes, group in zip(panels, (as_printed, ours), strict=True):
-        ends = {}
-        for name, found in group.items():
-            colour = COLOURS[name.removeprefix("printed_")]
-            for each in found:
+    """Training and validation error against steps: a row a network, as printed and ours."""
+    names = [
+        name for name in ("stnn_p1", "stnn_p2", "stnn_p4", "stnn_p6", "ffnn") if name in trained
+    ]
+    figure, panels = style.figure(
+        0.8 + 1.15 * len(names), len(names), 2, sharex="col", sharey=True, squeeze=False
+    )
+    for name, row in zip(names, panels, strict=True):
+        for axes, found in zip(
+            row, (as_printed.get(f"printed_{name}"), trained[name]), strict=True
+        ):
+            for each in found or ():
                 steps, training, *coordinates = each.history.T
-                validation = np.mean(coordinates, axis=0)
-                axes.plot(steps, training, color=colour, linewidth=0.5, alpha=0.7)
-                axes.plot(steps, validation, color=colour, linewidth=1.4)
-            ends[name] = steps[-1], validation[-1]
-        axes.set(xscale="log", yscale="log", ylabel="MSE")
-        axes.margins(x=0.0)
-        plain = {name: title(name.removeprefix("printed_")) for name in ends}
-        texts = {name: text.removesuffix(" 3-30-30-30-3") for name, text in plain.items()}
-        style.name_ends(axes, ends, texts)
-    panels[1].set_xlabel("Levenberg-Marquardt steps")
+                axes.plot(steps, training, color=COLOURS[name], linewidth=0.5, alpha=0.7)
+                axes.plot(steps, np.mean(coordinates, axis=0), color=COLOURS[name], linewidth=1.4)
+            axes.set(xscale="log", yscale="log")
+            axes.margins(x=0.0)
+            if found is None:
+                style.place(axes, 0.5, 0.5, "not trained here", "mean", ha="center")
+        row[0].set_title(title(name).replace(" 3-30-30-30-3", "-2073"), color=style.WORDS[name])
+    for axes, words in zip(panels[0], ("as printed", "our setting"), strict=True):
+        axes.annotate(
+            words, (1, 1), xytext=(0, 6), xycoords="axes fraction", textcoords="offset points",
+            ha="right", fontsize=style.SMALL, color=style.MUTED,
+        )  # fmt: skip
+    for axes in panels[-1]:
+        axes.set_xlabel("steps")
+    panels[0, 0].yaxis.set_major_locator(LogLocator(base=1e4, numticks=9))
+    figure.supylabel("mean squared error", fontsize=11)
     return style.shown(
         figure,
         "curves",
-        caption="Training (thin) and validation (thick) error against steps (their Figure 4). "
-        "Above: as printed, every seed; a plateau near 10 is a coordinate whose last ReLUs are all "
-        "dead. Below: in our setting, one and six branches and the feed-forward network.",
-        alt="Two panels of error against steps, both axes logarithmic. Above, several curves stay "
-        "on plateaus of the order of ten; below, all curves fall.",
+        caption="Training (thin) and validation (thick) error against Levenberg–Marquardt steps "
+        "(their Figure 4), every seed, a row a network. Left: as printed; a plateau near 10 is a "
+        "coordinate whose last ReLUs are all dead. Right: our setting.",
+        alt="Small panels of error against steps, both axes logarithmic, one row for each size. On "
+        "the left several curves stay on plateaus of the order of ten, most with few branches; on "
+        "the right all curves fall.",
     )
 
 
 def rollouts(
     trained: Mapping[str, Sequence[Trained]], trajectories: np.ndarray, dt: float
 ) -> style.Shown:
-    """Two trajectories and how the networks with the median error continue them."""
-    figure, panels = style.figure(4.4, 2, 1, sharex=True)
+    """Two trajectories, and how far the networks with the median error are from them."""
+    figure, panels = style.figure(4.8, 3, 1, sharex=True, height_ratios=[1, 1, 1.6])
     steps = trajectories.shape[1] - 1
     times = dt * np.arange(steps + 1)
-    for axes, truth in zip(panels, trajectories, strict=True):
-        axes.plot(times, truth[:, 0], color=style.INK, linewidth=2.5)
+    ends = {}
+    for axes, truth, dashes in zip(panels, trajectories, ("-", "--"), strict=False):
+        axes.plot(times, truth[:, 0], dashes, color=style.INK, linewidth=2)
+        axes.set_ylabel("x")
         for name, family in (("ffnn", "ffnn"), ("stnn_p6", "stnn")):
             errors = record.metrics()[f"{name}_mse_validation"]["samples"]
             typical = trained[name][np.argsort(errors)[(len(errors) - 1) // 2]].model
             path = np.concatenate([truth[:1], rollout(typical, truth[:1], steps)[0]])
-            axes.plot(times, path[:, 0], color=COLOURS[family], linewidth=1.1)
-        axes.set_ylabel("x")
-    panels[1].set_xlabel("time")
-    for i, family in enumerate(("true", "stnn", "ffnn")):
-        style.place(panels[0], 0.02 + 0.2 * i, 1.04, LABELS[family], family)
+            axes.plot(times, path[:, 0], dashes, color=COLOURS[family], linewidth=1)
+            apart = style.bounded(np.linalg.norm(path - truth, axis=1))
+            panels[2].plot(times[1:], apart[1:], dashes, color=COLOURS[family], linewidth=1.2)
+            ends[family] = times[-1], apart[-1]
+    panels[2].set(yscale="log", ylabel="distance", xlabel="units of time")
+    style.name_ends(panels[2], ends, LABELS)
     return style.shown(
         figure,
         "rollouts",
         caption="The coordinate x of two fresh trajectories (without colour) and their "
         "continuation by the structured network with six branches and by the feed-forward network, "
-        "each from one true state (their Figure 5).",
+        "each from one true state (their Figure 5). By eye they agree. Below: the distance between "
+        "each continuation and the truth, dashed for the second trajectory.",
         alt="Two panels of an oscillating coordinate against time, the truth in black and two "
-        "networks in colour on top of it.",
+        "networks in colour on top of it. Below, their distances from the truth grow over five "
+        "orders of magnitude on a logarithmic axis.",
     )

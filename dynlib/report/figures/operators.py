@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.linalg
 import torch
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import SymLogNorm
 
+from dynlib.networks.stnn import StNN
 from dynlib.operators.bestfit import BestFit
 from dynlib.operators.hankel import Hankel
 from dynlib.report import style
+from dynlib.report.figures import anatomy
 from dynlib.report.networks import label
 from dynlib.report.operators import TITLES, Costs
 from dynlib.report.style import COLOURS
@@ -27,7 +28,7 @@ def windows(series: np.ndarray, dt: float) -> style.Shown:
     for row in (0, n // 2, n - 1):
         span, height = times[[row, row + n - 1]], float(values.min()) - 3 - row / 12
         above.plot(span, [height] * 2, linewidth=3, color=style.COLOURS["model"])
-    above.set(xlabel="time", ylabel="x")
+    above.set(xlabel="units of time", ylabel="x")
     picture = below.imshow(Hankel(values).dense().numpy(), cmap="RdBu_r", vmin=-20, vmax=20)
     below.set(xlabel="column j", ylabel="row i")
     figure.colorbar(picture, ax=below, label="measurement")
@@ -79,28 +80,27 @@ def cost(costs: Costs) -> style.Shown:
 
 def operators(operators: Mapping[str, np.ndarray]) -> style.Shown:
     """Four of the operators that may advance delay vectors, as heat maps."""
-    figure, panels = style.figure(4.9, 2, 2)
+    figure, panels = style.figure(5.2, 2, 2)
     names = ("least_squares", "nuclear", "hankel_fit", "delay_matrix")
+    scale = SymLogNorm(linthresh=1, vmin=-20, vmax=20)
     for axes, name in zip(panels.flat, names, strict=True):
         operator = operators[name]
-        if name == "delay_matrix":  # measurements that differ little
-            image = axes.imshow(operator, cmap="Blues_r")
-        else:
-            bound = np.abs(operator).max()
-            image = axes.imshow(operator, cmap="RdBu_r", vmin=-bound, vmax=bound)
+        image = axes.imshow(operator, cmap="RdBu_r", norm=scale)
         axes.set_title(TITLES[name].replace("the measurements", "the data"), fontsize=style.SMALL)
         axes.set(xticks=[], yticks=[])
         for (i, j), entry in np.ndenumerate(operator) if len(operator) <= 6 else ():
             pale = np.mean(image.cmap(image.norm(entry))[:3]) > 0.5
             words, colour = f"{round(entry, 2) + 0.0:.2f}", "#1f2428" if pale else "#ffffff"
             axes.text(j, i, words, ha="center", va="center", fontsize=style.SMALL, color=colour)
+    bar = figure.colorbar(image, ax=panels, location="bottom", shrink=0.7, aspect=30)
+    bar.set_ticks([-10, -1, 0, 1, 10], labels=["−10", "−1", "0", "1", "10"])
     return style.shown(
         figure,
         "operators",
         caption="Four operators for the same delay vectors. The matrix of least squares is a shift "
         "with a row of extrapolation below; with the nuclear norm it becomes a smooth projection "
-        "of low rank. Neither is constant along anti-diagonals, as a Hankel matrix is. Each panel "
-        "has its own colour scale.",
+        "of low rank. Neither is constant along anti-diagonals, as a Hankel matrix is. One colour "
+        "scale for all, linear between −1 and 1 and logarithmic beyond.",
         alt="Four small heat maps: least squares with ones above the diagonal and large entries of "
         "both signs in the last row, nuclear norm smooth, best Hankel, and the Hankel matrix of "
         "the data.",
@@ -128,35 +128,16 @@ def convergence(fits: Mapping[str, BestFit]) -> style.Shown:
     )
 
 
-def _butterfly(n: int) -> np.ndarray:
-    """Pattern of [[I, I], [D, -D]]: 1 is frozen, 2 is free."""
-    one = np.eye(n // 2)
-    return np.block([[one, one], [2 * one, 2 * one]])
-
-
-def _permutation(n: int) -> np.ndarray:
-    """Pattern of the even-odd permutations of all levels, undone: where each entry goes."""
-    values = torch.eye(n).unsqueeze(-2).unflatten(-1, (-1, 2)).squeeze(-3)
-    while values.shape[-1] < n:
-        values = values.unflatten(-2, (-1, 2)).transpose(-1, -2).flatten(-2)
-    return values.squeeze(-2).T.numpy()
-
-
 def factors() -> style.Shown:
     """The sparse factors of a branch's first layer for n = 4: what is free and what is frozen."""
-    patterns = {
-        "pad": np.vstack([2 * np.eye(4), np.zeros((4, 4))]),
-        "butterfly": _butterfly(8),
-        "butterflies": scipy.linalg.block_diag(_butterfly(4), _butterfly(4)),
-        "blocks": scipy.linalg.block_diag(*[2 * np.ones((2, 2))] * 4),
-        "permutation": _permutation(8),
-    }
-    palette = ListedColormap(["#00000000", "#9aa4ae", "#2f81c1"])
-    figure, panels = style.figure(1.7, 1, 5, width_ratios=[1, 2, 2, 2, 2])
-    for axes, (name, pattern) in zip(panels, patterns.items(), strict=True):
-        axes.imshow(pattern, cmap=palette, vmin=0, vmax=2)
-        axes.set_title(name, fontsize=style.SMALL)
-        axes.set(xticks=[], yticks=[])
+    layer, _ = anatomy.factors(StNN())
+    figure, panels = style.figure(1.6, 1, 5, width_ratios=[1, 2, 2, 2, 2])
+    for axes, factor in zip(panels, layer, strict=True):
+        rows, columns = factor.matrix.shape
+        anatomy.sparse(axes, factor)
+        axes.set(xlim=(-0.1, columns + 0.1), ylim=(rows + 0.1, -0.1), aspect="equal")
+        axes.set_axis_off()
+        axes.set_title(factor.name.split(",")[0], fontsize=style.SMALL)
     return style.shown(
         figure,
         "factors",

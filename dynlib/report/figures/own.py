@@ -117,7 +117,7 @@ def series(
         axes.plot(clock[:end], path[:end], color=COLOURS[name], linewidth=1.1)
         axes.set_ylim(low - margin, high + 4 * margin)
         style.place(axes, 0.01, 1, labels[name], name, va="top")
-    panels[-1].set_xlabel("Lyapunov times" if exponent else "time")
+    panels[-1].set_xlabel("Lyapunov times" if exponent else "units of time")
     figure.supylabel(coordinate, fontsize=11)
     return style.shown(
         figure,

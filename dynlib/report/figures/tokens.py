@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from dynlib.report import record, style
 from dynlib.report.flows import Draws, Separation
@@ -176,9 +175,7 @@ def ratio(methods: Sequence[str], *, finding: str = "") -> style.Shown:
     dots(axes, methods, "w1_ratio")
     axes.axvline(1, color=style.MUTED, linestyle="--", linewidth=1)
     axes.set(xscale="log", xlabel="W1 to truth / W1 of truth to truth")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    style.plain(axes.xaxis)
     over = record.metrics()["w1_ratio"]["over"]
     return style.shown(
         figure,
@@ -367,11 +364,14 @@ def accuracy(
     for k, x, y in zip(counting, right, reached, strict=True):
         if right[-1] - x > 0.03 or k == max(counting):  # the others crowd there
             style.note(axes, x, y, str(k), "ngram4", offset=(-4, 8), ha="right")
-    axes.plot(seeds, steps, "o", color=style.COLOURS["model"], markersize=7)
+    axes.plot(
+        seeds, steps, "o", color=style.COLOURS["model"], markersize=9, fillstyle="none", mew=2
+    )  # open, and above the squares
     style.note(axes, seeds[-1], steps[-1], "GPT-2", "model", offset=(9, -26), ha="left")
     axes.set(
         xlabel="accuracy a of the next token", ylabel="steps until divergence", yscale="log"
     )  # fmt: skip
+    style.plain(axes.yaxis)
     return style.shown(
         figure,
         "accuracy",
@@ -392,16 +392,22 @@ def draws(found: Draws, *, inverse: float) -> style.Shown:
     """Mean divergence times against the number of draws, and the `inverse` exponent, a time."""
     figure, axes = style.figure(3.2)
     axes.axhline(inverse, color=style.MUTED, linewidth=1)
+    pair = np.log(np.asarray(found.curves["true"]) / inverse)
+    end = -1 if abs(pair[-1]) > abs(pair[0]) else 0  # where the pair is far from the line
     axes.annotate(
-        "1 / Lyapunov exponent", (found.counts[0], inverse), xytext=(0, 4),
-        textcoords="offset points", fontsize=10, color=style.MUTED,
+        "1 / Lyapunov exponent", (found.counts[end], inverse), color=style.MUTED,
+        xytext=(0, -4 if pair[end] > 0 else 4), va="top" if pair[end] > 0 else "bottom",
+        ha="right" if end else "left", textcoords="offset points", fontsize=style.SMALL,
     )  # fmt: skip
     names = {"true": "true pair", "model": "GPT-2, greedy", "best_ngram": "best n-gram"}
     for method in names:
         colour = style.COLOURS[{"true": "pair"}.get(method, method)]
         axes.plot(found.counts, found.curves[method], "o-", markersize=4, color=colour)
     ends = {name: found.curves[name][-1] for name in names}
-    axes.set(xscale="log", yscale="log", xlabel="states drawn around each prompt", ylabel="time")
+    axes.set(xscale="log", yscale="log", xlabel="states drawn around each prompt")
+    axes.set_ylabel("divergence time, units of time")
+    axes.margins(y=0.12)  # room for a name below the lowest curve
+    style.plain(axes.yaxis)
     shift = {"true": 6, "model": 6, "best_ngram": -14}
     if ends["best_ngram"] > ends["model"]:
         shift |= {"model": -14, "best_ngram": 6}
@@ -456,7 +462,7 @@ def separation(found: Separation, *, exponent: float, prompt: int, tau: float) -
         guide = times[begin : late[0] + 1]
         height = 0.4 * found.bounds[0] * np.exp(exponent * (guide - guide[-1]))
         axes.plot(guide, height, color=style.INK, linewidth=1)
-    axes.set(yscale="log", xlabel="time", ylabel="mean distance")
+    axes.set(yscale="log", xlabel="units of time", ylabel="mean distance")
     axes.set_ylim(top=3 * found.spread)
     return style.shown(
         figure,
