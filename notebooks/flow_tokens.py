@@ -321,9 +321,9 @@ figures.accuracy(orbits, counting=counting, networks=continued["model"])
 
 # %%
 more = stages.times(asked, orbits, excerpts=pieces, tau=tau)
-stages.learning(
-    trained[0], test[:, transient:], references[0], learn, prompt=prompt,
-    rollouts=stage_rollouts, batches=prompt_batches, seed=data_seed, more=more)
+stages.study(system, trained[0], test[:, transient:], references[0], learn,
+    prompt=prompt, rollouts=stage_rollouts, batches=prompt_batches,
+    seed=data_seed, more=more)
 
 # %% tags=["hide-input", "view"]
 learning.curve(record.metrics())

@@ -341,10 +341,9 @@ report.cycles(short)
 # [The chapter on the printed model](../tokens/printed-model.md) discusses the curves.
 
 # %%
-stages.learning(
-    trained[0], test[:, 100:], references[0], learn, prompt=prompt,
-    rollouts=stage_rollouts, batches=prompt_batches, seed=data_seed, copies=32,
-    more=stages.exponents(system, grid, products))
+stages.study("henon", trained[0], test[:, 100:], references[0], learn,
+    prompt=prompt, rollouts=stage_rollouts, batches=prompt_batches,
+    seed=data_seed, copies=32, more=stages.exponents(system, grid, products))
 
 # %% tags=["hide-input", "view"]
 learning.curve(record.metrics())

@@ -20,8 +20,7 @@
 #
 # Here the methods of the paper, and baselines that it omits, answer under one rule. They forecast
 # from the same fresh states. Each is given one state, or a window of past states. Every prediction
-# is compared with the truth *of the same step*. [The chapter](../structure/arena.md) discusses the
-# numbers.
+# is compared with the truth *of the same step*. [The chapter](../structure/arena.md) discusses them.
 
 # %% tags=["parameters", "hide-input"]
 horizon: int = 120  # [10..100000] steps of a forecast
@@ -207,6 +206,7 @@ variants = {
 }
 predictions |= {name: path[None] for name, path in variants.items()}
 errors = report.record_rollouts(predictions, truth, **rule)
+report.record_starts_above(nets, predictions, truth)
 
 # %% [markdown]
 # ## All methods, one rule
@@ -235,13 +235,14 @@ figures.series(predictions, truth, **rule)
 #
 # Within the printed horizon most forecasts never leave the truth, and a valid time that is not
 # reached cannot rank. So all methods go on until {res}`:long_horizon_lyapunov:.0f` Lyapunov times.
-# A time that at least half of the forecasts do not reach is written ≥.
+# A time that at least half of the forecasts do not reach is written ≥. All begin at the same
+# starts, and some methods are compared start by start.
 #
 # The networks go on for much longer, to see whether they leave the attractor: whether they leave
 # the box of their training states, widened by a fifth of its size on every side, or come to rest.
 
 # %%
-report.record_long(longest, far, **rule)
+report.record_paired(report.record_long(longest, far, **rule))
 report.record_left(nets, starts, data[:n_learn], attractor_steps)
 
 # %% tags=["hide-input", "view"]
@@ -253,8 +254,7 @@ figures.ranks(list(longest))
 # %% [markdown]
 # ## The same data for all
 #
-# Do the data decide the order? Here SINDy and the polynomial maps are fitted on the networks' own
-# trajectories.
+# Do the data decide? Here SINDy and polynomial maps are fitted on the networks' own trajectories.
 
 # %%
 many = data[:n_learn]
@@ -307,12 +307,14 @@ report.noise_table(predictions, levels)
 # %% [markdown]
 # ## What a step costs
 #
-# The `flops` are the additions and multiplications of one step (without activation functions;
-# SINDy's equations are advanced by one classical Runge–Kutta step). The time is measured on one
-# core. A network is timed by its bare evaluation, the others as they forecast: SINDy by finer steps.
+# The operations are additions and multiplications, without activation functions. SINDy's are those
+# of one classical Runge–Kutta step. Its forecasts above take finer steps, so here it forecasts by
+# single steps too. The time is measured on one core. A network is timed by its bare evaluation, the
+# others as they forecast above.
 
 # %%
 report.record_costs(methods, nets, windows)
+report.record_single_steps(sindy, windows, truth, **rule)
 
 # %% tags=["hide-input", "view"]
 report.cost_table(methods)
@@ -330,8 +332,7 @@ figures.pareto(degrees)
 # Each network has a truth of its own, as its notebook integrates it.
 
 # %%
-future = long[record_steps:]  # from the start on
-report.record_one_start(methods, future)
+report.record_one_start(methods, long[record_steps:])  # from the start on
 rebuilt = havok(known, delays=min(100, largest_delays), rank=16).reconstruct()
 report.record_single("havok_insample_accumulated", rebuilt[:500], known[:500])
 report.record_own_truths(system, origin, record_steps, dt)
@@ -346,5 +347,4 @@ report.protocol_table()
 # %% tags=["hide-input", "remove-output", "view"]
 names = ("stnn", "control", "sindy_fd2", "sindy_fd6", "polynomial_4")
 chosen = {name: methods[name] for name in names}
-field = report.true_field(dt)
-Playground.of(chosen, predictions, truth, starts, field, **rule)
+Playground.of(chosen, predictions, truth, starts, report.true_field(dt), **rule)

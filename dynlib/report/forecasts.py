@@ -31,6 +31,8 @@ RELEASED = {
     "sindy": {100: 2.448, 600: 27.71},
     "havok": {100: 0.00299, 500: 16.13},
 }
+#: Methods whose long forecasts are compared start by start.
+PAIRS = (("control", "stnn"), ("ffnn", "stnn"), ("stnn", "sindy_fd6"))
 #: Relative and absolute tolerance by which the released notebook of each network integrates.
 RELEASED_TOLERANCES = {"stnn": (1e-12, 1e-12), "ffnn": (1e-10, 1e-11)}
 
@@ -175,6 +177,26 @@ def record_rollouts(
     }
 
 
+def record_starts_above(
+    names: Iterable[str], predictions: Mapping[str, np.ndarray], truth: np.ndarray
+) -> None:
+    """Record the share of starts from which a method forecasts badly, ``_starts_above_bound``.
+
+    The bound is a hundredth of the error of the mean state, ``"climatology"``, from the same start,
+    both accumulated over the horizon. Arguments are as for :func:`record_rollouts`; the share is
+    that of each seed.
+    """
+
+    def errors(name: str) -> np.ndarray:
+        steps = np.array([step_errors(each, truth) for each in predictions[name]])
+        return steps.mean(axis=2)  # (seeds, starts)
+
+    bound = 0.01 * errors("climatology")
+    for name in names:
+        shares = (errors(name) > bound).mean(axis=1)
+        record.metric(f"{name}_starts_above_bound", shares, over="seeds", share=True, tolerance=1.0)
+
+
 def record_forecasts(
     methods: Mapping[str, Sequence[Forecaster]],
     windows: np.ndarray,
@@ -212,21 +234,49 @@ def long_truth(
     return one[:, :steps]
 
 
-def record_long(predictions: Mapping[str, np.ndarray], truth: np.ndarray, **rule: float) -> None:
+def record_long(
+    predictions: Mapping[str, np.ndarray], truth: np.ndarray, **rule: float
+) -> dict[str, np.ndarray]:
     """Record ``_valid_time_long`` and its ``_censored`` of several methods.
 
-    Both as in :func:`record_rollout`, over the length of `truth`; predictions may be longer.
+    Both as in :func:`record_rollout`, over the length of `truth`; predictions may be longer. What
+    returns are the times, by the same names, (seeds, starts).
     """
-    for name, found in predictions.items():
-        cut = found[:, :, : truth.shape[1]]
+    found = {}
+    for name, paths in predictions.items():
+        cut = paths[:, :, : truth.shape[1]]
         finite = np.where(np.isfinite(cut), cut, np.inf)
         scored = [valid_time(each, truth, **rule) for each in finite]
-        times = np.median([times for times, _ in scored], axis=0)
+        found[name] = np.array([times for times, _ in scored])
+        times = np.median(found[name], axis=0)
         record.metric(
             f"{name}_valid_time_long", times, over="starts", unit="Lyapunov times", tolerance=1.0
         )
         censored = sum(int(marked.sum()) for _, marked in scored)
         record.metric(f"{name}_valid_time_long_censored", censored, tolerance=1.0)
+    return found
+
+
+def record_paired(
+    times: Mapping[str, np.ndarray], pairs: Iterable[tuple[str, str]] = PAIRS
+) -> None:
+    """Record two methods compared start by start, from what :func:`record_long` returns.
+
+    Both begin at the same starts, so how hard a start is cancels. Seeds cannot be paired: of each
+    start the median seed counts, and the interval is over starts. It covers no other trainings.
+
+    Metrics: ``<first>_minus_<second>_valid_time_long``; ``<first>_outlasts_<second>``, the share of
+    starts at which the first stays for longer; and ``<first>_outlasts_<second>_by_seed``, the share
+    of starts and seeds of the second, for each seed of the first.
+    """
+    for first, second in pairs:
+        one, other = times[first], times[second]
+        difference = np.median(one, axis=0) - np.median(other, axis=0)
+        name, beats = f"{first}_minus_{second}_valid_time_long", f"{first}_outlasts_{second}"
+        record.metric(name, difference, over="starts", unit="Lyapunov times", tolerance=1.0)
+        record.metric(beats, float((difference > 0).mean()), share=True, tolerance=0.5)
+        shares = (one[:, None] > other).mean(axis=(1, 2))
+        record.metric(f"{beats}_by_seed", shares, over="seeds", share=True, tolerance=0.5)
 
 
 def record_left(
@@ -369,6 +419,21 @@ def record_costs(
     record.metric("stnn_flops_coded", coded, tolerance=0.0)
 
 
+def record_single_steps(
+    fields: Mapping[str, SparseField], windows: np.ndarray, truth: np.ndarray, **rule: float
+) -> None:
+    """Record SINDy by the single step that ``_flops`` counts, and what its usual forecasts take.
+
+    Metrics: ``_flops_run``, operations of a sample of a rollout, and those of
+    :func:`record_rollout` by one classical Runge–Kutta step a sample, with the suffix ``_rk4``.
+    """
+    paths = {}
+    for name, field in fields.items():
+        record.metric(f"{name}_flops_run", field.flops_run, tolerance=0.1)
+        paths[name] = field.runge_kutta(windows, truth.shape[1])[None]
+    record_rollouts(paths, truth, suffix="_rk4", **rule)
+
+
 def show_row(name: str, suffix: str = "") -> list[str]:
     """Cells of a table: accumulated errors and valid time of a method, with intervals."""
     forms = {
@@ -479,6 +544,7 @@ def cost_table(names: Iterable[str]) -> record.Table:
     columns = {
         "parameters": "parameters:d",
         "operations a step": "flops:d",
+        "as forecast": "flops_run:d",
         "µs a step, one state": "step_us",
         f"{record.number(1000, 'd')} states": "step_us_batch1000",
     }

@@ -39,6 +39,32 @@ ADDED = {
     "greedy_lyapunov": "nats/iteration", "copied": "1", "divergence_time": "time",
     "divergence_time_mean": "time",
 }  # fmt: skip
+#: Printed values that claims compare stages with, by system and measure.
+PRINTED = {
+    "henon": {"greedy_lyapunov": 0.4161},
+    "rossler": {"divergence_time_mean": 4.59},
+    "lorenz": {"divergence_time_mean": 1.11},
+}
+
+
+def study(system: str, trained: Trained, *given: Any, **options: Any) -> record.Table | None:
+    """:func:`learning` of a system, and how near its stages come to the printed values.
+
+    That a printed value lies between the extremes of all stages does not say that one is near it.
+
+    Metrics: those of :func:`learning`, and ``stages_nearest_<measure>`` for each of `PRINTED`, the
+    least distance from the printed value at any stage. All others are arguments of
+    :func:`learning`.
+    """
+    table, found = learning(trained, *given, **options), record.metrics()
+    names = [f"stage_{k}" for k in range(1, len(trained.stages) + 1)]
+    near = {
+        measure: min(abs(found[f"{name}_{measure}"]["value"] - printed) for name in names)
+        for measure, printed in PRINTED[system].items() if names
+    }  # fmt: skip
+    # One statement, which witnesses of runs without stages execute too.
+    list(map(_metric, [f"stages_nearest_{measure}" for measure in near], near, near.values()))
+    return table
 
 
 def learning(

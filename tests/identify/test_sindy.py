@@ -8,6 +8,7 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
+from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.pairs import integrate
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.identify.sindy import DERIVATIVES, SparseField, fit_sindy
@@ -120,6 +121,13 @@ def test_rollouts_of_the_true_field_are_solutions():
     np.testing.assert_allclose(rollout[0, -1], tight.y[:, -1], atol=1e-10)
 
 
+def test_single_steps_are_those_of_the_compiled_integrator():
+    starts = np.array([[1.0, 2.0, 20.0], [-8.0, -8.0, 27.0], [0.1, 0.0, 5.0]])
+    found = SparseField(LORENZ, 0.01).runge_kutta(starts[:, None], 100)
+    compiled = TimeMap(Lorenz(beta=8 / 3), 0.01, substeps=1).orbits(starts, 101)[:, 1:]
+    np.testing.assert_allclose(found, compiled, rtol=1e-11)
+
+
 def test_rollouts_of_linear_fields_are_matrix_exponentials_to_order_eight():
     matrix = np.array([[-0.2, 1.0], [-2.0, 0.1]])
     field = SparseField(np.concatenate([np.zeros((2, 1)), matrix, np.zeros((2, 3))], axis=1), 1.0)
@@ -144,6 +152,11 @@ def test_a_solution_that_explodes_is_silent_and_alone():
     np.testing.assert_allclose(rollout[0, :8, 0], 1 / (1 - times[:8]), rtol=1e-7)
     np.testing.assert_allclose(rollout[1, :, 0], -1 / (1 + times), rtol=1e-10)
     np.testing.assert_allclose(rollout[2, :, 0], 1 / (10 - times), rtol=1e-10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        single = field.runge_kutta(np.array([[[1.0]], [[-1.0]]]), 30)
+    assert failures(single) == 1
+    np.testing.assert_allclose(single[1, :, 0], -1 / (1 + times), rtol=1e-5)
 
 
 def test_equations_are_readable():

@@ -167,6 +167,10 @@ ROWS = [
         windows=Array(FORECAST, SCALED), n_steps=Count(2), substeps=Count(1),
     ),
     row(
+        "identify.sindy.SparseField.runge_kutta", FIELD.runge_kutta,
+        windows=Array(FORECAST, SCALED), n_steps=Count(2),
+    ),
+    row(
         "identify.sindy.fit_sindy",
         lambda **options: sindy.fit_sindy(**options).coefficients,
         trajectories=Array(CIRCLE, SIZE | {"axis too many": "several trajectories"}),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from scipy.integrate import DOP853
 
 from dynlib.dynamics.pairs import integrate, pairs
 from dynlib.dynamics.systems.lorenz import Lorenz
@@ -140,17 +141,20 @@ def test_a_polynomial_step_takes_the_operations_that_are_stated():
     assert model.flops == Counted.done + 3
 
 
+COEFFICIENTS = np.zeros((3, 10))
+COEFFICIENTS[0, [1, 2]] = -10, 10
+COEFFICIENTS[1, [1, 2, 6]] = 28, -1, -1
+COEFFICIENTS[2, [3, 5]] = -8 / 3, 1
+
+
+def velocity(s):
+    """That of `COEFFICIENTS`, without what is multiplied by zero."""
+    terms = {1: s[0], 2: s[1], 3: s[2], 5: s[0] * s[1], 6: s[0] * s[2]}
+    return [dot(row[row != 0], [terms[i] for i in np.flatnonzero(row)]) for row in COEFFICIENTS]
+
+
 def test_a_runge_kutta_step_of_a_field_takes_the_operations_that_are_stated():
-    coefficients = np.zeros((3, 10))
-    coefficients[0, [1, 2]] = -10, 10
-    coefficients[1, [1, 2, 6]] = 28, -1, -1
-    coefficients[2, [3, 5]] = -8 / 3, 1
-    model = SparseField(coefficients, 0.01)
-
-    def velocity(s):
-        terms = {1: s[0], 2: s[1], 3: s[2], 5: s[0] * s[1], 6: s[0] * s[2]}
-        return [dot(row[row != 0], [terms[i] for i in np.flatnonzero(row)]) for row in coefficients]
-
+    model = SparseField(COEFFICIENTS, 0.01)
     state = counted(RECORD[500])
     k = [velocity(state)]
     for share in (0.005, 0.005, 0.01):
@@ -159,9 +163,31 @@ def test_a_runge_kutta_step_of_a_field_takes_the_operations_that_are_stated():
         s + (a + b * 2.0 + c * 2.0 + d) * (0.01 / 6)
         for s, a, b, c, d in zip(state, *k, strict=True)
     ]
-    exact = model.rollout(RECORD[None, 500:501], 1)[0, 0]
-    np.testing.assert_allclose([each.value for each in found], exact, rtol=1e-5)
+    taken = model.runge_kutta(RECORD[None, 500:501], 1)[0, 0]
+    np.testing.assert_allclose([each.value for each in found], taken, rtol=1e-12)
     assert model.flops == Counted.done
+
+
+def test_a_sample_of_a_field_takes_the_operations_that_are_stated():
+    """Two steps of DOP853, without the weights that are zero; h is multiplied into the others."""
+    model, h = SparseField(COEFFICIENTS, 0.01), 0.005
+
+    def moved(state, weights, slopes):
+        used = np.flatnonzero(weights)
+        return [
+            s + dot(h * weights[used], [slopes[i][axis] for i in used]) if len(used) else s
+            for axis, s in enumerate(state)
+        ]
+
+    state = counted(RECORD[500])
+    for _ in range(2):
+        slopes = []
+        for stage in range(12):
+            slopes.append(velocity(moved(state, DOP853.A[stage, :stage], slopes)))
+        state = moved(state, DOP853.B, slopes)
+    taken = model.rollout(RECORD[None, 500:501], 1)[0, 0]
+    np.testing.assert_allclose([each.value for each in state], taken, rtol=1e-12)
+    assert model.flops_run == Counted.done
 
 
 @pytest.mark.parametrize(("name", "directions"), [("havok", 5), ("dmd", 7)])

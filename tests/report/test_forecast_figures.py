@@ -99,6 +99,8 @@ def test_errors_stand_over_operations():
         record.metric(
             f"{name}_accumulated_mse_horizon", [1.0 + number, 3.0 + number], over="starts"
         )
+    for name in ("sindy_fd2", "sindy_fd6"):  # by the steps whose operations are counted
+        record.metric(f"{name}_accumulated_mse_horizon_rk4", [50.0, 70.0], over="starts")
     shown = figures.pareto(degrees)
     (axes,) = shown.figure.axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
@@ -108,5 +110,6 @@ def test_errors_stand_over_operations():
     points = {line.get_xdata()[0]: line for line in axes.lines[1:] if line.get_marker() == "o"}
     assert set(points) == set(range(13, 10 + len(names)))
     assert points[10 + names.index("havok")].get_ydata()[0] == 2.0 + names.index("havok")
+    assert points[10 + names.index("sindy_fd6")].get_ydata()[0] == 60.0
     assert "degree 2 to 4" in shown.caption
     assert "polynomials, degree 2 to 4" in {text.get_text() for text in axes.texts}

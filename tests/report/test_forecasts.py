@@ -66,8 +66,10 @@ def test_a_cost_is_counted_and_timed():
         for suffix in ("", "_batch1000"):
             assert found[f"{name}_step_us{suffix}"]["value"] > 0
             assert found[f"{name}_step_us{suffix}"]["unit"] == "us"
-    rows = report.cost_table(["ffnn"]).rows
-    assert rows[0][:3] == ["FFNN-2073", str(model.parameters), str(model.flops)]
+    record.metric("ffnn_flops_run", 1008)
+    rows = report.cost_table(["ffnn", "polynomial_2"]).rows
+    assert rows[0][:4] == ["FFNN-2073", str(model.parameters), str(model.flops), "1\u202f008"]
+    assert rows[1][3] == ""
 
 
 def test_errors_are_listed_with_the_data_of_each_method():
@@ -81,6 +83,35 @@ def test_errors_are_listed_with_the_data_of_each_method():
         ["StNN-388", "3 trajectories"], ["no change", "the record"]
     ]  # fmt: skip
     assert [row[2:] for row in full.rows] == [row[1:] for row in plain.rows]
+
+
+def test_a_sindy_is_scored_by_the_steps_whose_operations_are_counted():
+    field, starts = report.true_field(0.1), np.array([[[1.0, 2.0, 20.0]], [[-8.0, -8.0, 27.0]]])
+    truth = TimeMap(Lorenz(beta=8 / 3), 0.1, substeps=50).orbits(starts[:, 0], 4)[:, 1:]
+    single = TimeMap(Lorenz(beta=8 / 3), 0.1, substeps=1).orbits(starts[:, 0], 4)[:, 1:]
+    report.record_single_steps({"sindy_fd6": field}, starts, truth, **RULE)
+    found = record.metrics()
+    expected = np.square(single - truth).mean(axis=(1, 2))
+    assert min(expected) > 1e-5  # that of finer steps is below 1e-9
+    samples = found["sindy_fd6_accumulated_mse_horizon_rk4"]["samples"]
+    assert samples == pytest.approx(expected, rel=1e-6)
+    assert found["sindy_fd6_flops_run"]["value"] == field.flops_run
+
+
+def test_starts_above_the_bound_are_counted_by_seed():
+    """The mean state is off by 10, so the bound is 1; it is that of the same start."""
+    truth, off = np.zeros((4, 20, 3)), np.ones((4, 1, 1))
+    mean = np.full((1, 4, 20, 3), 10.0)
+    mean[0, 3] = 30.0
+    found = np.stack([0.9 * off + truth, truth, truth])
+    found[1, 0], found[1, 3] = 1.1, 1.1  # above 1, and below 9
+    found[2, :3, 10:] = np.inf
+    predictions = {"climatology": mean, "stnn": found, "ffnn": found[2:]}
+    report.record_starts_above(["stnn", "ffnn"], predictions, truth)
+    shares = record.metrics()["stnn_starts_above_bound"]
+    assert shares["samples"] == [0, 0.25, 0.75]
+    assert (shares["over"], shares["low"], shares["high"]) == ("seeds", 0, 0.75)
+    assert record.metrics()["ffnn_starts_above_bound"]["value"] == 0.75
 
 
 def test_a_search_is_listed_with_its_choice():
@@ -250,8 +281,11 @@ def test_times_that_are_not_reached_are_marked():
     record.metric("long_horizon_lyapunov", 8.0)
     for name, value in (("stnn", 4.0), ("havok", 1.0)):
         record.metric(f"{name}_valid_time", value)
-    report.record_long({"stnn": never, "havok": soon}, truth, **rule)
+    times = report.record_long({"stnn": never, "havok": soon}, truth, **rule)
     found = record.metrics()
+    assert {name: each.tolist() for name, each in times.items()} == {
+        "stnn": [[8] * 7], "havok": [[6] * 7] * 2
+    }  # fmt: skip
     assert (found["stnn_valid_time_long"]["value"], found["havok_valid_time_long"]["value"]) == (
         8,
         6,
@@ -262,6 +296,21 @@ def test_times_that_are_not_reached_are_marked():
         ["StNN-388", "≥ 4.00", "≥ 8.00 [8.00, 8.00]", "7", "25%"],
         ["HAVOK, no forcing", "1.00", "6.00 [6.00, 6.00]", "0", ""],
     ]
+
+
+def test_two_methods_are_compared_start_by_start():
+    """The starts differ by far more than the methods; a seed of the first is far shorter."""
+    hard = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    more = np.array([0.5, 0.25, 0.5, 0.0, 0.25, 0.5, 0.25])
+    times = {"control": np.stack([hard + more, hard - 9, hard + 9]), "stnn": hard[None]}
+    report.record_paired(times, [("control", "stnn")])
+    difference = record.metrics()["control_minus_stnn_valid_time_long"]
+    assert (difference["value"], difference["over"], difference["n"]) == (0.25, "starts", 7)
+    assert difference["samples"] == more.tolist()
+    assert record.metrics()["control_outlasts_stnn"]["value"] == pytest.approx(6 / 7)
+    shares = record.metrics()["control_outlasts_stnn_by_seed"]
+    assert shares["samples"] == pytest.approx([6 / 7, 0, 1])
+    assert shares["over"] == "seeds"
 
 
 class Moves:

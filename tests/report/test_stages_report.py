@@ -73,7 +73,7 @@ def none(model, written):
 
 def test_a_training_without_stages_records_and_shows_nothing(asked):
     given, sizes = asked
-    assert study.learning(trained(), *given, **sizes, more=none) is None
+    assert study.study("lorenz", trained(), *given, **sizes, more=none) is None
     assert set(record.metrics()) == {"train_tokens"}
     assert learning.table({}) is None
     assert learning.curve({}) is None
@@ -163,6 +163,34 @@ def test_a_map_adds_the_exponent_and_a_flow_the_divergence_time(asked, henon_gri
     assert added["divergence_time"] == [0.5 * (g + 2.5) for g in range(5)]
     assert added["divergence_time_mean"] == 0.5 * 4.5
     assert set(added) | {"greedy_lyapunov", "copied"} == set(study.ADDED)
+
+
+def test_the_stage_nearest_to_a_printed_value_is_recorded(asked):
+    """Here 0.4161 lies between the stages, and no stage is near."""
+    given, sizes = asked
+    stages = [(1000, 2.0, 2.1, 0.3), (2000, 1.0, 1.2, 0.5), (4000, 0.3, 1.4, 1.0)]
+
+    def more(model, written):
+        return {"greedy_lyapunov": [model.right, model.right + 0.02]}
+
+    table = study.study("henon", trained(*stages), *given, **sizes, more=more)
+    assert len(table.rows) == 3
+    found = record.metrics()
+    least, nearest, most = (
+        found[f"stages_{each}_greedy_lyapunov"]["value"] for each in ("least", "nearest", "most")
+    )
+    assert (least, most) == pytest.approx((0.31, 1.01))
+    assert nearest == pytest.approx(0.51 - 0.4161)
+    assert found["stages_nearest_greedy_lyapunov"]["unit"] == "nats/iteration"
+
+    record.clear()
+    record.metric("train_tokens", 2000)
+
+    def later(model, written):
+        return {"divergence_time_mean": 10 * model.right}
+
+    study.study("rossler", trained(*stages), *given, **sizes, more=later)
+    assert record.metrics()["stages_nearest_divergence_time_mean"]["value"] == pytest.approx(0.41)
 
 
 def test_the_curve_shows_every_stage_and_says_so_in_words(asked):

@@ -218,7 +218,9 @@ def of_stages(run: str) -> set[str]:
     added = {"henon_tokens": ("greedy_lyapunov", "copied")}
     others = ("divergence_time", "divergence_time_mean")
     measures = [*stages.UNITS, *added.get(run, others if "tokens" in run else ())]
-    return {f"{name}_{m}" for m in measures for name in ("kept", "stages_least", "stages_most")}
+    near = {f"stages_nearest_{m}" for m in stages.PRINTED.get(run.partition("_")[0], ())}
+    places = ("kept", "stages_least", "stages_most")
+    return near | {f"{name}_{m}" for m in measures for name in places}
 
 
 def test_what_depends_on_the_steps_is_said_so():
