@@ -89,8 +89,13 @@ def summarise(
     """
     table = by_unit(samples)
     check_flag("share", share)
-    if share:
-        _check_shares(table, per)
+    outside = table[(table < 0) | (table > 1)] if share else table[:0].ravel()
+    if share and per is not None:
+        raise ValueError("per must be None for shares, got denominators; leave out one of the two")
+    if outside.size:
+        raise ValueError(
+            f"samples must be shares, in [0, 1], got {outside[0]:g}; leave out share=True for others"
+        )
     below = np.ones(1) if per is None else denominators(per, table.shape[1])
     units, n = table.mean(axis=0), table.shape[1]
     value = float(np.median(units) / np.median(below))
@@ -102,8 +107,7 @@ def summarise(
         ends, level = _order_statistics(units), LEVEL
     else:
         ends, level = _two_levels(table, below), LEVEL
-    if share:
-        ends = np.clip(ends, 0, 1)
+    ends = np.clip(ends, 0, 1) if share else ends
     return Summary(value, float(ends.min()), float(ends.max()), level, n)
 
 
@@ -151,16 +155,6 @@ def denominators(per: Sequence[float] | np.ndarray, n: int) -> np.ndarray:
     if not found.all():
         raise ValueError("per must be without zeros, got 0; leave out these units")
     return found
-
-
-def _check_shares(table: np.ndarray, per: Sequence[float] | np.ndarray | None) -> None:
-    if per is not None:
-        raise ValueError("per must be None for shares, got denominators; leave out one of the two")
-    if table.min() < 0 or table.max() > 1:
-        outside = table[(table < 0) | (table > 1)][0]
-        raise ValueError(
-            f"samples must be shares, in [0, 1], got {outside:g}; leave out share=True for others"
-        )
 
 
 def _order_statistics(values: np.ndarray) -> np.ndarray:

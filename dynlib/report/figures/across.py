@@ -20,7 +20,7 @@ from dynlib.report.style import COLOURS, LABELS, Shown
 Metrics = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Printed = Mapping[str, Sequence[float]]
 
-#: The systems of the first paper in the order of its Table I: run, words, prefix of its claims.
+# The systems of the first paper in the order of its Table I: run, words, prefix of its claims.
 SYSTEMS = {
     "lorenz_tokens_20": ("Lorenz, 20", "lorenz-20"),
     "lorenz_tokens_35": ("Lorenz, 35", "lorenz-35"),

@@ -17,7 +17,7 @@ from dynlib.networks.stnn import StNN
 from dynlib.operators.hankel import Hankel
 from dynlib.report import style
 
-#: Entries that are frozen: a grey that is legible by day and by night.
+# Entries that are frozen: a grey that is legible by day and by night.
 FROZEN = "#8b959f"
 TRAINED = style.COLOURS["stnn"]
 #: The anti-diagonals of the operator that is drawn.
