@@ -94,7 +94,7 @@ def summarise(
         raise ValueError("per must be None for shares, got denominators; leave out one of the two")
     if outside.size:
         raise ValueError(
-            f"samples must be shares, in [0, 1], got {outside[0]:g}; leave out share=True for others"
+            f"samples must be shares, in [0, 1], got {outside[0]:g}; leave out share=True if not"
         )
     below = np.ones(1) if per is None else denominators(per, table.shape[1])
     units, n = table.mean(axis=0), table.shape[1]
