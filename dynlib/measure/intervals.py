@@ -16,6 +16,8 @@ from dynlib.dynamics.checks import check_array, check_flag
 
 #: The confidence of intervals, and the number of units below which a range stands in their place.
 LEVEL, FEWEST = 0.95, 6
+#: Where the ends of an interval may lie, for values that are shares and for others.
+BOUNDS = {True: (0.0, 1.0), False: (-np.inf, np.inf)}
 #: Draws of a bootstrap; a variance needs fewer than the ends of an interval.
 DRAWS, FEW_DRAWS = 4000, 200
 
@@ -89,7 +91,8 @@ def summarise(
     """
     table = by_unit(samples)
     check_flag("share", share)
-    outside = table[(table < 0) | (table > 1)] if share else table[:0].ravel()
+    lowest, highest = BOUNDS[share]
+    outside = table[(table < lowest) | (table > highest)]
     if share and per is not None:
         raise ValueError("per must be None for shares, got denominators; leave out one of the two")
     if outside.size:
@@ -107,7 +110,7 @@ def summarise(
         ends, level = _order_statistics(units), LEVEL
     else:
         ends, level = _two_levels(table, below), LEVEL
-    ends = np.clip(ends, 0, 1) if share else ends
+    ends = np.clip(ends, lowest, highest)
     return Summary(value, float(ends.min()), float(ends.max()), level, n)
 
 

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import ROOT, Clone, make_clone
+from clones import ROOT, Clone, make_clone
 
 from workflow.book.provenance import carried
 from workflow.runs.integrity import checksum

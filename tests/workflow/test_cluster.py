@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Clone
+from clones import Clone
 
 from workflow.cluster import engine
 from workflow.errors import Refused

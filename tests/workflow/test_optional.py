@@ -8,7 +8,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT
+from clones import ROOT
 from test_carry import once, parted, project  # noqa: F401  fixtures
 
 from workflow.errors import Refused
