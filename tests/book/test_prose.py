@@ -26,6 +26,8 @@ ALLOWED = {
     ("book/beyond/your_system.md", "off by 0.4 of"): "defines the valid time",
     ("notebooks/your_system.py", "off by 0.4 of"): "likewise",
     ("book/reproduce.md", "SLURM 22.05"): "a version",
+    ("book/beyond/baselines.md", "·10¹² operations"): "the unit of a number from a run",
+    ("notebooks/counting_study.py", "·10¹²"): "likewise",
 }
 
 #: A decimal, a percentage, a power of ten.
@@ -171,9 +173,11 @@ def test_every_figure_of_a_notebook_has_an_alternative_text_and_a_caption():
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("style.shown"):
                 seen += 1
-                words = {each.arg: ast.unparse(each.value) for each in call.keywords}
-                assert len(words["caption"]) > 30, f"{path.name}:{call.lineno}"
-                assert len(words["alt"]) > 30, f"{path.name}:{call.lineno}"
+                words = {each.arg: each.value for each in call.keywords}
+                for name in ("caption", "alt"):
+                    text = ast.unparse(words[name])
+                    written_elsewhere = isinstance(words[name], ast.Call)
+                    assert written_elsewhere or len(text) > 30, f"{path.name}:{call.lineno}"
     assert seen >= 29  # one that several notebooks share counts once
 
 

@@ -68,7 +68,8 @@ def test_an_optional_run_is_made_by_name_and_quoted_from_its_reference(project):
     (project.root / "book").mkdir()
     figures = "/figures/fig-toy-picture.svg /figures/fig-toy-other.svg /figures/fig-toys-x.svg"
     (project.root / "book" / "index.md").write_text(f"# Book\n\n{figures}\n", encoding="utf-8")
-    (project.root / "_config.yml").write_text("", encoding="utf-8")
+    for name in ("_config.yml", "CITATION.cff"):
+        (project.root / name).write_text("", encoding="utf-8")
     (project.root / "results" / "cpu" / "toy.svg").write_text("<svg/>", encoding="utf-8")
     project.change(
         "experiments.yml", "title: Toy\n", "title: Toy\n  optional: true\n  picture: picture\n"
