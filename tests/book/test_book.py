@@ -117,7 +117,7 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
 
     # Undone, it gives the first book again, though only the edited page is read again.
     read = copied / "build/smoke/render/_build/.doctrees"
-    edited, other = read / "runs" / "henon_tokens.doctree", read / "structure" / "arena.doctree"
+    edited, other = read / "runs" / "henon_tokens.doctree", read / "structure" / "leads.doctree"
     times = edited.stat().st_mtime_ns, other.stat().st_mtime_ns
     source.write_text(
         source.read_text(encoding="utf-8").replace("# ## Roll on\n", "# ## Rollouts\n"),

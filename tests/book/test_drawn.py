@@ -47,4 +47,4 @@ def test_figures_are_drawn_with_their_words_and_a_missing_run_is_named(read):
     (read.folder / "results" / "cpu" / "rossler_tokens.json").unlink()
     warnings, text = read("divergence-rossler")
     assert "there are no cpu results of rossler_tokens" in warnings
-    assert "This figure has not been made." in text
+    assert "This figure has not been made." in text  # its caption, under its label

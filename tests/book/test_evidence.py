@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ RUN = "henon_tokens"
 def rebuilt(tmp_path, monkeypatch) -> Path:
     """A staged cpu book of a clone whose own run gives another ratio than its reference."""
     (run,) = load("cpu", [RUN])
+    shutil.copy(ROOT / "experiments.yml", tmp_path)
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     reference = json.loads((ROOT / "results" / "cpu" / f"{RUN}.json").read_text(encoding="utf-8"))
     for module in (staging, experiments, readme):
         monkeypatch.setattr(module, "ROOT", tmp_path)

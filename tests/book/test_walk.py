@@ -228,7 +228,8 @@ def test_the_executed_notebook_can_be_downloaded_from_its_page(book, pages):
         text = (book / f"{name}.html").read_text(encoding="utf-8")
         assert f'href="../_sources/{name}.ipynb"' in text
         notebook = json.loads((book / "_sources" / f"{name}.ipynb").read_text(encoding="utf-8"))
-        assert any(cell.get("outputs") for cell in notebook["cells"]), f"{name} is not executed"
+        executed = any(cell.get("outputs") for cell in notebook["cells"])
+        assert executed or "optional, and was not made for this book" in text, name
 
 
 def test_home_loads_little(book, browser):

@@ -11,18 +11,27 @@ from sphinx.util.docutils import SphinxDirective
 
 from companion.ledger import all_claims
 from companion.results import PRESET, STALE_ALLOWED, NoResults, Results
+from workflow.book.staging import NO_FIGURE
+from workflow.files import write_whole
 
 log = logging.getLogger(__name__)
 
 
 def figure(env, shown, name: str) -> str:
-    """Save a figure in the staged tree; the Markdown that shows it, with its label ``fig-NAME``."""
+    """Save a figure in the staged tree; the Markdown that shows it, with its label ``fig-NAME``.
+
+    Without one, a placeholder stands in its place, so that the text may still point there.
+    """
     picture = Path(env.srcdir, "figures", f"fig-{name}.svg")
     picture.parent.mkdir(exist_ok=True)
-    shown.figure.savefig(picture, bbox_inches="tight", metadata={"Date": None})
+    alt = caption = "This figure has not been made."
+    if shown is None:
+        write_whole(picture, NO_FIGURE)
+    else:
+        alt, caption = shown.alt, shown.caption
+        shown.figure.savefig(picture, bbox_inches="tight", metadata={"Date": None})
     return (
-        f"```{{figure}} /figures/{picture.name}\n:alt: {shown.alt}\n:name: fig-{name}\n\n"
-        f"{shown.caption}\n```"
+        f"```{{figure}} /figures/{picture.name}\n:alt: {alt}\n:name: fig-{name}\n\n{caption}\n```"
     )
 
 
@@ -41,7 +50,7 @@ class Drawn(SphinxDirective):
         except LookupError as error:
             if not STALE_ALLOWED:
                 log.warning("figure %s: %s", name, error, location=self.get_location())
-            return self.parse_text_to_nodes("This figure has not been made.")
+            shown = None
         return self.parse_text_to_nodes(figure(self.env, shown, f"drawn-{name}"))
 
     def draw(self, name: str):

@@ -28,7 +28,7 @@ PAPERS = {
     "stnn": ("StNN", "aluvihare2025stnn"),
 }
 
-#: Systems of the filter: name, and what an id or a run of such a claim contains.
+#: Systems of the filter: name, and what an id or a metric of such a claim contains.
 SYSTEMS = {
     "henon": ("Hénon", "henon"),
     "rossler": ("Rössler", "rossler"),
@@ -146,7 +146,7 @@ def chosen(name: str, labels: dict[str, str]) -> str:
 
 def systems(claim: Claim) -> list[str]:
     """The systems that a claim is about, by their names in the filter."""
-    text = " ".join([claim.id, *(run for run, _ in claim.metrics)])
+    text = " ".join([claim.id, *(":".join(metric) for metric in claim.metrics)])
     return [name for name, (_, pattern) in SYSTEMS.items() if re.search(pattern, text)]
 
 
