@@ -6,6 +6,7 @@
 #   make pairs NOTEBOOK=your_system FROM=ipynb|py   STRIP=1
 #   PYTHON=python3.11   VENV=.venv   TORCH=cpu|index (remembered)   PYTHONS="python3.11 python3.13"
 #   make setup EXTRA=dysts   (flows by name, for your_system)
+#   make verify KEEP="name of this machine"   (as a second set of results)
 #   make carry RENAME="old_name=new_name *_old=*_new"
 PYTHON ?= python3
 VENV ?= .venv
@@ -55,8 +56,11 @@ cluster: setup setup-cluster
 sweep: setup $(if $(PROFILE),setup-cluster)
 	$(WORKFLOW) sweep $(RUN) $(GIVEN) $(LIMITS) $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
 
-status verify accept bundle: setup
+status accept bundle: setup
 	$(WORKFLOW) $@ $(RUN) $(GIVEN)
+
+verify: setup
+	$(WORKFLOW) verify $(RUN) $(GIVEN) $(if $(KEEP),--keep "$(KEEP)")
 
 carry: setup
 	$(WORKFLOW) carry $(RUN) $(GIVEN) $(if $(RENAME),--rename $(RENAME))

@@ -112,8 +112,8 @@ figures.differences(plan)
 # *Memory* is that of the best n-gram, in tokens. Cross-entropies are in nats a token. *At its best*
 # means after the number of passes, of those run, that is best on the test set. This favours GPT-2.
 # The entropy rate is the Lyapunov exponent times the time of a token, measured where the test
-# trajectories go on: no model can be better if the cells separate all trajectories. The last column is the smallest number of passes
-# after which GPT-2 is ahead; *none* if there is none among those run.
+# trajectories go on. If the cells separate all trajectories, no model can be better. The last
+# column is the smallest number of passes after which GPT-2 is ahead, or *none*.
 
 # %% tags=["hide-input", "view"]
 counting.table(plan)

@@ -84,7 +84,7 @@ figures.windows(series, dt)
 # ## Three products that agree
 #
 # The product $Hx$ can be computed in three ways: by the *dense* matrix, as a sum of *shifted
-# columns* (Proposition 2.1), and by *two fast Fourier transforms* (Proposition 2.5). We compare
+# columns* (Proposition 2.1), or by *two fast Fourier transforms* (Proposition 2.5). We compare
 # each with `scipy.linalg.hankel`, for sizes that are powers of two, odd and prime.
 #
 # The network consists of *branches*. The layers of a branch follow the third way, factor by factor

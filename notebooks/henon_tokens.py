@@ -263,8 +263,8 @@ figures.ratio(
 )
 
 # %% [markdown]
-# Can rollouts be told from true orbits? A small network learns to, from short windows of half of
-# the batches, and is tried on the others. Half of its answers are right by chance.
+# Can rollouts be recognised among true orbits? A small network learns to do so, from short windows
+# of half of the batches, and is tried on the others. Half of its answers are right by chance.
 
 # %%
 report.told_apart(short, references[0])

@@ -155,9 +155,9 @@ nets = forecasters({n: networks.trained[each] for n, each in handed.items()})
 # **The other methods** learn from one record, and each fit is one line.
 #
 # - *SINDy* regresses an estimate of $\dot x$ on all products of up to two coordinates, and drops
-#   small terms. It never sees $\dot x$, so the estimate matters: finite differences of order two
-#   (the default of `pysindy`), four and six, differences of smoothed data, and the *weak form*,
-#   which integrates by parts and differentiates nothing.
+#   small terms. It never sees $\dot x$, so the estimate matters. We try finite differences of order
+#   two (the default of `pysindy`), four and six, and differences of smoothed data. The *weak form*
+#   integrates by parts and differentiates nothing.
 # - A *polynomial map* takes a state to the next one: $x_{t+1} = x_t + C\,m(x_t)$ with all monomials
 #   $m$ up to a degree.
 # - A *reservoir* is a large random network that follows the states. A ridge regression reads the
@@ -238,7 +238,7 @@ figures.series(predictions, truth, **rule)
 # A time that at least half of the forecasts do not reach is written ≥. All begin at the same
 # starts, and some methods are compared start by start.
 #
-# The networks go on for much longer, to see whether they leave the attractor: whether they leave
+# Do the networks leave the attractor? They go on for much longer. We count the rollouts that leave
 # the box of their training states, widened by a fifth of its size on every side, or come to rest.
 
 # %%

@@ -274,9 +274,9 @@ report.ablation_table()
 figures.curves(trained, as_printed)
 
 # %% [markdown]
-# How rough is a curve? We record how much the training error changes from one mark to the next in
-# the second half of the training, in decades, for the first seed and for all that live: a curve on
-# a plateau is flat, which does not make the training smooth.
+# How rough is a curve? In the second half of the training, we record how much the training error
+# changes from one mark to the next, in decades, for the first seed and for all that live. A flat
+# curve may also be a plateau: it does not make the training smooth.
 
 # %%
 for name in sorted({"printed_stnn_p6", "printed_ffnn"} & set(as_printed)):

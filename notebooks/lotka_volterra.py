@@ -16,9 +16,9 @@
 # # Ten Lotka–Volterra systems: the run
 #
 # Ten ecosystems obey the same equations with different rates. Can one model learn all ten of
-# them? The paper compares two answers: its structured network (StNN), which reads the number of
-# the environment as one more input, and LEADS, a vector field that all environments share plus one
-# for each.
+# them? The paper compares two answers. Its structured network (StNN) reads the number of the
+# environment as one more input. LEADS is a vector field that all environments share, plus one for
+# each.
 #
 # This page is an executed notebook. It makes the data of LEADS, trains both methods and plain
 # networks of the same size, fits polynomial maps and the true equations, and compares their
@@ -189,8 +189,8 @@ for name, (architecture, recipe, codes) in settings.items():
 # LEADS learns a vector field that all environments share and one for each, and integrates their sum
 # by Runge–Kutta steps of half a time unit. It too is trained in two settings:
 #
-# - *Ours*: the published model, loss and penalty, all environments at once; first on single steps,
-#   then on windows of four, then on whole trajectories, with a learning rate that falls to zero.
+# - *Ours*: the published model, loss and penalty, all environments at once. It learns single steps
+#   first, then windows of four, then whole trajectories; the learning rate falls to zero.
 # - *As published*: one trajectory of every environment per step, restarts from the truth with a
 #   probability that falls, a constant learning rate. Their code takes 120 000 steps and keeps the
 #   model that is best on the test set. Here it stops after {param}`:printed_leads_steps` steps, so
@@ -229,8 +229,8 @@ report.methods()
 #
 # The paper compares two points: 53 seconds of training for the structured network, 615 for LEADS.
 # Two such points say little if the errors differ. So we follow every training from its first step
-# to its last, on one core and with every environment at once, and compare times at *equal* error:
-# at several targets, and at the larger of the two final errors. A ratio is the time that the
+# to its last, on one core and with every environment at once. We compare times at *equal* error: at
+# several targets, and at the larger of the two final errors. A ratio is the time that the
 # structured network needs over the time that LEADS needs, for all pairs of their seeds. The time of
 # LEADS is that of the processor, which others on the machine do not change; that of the small
 # networks is by the clock.

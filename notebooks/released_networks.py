@@ -153,8 +153,8 @@ errors = report.record_rollouts(predictions, truth, **rule)
 
 # %% [markdown]
 # The longer horizon ranks what stays to the end of the printed one. The networks go on for longer
-# still, to see whether they leave the box of their training states, widened by a fifth of its size
-# on every side, or come to rest.
+# still. We count the rollouts that leave the box of their training states, widened by a fifth of
+# its size on every side, or come to rest.
 
 # %%
 report.record_long(longest, far, **rule)

@@ -153,7 +153,7 @@ for note in found.notes:
 #
 # The exponents are measured in the tangent space, in nats per unit of time (per iteration of a
 # map), over eight groups of orbits. Where the largest is positive, its inverse is the *Lyapunov
-# time*, the unit of valid times below, and by Pesin's formula the positive ones together are the
+# time*, the unit of valid times below. By Pesin's formula the sum of the positive ones is the
 # entropy per unit of time.
 
 # %%

@@ -22,6 +22,7 @@ from workflow.cluster.engine import submit
 from workflow.cluster.sweep import accept_seeds, points, read_grid, sweep
 from workflow.cluster.wheels import wheels
 from workflow.errors import Refused
+from workflow.ledger.second import keep
 from workflow.ledger.verify import verify
 from workflow.runs.experiments import load
 from workflow.runs.pairs import take_over, write_pairs
@@ -92,6 +93,8 @@ def parser() -> argparse.ArgumentParser:
     add("status", "what is fresh, stale, missing or failed, and why", "*")
     text = "compare fresh runs with the committed reference"
     verify = add("verify", text, "*")
+    words = "keep the runs in results/second, under this name of the machine where they were made"
+    verify.add_argument("--keep", metavar="MACHINE", help=words)
     verify.epilog = (
         "exit code: 0, all agree; 1, damage (a run that is not fresh, a metric that is new or "
         "gone, a computed number that moved); 3, only numbers that are drawn at random differ, "
@@ -163,6 +166,8 @@ def carry_out(options: argparse.Namespace, own: dict[str, str]) -> tuple[str, in
             return "", check_links(preset)
         case "status":
             return status(options.preset, runs), 0
+        case "verify" if options.keep is not None:
+            return keep(preset, runs, options.keep), 0
         case "verify":
             return verify(preset, runs)
         case "accept":

@@ -14,6 +14,8 @@ from workflow.ledger.margin import FLAGS, Known, expected, flag, margin
 
 #: (preset, run, metric) -> the metric's entry in the results; LookupError if there is none.
 Metrics = Callable[[str, str, str], dict[str, Any]]
+#: Results of the preset cpu on a second processor (:mod:`workflow.ledger.second`).
+SECOND = "second"
 #: Kinds of verdict that a metric could turn.
 JUDGED = ("holds", "holds only if", "does not hold")
 
@@ -46,6 +48,12 @@ class Entry:
     margin: float | None = None
     flag: str = ""  # one of margin.FLAGS; empty where nothing was judged
     common: str = ""  # the verdict by the common rule
+    second: str = ""  # the verdict by the results of a second processor, where there are any
+
+    @property
+    def turned(self) -> bool:
+        """Whether the second processor gives another verdict."""
+        return bool(self.second) and kind(self.second) != self.kind
 
 
 def lookup(metrics: Metrics, preset: str) -> Lookup:
@@ -64,6 +72,24 @@ def lookup(metrics: Metrics, preset: str) -> Lookup:
 def judge(claim: Claim, metrics: Metrics, preset: str) -> str:
     """The verdict on a claim in the book of `preset`."""
     return verdict(claim, lookup(metrics, preset), lookup(metrics, "paper"))
+
+
+def on_second(claim: Claim, metrics: Metrics, preset: str) -> str:
+    """The verdict by the second processor; empty where it has not measured what decides."""
+
+    def find(which: str, run: str, name: str) -> dict[str, Any]:
+        return metrics(SECOND if which == preset else which, run, name)
+
+    where = preset if claim.scope == "method" else "paper"
+    places = {place: place.rpartition("/")[0] or where for place, _ in claim.deciding}
+    if preset != "cpu" or preset not in places.values():
+        return ""
+    try:
+        for place, name in claim.deciding:
+            find(places[place], place.rpartition("/")[2], name)
+    except LookupError:
+        return ""
+    return judge(claim, find, preset)
 
 
 def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry]:
@@ -91,7 +117,10 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
         if judged.kind in JUDGED and set(claim.deciding) <= set(known):
             distance = margin(claim, known, others)
             shown = round(distance, 3) if distance < math.inf else None
-            judged = replace(judged, margin=shown, flag=flag(known, distance))
+            there = on_second(claim, metrics, preset)
+            judged = replace(judged, margin=shown, flag=flag(known, distance), second=there)
+            if judged.turned and judged.flag == "firm":
+                judged = replace(judged, flag="within chance")
         entries.append(judged)
     return entries
 
@@ -125,7 +154,7 @@ def as_json(entries: list[Entry], preset: str) -> str:
     claims = [
         asdict(each.claim)
         | {key: asdict(each)[key] for key in ("verdict", "kind", "margin", "flag", "ours")}
-        | {"common_verdict": each.common}
+        | {"common_verdict": each.common, "second_verdict": each.second}
         for each in entries
     ]
     content = {
@@ -149,7 +178,8 @@ def as_csv(entries: list[Entry]) -> str:
         )
         head = {
             "id": each.claim.id, "verdict": each.verdict, "kind": each.kind, "margin": each.margin,
-            "flag": each.flag, "common_verdict": each.common, "ours": ours,
+            "flag": each.flag, "common_verdict": each.common, "second_verdict": each.second,
+            "ours": ours,
         }  # fmt: skip
         rows.append(head | asdict(each.claim))
     return csv_text(rows)

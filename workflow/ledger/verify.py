@@ -229,7 +229,11 @@ def report(name: str, rows: list[Row]) -> list[str]:
 
 def in_words(rows: list[Row]) -> str:
     """How many metrics agree, as a page says it; those that differ are for the page to list."""
-    seen = Counter(row.verdict for row in rows)
+    return counted(Counter(row.verdict for row in rows))
+
+
+def counted(seen: Counter[str]) -> str:
+    """The same from the number of metrics of each verdict."""
     odd = sum(seen[word] for word in ODD)
     text = f"{seen['agrees']} of {seen['agrees'] + odd} metrics agree, within tolerance or chance"
     left = [f"{seen[word]} {name}" for word, name in LEFT_OUT.items() if seen[word]]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from companion.results import PRESET, NoResults, Results
 from workflow.book.provenance import carried, costs, device, graphics, provenance
-from workflow.ledger.verify import ODD, Row, compare, in_words, verdicts
+from workflow.ledger.ledger import SECOND
+from workflow.ledger.verify import ODD, Row, compare, counted, in_words, verdicts
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +99,7 @@ class Recorded(SphinxDirective):
     optional_arguments = 1
 
     def results(self) -> list[dict]:
-        results, preset = Results(self.env), (self.arguments or [PRESET])[0]
-        paths = sorted((results.root / preset).glob("*.json"))
-        return [results.load(preset, path.stem) for path in paths]
+        return Results(self.env).all((self.arguments or [PRESET])[0])
 
 
 class RunTable(Recorded):
@@ -114,6 +115,28 @@ class Provenance(Recorded):
     def run(self):
         results = self.results()
         return self.parse_text_to_nodes(provenance(results) if results else "None.")
+
+
+class Second(Recorded):
+    """``{second}``: how the results of a second processor compare with the references."""
+
+    def run(self):
+        there = [each for each in Results(self.env).all(SECOND) if PRESET == "cpu"]
+        if not there:
+            return self.parse_text_to_nodes(f"There is none for the preset `{PRESET}`.")
+        facts = [each["provenance"] for each in there]
+        seen = sum((Counter(each["agreement"]) for each in facts), Counter())
+        judged, *changed = verdicts(PRESET, {each["run"]: each["metrics"] for each in there})
+        names = " and ".join(sorted({each["machine"]["processor"] for each in facts}))
+        lines = [f"- {line.strip()}" for line in changed]
+        for each in there:
+            words = counted(Counter(each["provenance"]["agreement"]))
+            odd = "".join(f"\n  - {text}" for text in each["provenance"]["odd"])
+            lines.append(f"- **{each['run']}**: {words}{odd}")
+        return self.parse_text_to_nodes(
+            f"On {names}: {counted(seen)}; {judged}.\n\n::::{{dropdown}} What differs, run by run\n"
+            ":class-container: run-card\n\n" + "\n".join(lines) + "\n::::\n"
+        )
 
 
 class Agreement(Recorded):

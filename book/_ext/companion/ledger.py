@@ -66,11 +66,12 @@ def written(env) -> dict[str, list[str]]:
 
 def firm(entry: Entry) -> str:
     """The flag and the margin of a verdict in words, empty where nothing was judged."""
+    there = f"; on a second processor it {entry.second}" if entry.turned else ""
     if not entry.flag or entry.flag == "one timing":
-        return entry.flag
+        return entry.flag + there
     if entry.margin is None:
-        return f"{entry.flag}; no metric alone turns it"
-    return f"{entry.flag}; it turns at {number(entry.margin, '.2g')} half-widths"
+        return f"{entry.flag}; no metric alone turns it{there}"
+    return f"{entry.flag}; it turns at {number(entry.margin, '.2g')} half-widths{there}"
 
 
 class ClaimRole(SphinxRole):
@@ -311,4 +312,13 @@ def strength(all_: list[Entry]) -> str:
         f"{flags['within chance']} are within chance: they turn if one metric moves within its "
         f"own interval. {alone} rest on one seed, one batch or one timing. Another run with new "
         f"seeds and starts would turn about {number(found['expected'], '.0f')} by chance."
+        f"{elsewhere(all_)}"
     )
+
+
+def elsewhere(all_: list[Entry]) -> str:
+    """How many verdicts a second processor gives alike, in words; empty without one."""
+    there = [each for each in all_ if each.second]
+    same = sum(not each.turned for each in there)
+    where = "[A second processor](/provenance.md#a-second-processor)"
+    return f" {where} gives {same} of {len(there)} verdicts alike." if there else ""

@@ -51,6 +51,11 @@ class Results:
         self.env.note_dependency(str(path))
         return found
 
+    def all(self, folder: str) -> list[dict]:
+        """Every results file of a preset, or of another folder of the results."""
+        paths = sorted((self.root / folder).glob("*.json"))
+        return [self.load(folder, path.stem) for path in paths]
+
     def metric(self, preset: str, run: str, name: str) -> dict:
         metrics = self.load(preset, run)["metrics"]
         try:
