@@ -15,6 +15,7 @@ from PIL import Image
 from pybtex.database import parse_string
 
 from workflow.book.pdf import joined
+from workflow.ledger.claims import kind
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = "details.claim:not([hidden])"
@@ -91,6 +92,9 @@ def test_the_ledger_filters_by_system_reading_and_flag_from_the_address(book, br
     for query, wanted in {
         "evidence=fragile": lambda each: each["flag"] not in ("", "firm"),
         "evidence=within-chance": lambda each: each["flag"] == "within chance",
+        "evidence=split": lambda each: (
+            each["flag"] and each["common_verdict"] and kind(each["common_verdict"]) != each["kind"]
+        ),
         "reading=yes&paper=stnn": lambda each: each["reading"] and each["paper"] == "stnn",
         "system=rossler": lambda each: "rossler" in each["id"] + each["criterion"],
     }.items():

@@ -102,6 +102,8 @@ def test_each_verdict_that_was_judged_has_a_margin_and_a_flag():
     assert counted["judged"] == 4
     flags = {"firm": 0, "within chance": 1, "one seed": 3, "one batch": 0, "one timing": 0}
     assert counted["flags"] == flags
+    assert counted["common_rule"] == {"judged": 1, "other": 1}
+    assert [each.claim.id for each in ENTRIES if each.split] == ["small"]
     assert counted["expected"] == 0.5  # all others are two half-widths away or more
     content = json.loads(as_json(ENTRIES, "cpu"))
     assert content["firmness"] == counted

@@ -51,6 +51,11 @@ class Entry:
     second: str = ""  # the verdict by the results of a second processor, where there are any
 
     @property
+    def split(self) -> bool:
+        """Whether the common rule gives another verdict than the claim's own criterion."""
+        return bool(self.common and self.flag) and kind(self.common) != self.kind
+
+    @property
     def turned(self) -> bool:
         """Whether the second processor gives another verdict."""
         return bool(self.second) and kind(self.second) != self.kind
@@ -134,11 +139,20 @@ def recorded(metrics: Metrics, preset: str, run: str, name: str) -> dict[str, An
 
 
 def firmness(entries: Iterable[Entry]) -> dict[str, Any]:
-    """How many verdicts were judged, how many have which flag, and how many chance would turn."""
+    """How many verdicts were judged, how many have which flag, and how many chance would turn.
+
+    And of those with a common rule, how many are otherwise by it.
+    """
     judged = [each for each in entries if each.flag]
     margins = [each.margin for each in judged if each.margin is not None]
     flags = {word: sum(each.flag == word for each in judged) for word in FLAGS}
-    return {"judged": len(judged), "flags": flags, "expected": round(expected(margins), 1)}
+    ruled = [each for each in judged if each.common]
+    return {
+        "judged": len(judged),
+        "flags": flags,
+        "expected": round(expected(margins), 1),
+        "common_rule": {"judged": len(ruled), "other": sum(each.split for each in ruled)},
+    }
 
 
 def counts(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:

@@ -161,7 +161,8 @@ class Ledger(SphinxDirective):
             "system": {key: name for key, (name, _) in SYSTEMS.items()},
             "verdict": {each.replace(" ", "-"): each for each in VERDICTS},
             "reading": {"no": "as stated", "yes": "our reading"},
-            "evidence": {"fragile": "not firm"} | {each.replace(" ", "-"): each for each in FLAGS},
+            "evidence": {"fragile": "not firm", "split": "otherwise by the common rule"}
+            | {each.replace(" ", "-"): each for each in FLAGS},
         }
         form = (
             '<form class="ledger-filter" aria-label="Filter the claims" hidden>'
@@ -182,6 +183,7 @@ class Ledger(SphinxDirective):
             "reading": ["yes" if claim.reading else "no"],
             "evidence": [entry.flag, "fragile"] if entry.flag not in ("", "firm") else [entry.flag],
         }
+        marks["evidence"] += ["split"] * entry.split
         classes = [
             f"{name}-{value.replace(' ', '-')}" for name, all_ in marks.items() for value in all_
         ]
@@ -191,6 +193,9 @@ class Ledger(SphinxDirective):
         sentence += nodes.inline(kind, kind, classes=["verdict-word"])
         words = nodes.inline(classes=["claim-sentence"])
         words += self.parse_text_to_nodes(claim.claim)[0].children
+        if entry.split:
+            rule = f" {entry.common[0].upper()}{entry.common[1:]} by the common rule."
+            words += nodes.inline(rule, rule, classes=["claim-rule"])
         sentence += words
         where = PRESET if claim.scope == "method" else "paper"
         find = lookup(Results(self.env).metric, where)
@@ -312,7 +317,17 @@ def strength(all_: list[Entry]) -> str:
         f"{flags['within chance']} are within chance: they turn if one metric moves within its "
         f"own interval. {alone} rest on one seed, one batch or one timing. Another run with new "
         f"seeds and starts would turn about {number(found['expected'], '.0f')} by chance."
-        f"{elsewhere(all_)}"
+        f"{by_rule(found['common_rule'])}{elsewhere(all_)}"
+    )
+
+
+def by_rule(found: dict[str, int]) -> str:
+    """How many verdicts are otherwise by the common rule, in words; empty where none has one."""
+    if not found["judged"]:
+        return ""
+    return (
+        f" {found['judged']} of them have a common rule beside their own criterion, and "
+        f"{found['other']} are otherwise by it."
     )
 
 
