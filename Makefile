@@ -36,7 +36,7 @@ links: setup
 	$(WORKFLOW) links $(GIVEN)
 
 test: setup
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-slurm: setup setup-cluster
 	@$(VENV)/bin/python -m pytest -m slurm
@@ -45,7 +45,7 @@ test-pythons:
 	@$(PYTHON) tests/pythons.py $(PYTHONS)
 
 coverage: setup
-	@rm -rf build/coverage; $(VENV)/bin/coverage run -m pytest -n 2 --dist loadscope; code=$$?; $(VENV)/bin/coverage combine -q && $(VENV)/bin/coverage report && exit $$code
+	@rm -rf build/coverage; $(VENV)/bin/coverage run -m pytest -n 2 --dist loadscope --no-loadscope-reorder; code=$$?; $(VENV)/bin/coverage combine -q && $(VENV)/bin/coverage report && exit $$code
 
 run: setup
 	$(WORKFLOW) run $(RUN) $(GIVEN) $(LIMITS) $(if $(FORCE),--force)
