@@ -85,9 +85,28 @@ def test_one_step_of_adamw_is_torchs(cycle):
         ("auto", 128, 399, "cpu", False),
     ],
 )
-def test_bf16_is_used_where_it_pays(precision, width, vocabulary, device, expected):
+def test_bf16_is_used_where_it_pays(monkeypatch, precision, width, vocabulary, device, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     config = TrainingConfig(1, 1, precision=precision)
     assert config.autocast(GPTConfig(vocabulary, heads=1, width=width), device) is expected
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, False),  # most laptops
+        ({"avx2": True}, False),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"avx512_bf16": True}, True),
+    ],
+)
+def test_a_processor_without_bf16_instructions_trains_in_fp32(monkeypatch, known, expected):
+    """There torch emulates bf16, and a training takes four times as long as in fp32."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
+    model = GPTConfig(400, heads=1, width=128)
+    assert TrainingConfig(1, 1).autocast(model, "cpu") is expected
+    assert TrainingConfig(1, 1).autocast(model, "cuda")
+    assert TrainingConfig(1, 1, precision="bf16").autocast(model, "cpu")
 
 
 @pytest.mark.parametrize(
