@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
 from dynlib.training.sources import PACKAGE, imports
+
+ROOT = PACKAGE.parent
 
 #: What each room may import besides itself. Methods do not know each other.
 GROUND = ("dynamics", "measure", "training")
@@ -27,3 +30,16 @@ def test_a_module_imports_only_from_rooms_before_its_own(path):
 def test_no_module_lies_beside_the_rooms():
     assert [path.name for path in PACKAGE.glob("*.py")] == ["__init__.py"]
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(MAY_IMPORT)
+
+
+#: Modules that a reader of the book does not call: they check arguments, or write code for numba.
+INNER = {"dynlib.dynamics.checks", "dynlib.networks.checks", "dynlib.dynamics.forms"}
+
+
+def test_every_module_stands_in_the_reference_of_the_book():
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "book" / "api").glob("*.md")]
+    listed = {name for text in pages for name in re.findall(r"auto\w+:: (dynlib[\w.]+)", text)}
+    for path in PACKAGE.glob("*/**/*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        inside = any(each.startswith(f"{name}.") for each in listed)
+        assert path.name == "__init__.py" or name in INNER or name in listed or inside, name
