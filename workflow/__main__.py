@@ -39,7 +39,7 @@ OWN = ("run", "cluster", "sweep", "stamp")
 
 
 def count(least: int) -> Callable[[str], int]:
-    """What reads a whole number of at least so much from the command line."""
+    """A reader of whole numbers from the command line, which refuses those below `least`."""
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and int(text) >= least):

@@ -362,10 +362,10 @@ def _longest_step(steps: np.ndarray) -> float:
 def hold_out(
     parts: Sequence[np.ndarray], origin: Sequence[int], share: float
 ) -> tuple[list[int], list[np.ndarray], list[np.ndarray]]:
-    """About a share of measured states, held out, without overlap.
+    """Hold out about a share of the measured states, without overlap.
 
-    Of five trajectories or more whole ones are held out, the last ones. Of fewer the end of each
-    part is, so that no trajectory is met in the test alone.
+    With five trajectories or more, the last whole ones are held out. With fewer, the end of each
+    part is held out, so that no trajectory is in the test alone.
 
     Parameters
     ----------

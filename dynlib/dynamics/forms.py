@@ -22,9 +22,10 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 
 def bound(function: Callable) -> Callable:
-    """The function with the constants outside it as they are now, for numba reads them once.
+    """A copy of the function that keeps the present values of the constants outside it.
 
-    The same one for the same function and constants; the function itself where it has none.
+    Numba reads these only once. The same function with the same constants gives the same copy. A
+    function without such constants is returned as it is.
     """
     constants = copy.deepcopy(_constants(function))
     if not constants or hasattr(function, "_bound"):
@@ -94,7 +95,7 @@ def form_of(
 ) -> list[str]:
     """What to call a function with: names of coordinates, "state" for an array of them, "time".
 
-    Raises ValueError for a time that stands still, and other parameters not coordinates.
+    Raises ValueError for a time that would stay constant, or a parameter that is not a coordinate.
     """
     remedy = (
         "give the period of a driven system, period=2 * math.pi / w for cos(w t), or leave time out"

@@ -31,7 +31,7 @@ PHASE = ("cos phase", "sin phase")
 
 @dataclass(frozen=True)
 class _Own:
-    """What a flow and a map of one's own share: a checked function and where it starts."""
+    """The common part of OwnFlow and OwnMap: a checked function and where trajectories start."""
 
     function: Callable[..., Any]
     names: tuple[str, ...]
@@ -40,7 +40,7 @@ class _Own:
     scale: tuple[float, ...] = ()
     sampler: Callable[[int, np.random.Generator], np.ndarray] | None = None
 
-    #: Where derivatives by differences cannot be told from zero, over the largest.
+    #: Derivatives by differences below this share of the largest cannot be separated from zero.
     resolution: ClassVar[float] = 1e-10
 
     def __post_init__(self) -> None:

@@ -83,7 +83,7 @@ def _check_trajectories(trajectories: np.ndarray) -> None:
 
 
 def pairs(trajectories: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All states (M, dim) of trajectories (batch, T, dim) that have a successor, and those.
+    """States (M, dim) of trajectories (batch, T, dim) that have a successor, and the successors.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def pairs(trajectories: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def constant(states: np.ndarray) -> list[int]:
     """Coordinates of states (M, dim) that vary by nothing, or by their last digits alone.
 
-    The standard deviation does not say: that of 300 times 0.1 is 1.4e-17, for its mean is rounded.
+    The standard deviation cannot show this: for 300 times 0.1 it is 1.4e-17, from rounding.
 
     Examples
     --------

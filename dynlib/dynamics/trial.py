@@ -175,7 +175,7 @@ def _stiff(flow: Any, state: np.ndarray, step: TimeMap, lost: int) -> float | No
 
 
 def _drifting(states: np.ndarray) -> np.ndarray:
-    """Which coordinates go one way through trajectories, and not ever slower."""
+    """Which coordinates only rise, or only fall, along trajectories, without slowing down."""
     changes = np.diff(states, axis=1)
     half = states.shape[1] // 2
     first, second = (np.abs(part.sum(axis=1)) for part in (changes[:, :half], changes[:, half:]))
@@ -191,9 +191,9 @@ def _turning_time(values: np.ndarray) -> int:
 
 
 def _check_drift(names: tuple[str, ...], step: Any, states: np.ndarray) -> None:
-    """Raise ValueError for a coordinate that goes one way for ever, as an angle does.
+    """Raise ValueError for a coordinate that rises or falls without end, as an angle may do.
 
-    Whether it is for ever, a trial shows that is a thousand times as long.
+    A trial that is a thousand times as long shows whether it has no end.
     """
     drifts = _drifting(states)
     if not drifts.any():

@@ -18,7 +18,7 @@ from dynlib.measure.environments import with_start
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came of a fit in every environment.
+    """The result of a fit in every environment.
 
     Parameters
     ----------

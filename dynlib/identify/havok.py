@@ -17,8 +17,8 @@ from dynlib.dynamics.checks import check_array, check_choice, check_count, check
 from dynlib.measure.forecaster import last_states
 
 FORCINGS = ("zero", "held", "oracle")
-#: The smallest of the singular values that are used, as a share of the largest. Those at 1e-16 are
-#: rounding, which forces HAVOK as well as any; below this they are zeros.
+#: The smallest singular value that is used, as a share of the largest. Values near 1e-16 are
+#: rounding errors, which HAVOK can use as a forcing like any other; below this, they are zeros.
 SMALLEST = 1e-20
 
 

@@ -12,7 +12,7 @@ from dynlib.dynamics.checks import check_array, check_callable, check_count, che
 from dynlib.measure.forecaster import Forecaster
 from dynlib.measure.rollout import valid_time
 
-#: From so many places in the rest of a record the options forecast.
+#: Number of places in the rest of a record from which each option forecasts.
 PROBES = 8
 
 

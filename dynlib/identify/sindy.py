@@ -267,7 +267,7 @@ class _Thresholded(pysindy.STLSQ):
     """STLSQ whose coefficients stay above the threshold in its last fit too.
 
     pysindy thresholds ridge regressions, then fits the survivors once more without the
-    ridge. Where monomials are nearly collinear, that fit can make one as small as it likes.
+    ridge. Where monomials are nearly collinear, that fit can make one arbitrarily small.
     """
 
     def _unbias(self, x: np.ndarray, y: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-r"""How much a longer memory buys: cross-entropy on the same targets, seen from less and more."""
+r"""What a longer memory is worth: cross-entropy on the same targets, by the length of context."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Reference:
     ) -> float:
         """Distance of `generated`, over the median distance of true batches from each other.
 
-        With `matched` (the true continuations of the very prompts) the distance is taken
+        With `matched` (the true continuations of the same prompts) the distance is taken
         from these; the denominator stays.
         """
         self._check_spread()

@@ -1,4 +1,4 @@
-r"""One number from several independent ones: the median and an honest interval.
+r"""One number from several independent ones: the median and its interval.
 
 Units are batches of prompts or starts, or seeds where nothing else varies. Each of several
 training seeds may be measured on the same units; then the interval covers both.

@@ -1,7 +1,7 @@
 r"""How far a rollout stays with the truth: errors by step, their mean, and the valid time.
 
 A rollout is the states that a model predicts from its own predictions. Its step k, counted from
-1, is scored against the truth at step k; the start itself is no prediction and is not scored.
+1, is scored against the truth at step k; the start itself is not predicted and not scored.
 """
 
 from __future__ import annotations

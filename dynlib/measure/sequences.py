@@ -39,7 +39,7 @@ def unseen_transitions(seen: np.ndarray, generated: np.ndarray, vocabulary: int)
 
 
 def copied_fraction(generated: np.ndarray, training: np.ndarray, length: int) -> float:
-    """Share of the stretches of `length` tokens in `generated` that stand so in `training`.
+    """Share of the stretches of `length` tokens in `generated` that also occur in `training`.
 
     Parameters
     ----------

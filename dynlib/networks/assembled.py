@@ -12,10 +12,10 @@ from torch import Tensor, addmm, baddbmm, nn
 from dynlib.dynamics.checks import check_tensor
 from dynlib.networks.stnn import StNN, multiplied_out
 
-#: From so many states on, one product a branch is faster than one product with zeros in it.
+#: From this number of states on, one product per branch is faster than one with zeros in it.
 MANY = 256
-#: Up to so many states NumPy is faster than torch, if the second layers make a matrix of so many
-#: entries at most, most of which are zero.
+#: Up to the first number of states NumPy is faster than torch, if the matrix of the second layers,
+#: which holds mostly zeros, has at most the second number of entries.
 FEW, SMALL = 4096, 2**14
 
 
@@ -71,7 +71,7 @@ class AssembledStNN(nn.Module):
         self._refresh()
 
     def _apply(self, fn: Callable, recurse: bool = True) -> AssembledStNN:
-        """What ``to`` and its like call: the buffers may be others afterwards."""
+        """Called by ``to`` and similar methods, which may replace the buffers."""
         super()._apply(fn, recurse)
         self._refresh()
         return self

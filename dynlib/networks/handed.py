@@ -43,9 +43,9 @@ def trained_again(
 ) -> dict[str, list[Trained]]:
     """Train some of the networks again, on other trajectories, from the first seed.
 
-    Of `networks` count the architectures, recipes and seeds, and how many trajectories they learn
-    from. `names` holds what each is called in the result, and its name there; trajectories are
-    (N, T, d).
+    Architectures, recipes, seeds and the number of training trajectories are those of `networks`.
+    `names` maps the name of each network in the result to its name in `networks`. The
+    trajectories are (N, T, d).
     """
     check_is("networks", networks, Networks, "Networks", "Networks.handed has those of a run")
     check_is("names", names, Mapping, "names by names", "write {'stnn': 'stnn_p6'}")

@@ -65,7 +65,7 @@ class LeadsRecipe:
 
 @dataclass(frozen=True)
 class TrainedLeads:
-    """A training of LEADS that has come to its end.
+    """A finished training of LEADS.
 
     Parameters
     ----------
@@ -96,14 +96,14 @@ class TrainedLeads:
 
     @property
     def model(self) -> LEADS:
-        """The finished model, made anew."""
+        """A new copy of the finished model."""
         return self.at(-1)
 
 
 def rollout(model: LEADS, starts: np.ndarray, steps: int, dt: float) -> np.ndarray:
     """States after 1, 2, … steps of `dt`, (E, n, steps, d), from states (E, n, d).
 
-    The step may be any that the fourth-order integrator bears.
+    The step may be any for which the fourth-order integrator is accurate.
     """
     checks.check_is("model", model, LEADS, "a LEADS", "others have dynlib.networks.scores.rollout")
     checks.check_array("starts", starts, (model.environments, "n", model.dim))
@@ -113,7 +113,7 @@ def rollout(model: LEADS, starts: np.ndarray, steps: int, dt: float) -> np.ndarr
 
 
 def check_training(recipe: Any, trajectories: Any, dt: Any, seed: Any, shared: Any) -> None:
-    """Raise for a training that cannot be."""
+    """Raise for settings with which no training is possible."""
     checks.check_is(
         "recipe", recipe, LeadsRecipe, "a LeadsRecipe", "LeadsRecipe((100,), (1,)) is one"
     )
@@ -254,7 +254,7 @@ class _Training:
         times = one.shape[2]
         restart = rng.random(times - 2) < 0.99 ** (1 + step // 10)
         bounds = [0, *(1 + np.flatnonzero(restart)), times - 1]
-        # The stretches between restarts do not know of each other: they run side by side.
+        # The stretches between restarts are independent: they are computed side by side.
         first, lengths = np.array(bounds[:-1]), np.diff(bounds)
         followed = self.model(one[:, 0, first], int(lengths.max()), self.dt)
         total = 0.0

@@ -1,4 +1,4 @@
-"""What is trained, how, and what comes of it."""
+"""What is trained, how, and the result."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trained:
-    """A training that has come to its end: the networks on its way, and their errors.
+    """A finished training: the networks along the way, and their errors.
 
     Parameters
     ----------

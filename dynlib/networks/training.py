@@ -23,7 +23,7 @@ def check_wanted(
     architecture: Architecture, recipe: Recipe, seeds: Sequence[int], pairs: Pairs,
     validation: Pairs,
 ) -> None:  # fmt: skip
-    """Raise for a training that cannot be."""
+    """Raise for settings with which no training is possible."""
     check_is(
         "architecture", architecture, Architecture, "an Architecture", "Architecture(6) is one"
     )

@@ -1,1 +1,1 @@
-"""Slow twins and released forms, to compare with."""
+"""Slow, plain versions of our code and released forms, to compare with."""

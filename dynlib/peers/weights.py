@@ -1,7 +1,7 @@
 """The weights that the authors of the structured network released, read into our networks.
 
-Nothing of their repository is kept here but the checksums of the files, so that a file that is
-read is one that we know. What reads them builds tensors alone (``weights_only``), no other object.
+Of their repository only the checksums of the files are kept here, so that only known files are
+read. Reading a file creates tensors and no other objects (``weights_only``).
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def rollout_as_released(model: StNN | FFNN, starts: np.ndarray, n_steps: int) ->
     """States at steps 1 to `n_steps`, (S, n_steps, d), as the authors compute them.
 
     In single precision, and every output is the next input: a padded coordinate, which
-    :func:`dynlib.networks.scores.rollout` sets to zero before each step, goes its own way. The
+    :func:`dynlib.networks.scores.rollout` sets to zero before each step, is fed back too. The
     `starts` are (S, d).
 
     Examples

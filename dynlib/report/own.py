@@ -103,8 +103,8 @@ def grows(exponents: np.ndarray, n_steps: int, tau: float) -> bool:
 def settling(trajectories: np.ndarray, names: Sequence[str]) -> str:
     r"""Which coordinate still decays or grows after the transient, in words; empty if none.
 
-    Of trajectory i of n a record is looked at that begins i/n of its length later than that of
-    the first, so that cycles are met at different phases. With the ranges (largest minus
+    The record of trajectory i of n begins i/n of its length later than that of the first, so
+    that records of a cycle begin at different phases. With the ranges (largest minus
     smallest value) :math:`r_1, r_2, r_3` of a coordinate in the three thirds of a record, it
     decays where in *every* trajectory
 

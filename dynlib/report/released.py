@@ -57,7 +57,7 @@ def record_again(
     horizon: int,
     dt: float,
 ) -> None:
-    """Record accumulated errors from one start, as the authors compute theirs, and theirs.
+    """Record accumulated errors from one start, computed as the authors do, and the released ones.
 
     The truth begins at `initial`, and the forecast at its state of index `start`. The first
     prediction is compared with that state itself, and so on: one step late. Metrics:

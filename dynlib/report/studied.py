@@ -135,7 +135,7 @@ class Studied:
         return inputs[some], successors[some]
 
     def starts(self, n: int, warm: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:
-        """States heard before a forecast, (n', warm, dim), and what follows, (n', horizon, dim).
+        """States given before a forecast, (n', warm, dim), and what follows, (n', horizon, dim).
 
         Measurements give up to `n` starts, whose forecasts do not overlap, and a shorter horizon
         where no test trajectory is long enough. There are no starts if it is below ten steps.

@@ -252,7 +252,7 @@ def legend(axes: Axes, names: Mapping[str, str], columns: int = 3) -> None:
 
 
 def plain(axis: Axis, subs: Sequence[float] = (1, 2, 5)) -> None:
-    """Write numbers as they are spoken on a logarithmic axis, instead of powers of ten."""
+    """Write plain numbers on a logarithmic axis, instead of powers of ten."""
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FormatStrFormatter("%g"))
     axis.set_minor_formatter(NullFormatter())

@@ -1,4 +1,4 @@
-r"""Scoring and generation as a GPU likes them: few kernels, few waits, memory known beforehand.
+r"""Scoring and generation that suit a GPU: few kernels, few waits, memory reserved in advance.
 
 Both run on a CPU too, where tests compare them with the plain ways of :mod:`dynlib.tokens.gpt`.
 """
@@ -191,7 +191,7 @@ class StaticDecoder:
         return self.tokens[:, self.length :]
 
     def read(self, start: int, end: int) -> None:
-        """Fill the cache anew from the tokens between two positions, and write the next one."""
+        """Refill the cache from the tokens between two positions, and write the next token."""
         places = torch.arange(end - start, device=self.tokens.device)
         self.end.fill_(end)
         self.place.fill_(end - start)
@@ -226,7 +226,7 @@ class StaticDecoder:
             )
             keys.index_copy_(2, places, key)
             values.index_copy_(2, places, value)
-            last = block is body.h[-1]  # of which only the newest state is asked
+            last = block is body.h[-1]  # only its newest state is needed
             if last:
                 query, states = query[:, :, -1:], states[:, -1:]
             heard = F.scaled_dot_product_attention(

@@ -185,7 +185,7 @@ class NGram:
         # Places in the order of their tokens. Whatever is sorted by counting in this order rises
         # within its group, so that no level has to compare anything.
         by_token = _grouped(tokens, places, 0, _starts(tokens, vocabulary, size), places)
-        context = np.zeros(len(tokens), size)  # before each place, -1 if it is too near the begin
+        context = np.zeros(len(tokens), size)  # before each place, -1 if it is too near the start
         n, empty = 1, np.zeros(0, np.int32)
         for k in range(order + 1):
             first = _starts(context, n, size)

@@ -1,4 +1,4 @@
-"""What a longer memory buys: every model scored on the same test tokens."""
+"""What a longer memory is worth: every model is scored on the same test tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Two copyists: the longest repetition in one's own past, or in the training data.
+r"""Two methods that only copy: from the sequence's own past, or from the training data.
 
 Neither learns anything. What they reach shows how much of a measure can be had by copying.
 """
@@ -14,10 +14,10 @@ from dynlib.tokens.windows import Trajectories, check_trajectories, joined
 def parrot(prompts: np.ndarray, n_steps: int, centres: np.ndarray) -> np.ndarray:
     """Context parroting: copy what followed the longest earlier match of the recent past.
 
-    At each step the longest suffix of the sequence so far (prompt and own output) that has
-    occurred in it before is sought, the most recent occurrence where several are longest,
-    and the token that followed it there is appended. Where even the last token is new, the
-    earlier token whose cell is nearest to it takes the place of the match.
+    Each step finds the longest suffix of the sequence so far (prompt and own output) that has
+    occurred in it before, and appends the token that followed it there. Of several occurrences
+    the most recent one is taken. If even the last token is new, the earlier token whose cell is
+    nearest to it is taken as the match.
 
     Parameters
     ----------
@@ -70,11 +70,10 @@ def parrot(prompts: np.ndarray, n_steps: int, centres: np.ndarray) -> np.ndarray
 def recall(training: Trajectories, prompts: np.ndarray, n_steps: int) -> np.ndarray:
     """Replay the training data from the place that matches the prompt longest.
 
-    The longest suffix of the prompt that occurs in a training trajectory (the first
-    occurrence where several are longest) is followed by the continuation found there; a
-    match that grows by replay stays the longest. Where the trajectory ends, the match is
-    sought anew. Its states *are* training data, so that nothing is left to learn: what
-    distance it has from fresh orbits is chance.
+    The method finds the longest suffix of the prompt that occurs in a training trajectory (the
+    first occurrence if there are several), and copies what follows there. Copying makes the match
+    longer, so it stays the longest. Where the trajectory ends, a new match is searched for. The
+    copied states *are* training data: their distance from fresh orbits is due to chance alone.
 
     Parameters
     ----------

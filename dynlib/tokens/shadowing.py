@@ -166,9 +166,9 @@ def divergence_steps(orbits: Sequence[np.ndarray], generated: np.ndarray) -> np.
 
 
 def true_divergence_steps(orbits: Sequence[np.ndarray]) -> np.ndarray:
-    """The same of one of the orbits found, against all the others; NaN where there is no other.
+    """The same for one of the orbits found, against all the others; NaN where there is no other.
 
-    It is what a generator would reach that wrote a true trajectory, and nothing but that.
+    A generator that always wrote a true trajectory would reach this.
     """
     check_sets("orbits", orbits)
     return np.array(

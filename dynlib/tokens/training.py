@@ -1,7 +1,7 @@
 r"""Training a token model on a CPU thread, a GPU, or several, by ``accelerate``.
 
 The batch of a step depends on the seed and the step alone, so a run that was killed goes on from
-its last checkpoint to the very same weights.
+its last checkpoint and ends with the same weights.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def kept(
     """What was computed before under the same key, or what `compute` returns, which is kept.
 
     The key is that of :func:`dynlib.training.checkpoint.artefact_folder`. `compute` is given a
-    folder for its checkpoints, which are deleted when it has come to its end. Two processes that
+    folder for its checkpoints, which are deleted when it has finished. Two processes that
     want the same artefact wait for each other.
     """
     folder = checkpoint.artefact_folder(kind, parameters, code)
@@ -66,12 +66,12 @@ def each_trained(
     jobs: Sequence[tuple[str, dict[str, Any], dict[str, Any]]],
     device: str,
 ) -> list[Any]:
-    """What a training returns for every job, those that are not finished in worker processes.
+    """What `train` returns for every job; unfinished jobs are trained in worker processes.
 
     Each job, the costliest first, holds `kind` and `parameters` of its artefact, as for
-    :func:`dynlib.training.checkpoint.artefact_folder`, and keyword arguments of `train`. That is
-    given also the device, and as ``folder`` the artefact folder in which it finds what it has
-    finished before, or keeps it.
+    :func:`dynlib.training.checkpoint.artefact_folder`, and keyword arguments of `train`. The
+    function also gets the device, and the artefact folder as ``folder``: there it finds what it
+    has finished before, or keeps what it finishes now.
     """
     code, given = [f"{train.__module__}.{train.__name__}"], []
     for kind, parameters, arguments in jobs:
@@ -109,7 +109,7 @@ def hand_over(run: str, name: str, tensors: dict[str, Tensor], state: dict[str, 
 
 
 def handed(run: str, name: str) -> Computed:
-    """What another run has handed over; a ValueError says how to make what is not whole."""
+    """Load what another run has handed over; if it is incomplete, a ValueError says what to do."""
     folder = handed_folder(run, name)
     try:
         return checkpoint.load(folder)

@@ -107,7 +107,7 @@ def finished(
     *,
     writes: bool = True,
 ) -> Whole:
-    """What a folder holds from before, or what `compute` returns, which is kept there.
+    """Load an earlier result from a folder, or keep there what `compute` returns.
 
     It is kept in the folder's ``model``; a damaged one is replaced. Without a folder nothing is
     kept, and `compute` (as for :func:`dynlib.training.artefacts.kept`) is given None. Loaded
@@ -181,7 +181,7 @@ class Writer:
         """Write the state after a step, `always` or if all checkpoints take at most ``SHARE``.
 
         `elapsed` are the seconds of training so far. The next one is expected to cost as much as
-        the dearest before. When this returns the tensors of the state may change.
+        the most expensive one so far. When this returns the tensors of the state may change.
         """
         if not always and self._writing is not None and not self._writing.done():
             return

@@ -19,7 +19,7 @@ from dynlib.training.progress import Meter
 
 @runtime_checkable
 class Trainee(Protocol):
-    """What is trained: a model with its data and its optimiser. It knows nothing of the loop.
+    """What is trained: a model with its data and its optimiser. It does not depend on the loop.
 
     Where `over` is set at a mark, the training ends there.
     """

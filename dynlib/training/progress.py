@@ -1,4 +1,4 @@
-"""Plain lines of progress: what, how far, how long still.
+"""Plain lines of progress: what is computed, how far it is, how long it will still take.
 
 Under the runner they go to the file named by ``$DYNLIB_PROGRESS``, which the runner shows on
 the terminal, and never to the page; by hand they go to standard output.

@@ -130,7 +130,7 @@ def origin(result: Result, trees: Path) -> Tree:
     """The code of a result's last link or, without one, of its run, checked out in `trees`."""
     facts, chain = result.facts, result.facts.get("carried", [])
     if facts["dirty"]:
-        raise Refused("it was made from uncommitted changes, which nobody can look up")
+        raise Refused("it was made from uncommitted changes, which no commit records")
     if len(chain) >= LONGEST_CHAIN:
         raise Refused(f"it was carried {len(chain)} times, {LONGEST_CHAIN} at most")
     _check_same(result)

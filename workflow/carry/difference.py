@@ -261,7 +261,7 @@ def _raises(body: list[Any]) -> bool:
 def _only_checks(statement: ast.AST) -> bool:
     """Whether a statement can only end the run: a guard, ``if ...: raise``, or a call of ``CHECK``.
 
-    A guard whose test sets a name is not one. A run that a new guard ends says so itself.
+    A guard whose test sets a name is not one. A run that a new guard stops ends with its message.
     """
     if isinstance(statement, ast.If) and _raises(statement.body) and not statement.orelse:
         return not any(isinstance(node, ast.NamedExpr) for node in ast.walk(statement.test))

@@ -1,1 +1,1 @@
-"""Past one machine: Snakemake schedules, and every job calls the very same runner."""
+"""Runs on several machines: Snakemake schedules them, and every job calls the same runner."""

@@ -39,7 +39,7 @@ def snakemake() -> Path:
     path = Path(sys.prefix + "-cluster") / "bin" / "snakemake"
     if not path.exists():
         raise Refused(
-            f"Snakemake is not installed in {path.parents[1]}: say `make cluster`, which does it"
+            f"Snakemake is not installed in {path.parents[1]}: say `make cluster`, which adds it"
         )
     return path
 
@@ -111,7 +111,7 @@ def submit(runs: list[Run], profile_name: str, *, dry_run: bool = False) -> int:
         elif code < 0 and not cause:
             print(f"{run.label}: not done yet")
         else:
-            cause = cause or "its job ended without a word, perhaps stopped for time or memory"
+            cause = cause or "its job ended without a message, perhaps for lack of time or memory"
             print(f"{run.label}: FAILED: {cause}")
             print(f"  log: {shown_path(run.log)}; the scheduler's: {shown_path(folder)}")
     return FAILED if failed else DONE

@@ -222,7 +222,7 @@ def verdict(claim: Claim, ours: Lookup, paper: Lookup) -> str:
     """The verdict on a claim: one of :data:`VERDICTS`, perhaps with its condition.
 
     A claim about the method is judged from `ours`, one about the printed model only from `paper`,
-    results of the printed setting: a miniature cannot refute a claim about a large model.
+    results of the printed setting: a small model cannot refute a claim about a large one.
     """
     if claim.untested:
         return "not tested here"

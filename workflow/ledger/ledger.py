@@ -141,7 +141,7 @@ def recorded(metrics: Metrics, preset: str, run: str, name: str) -> dict[str, An
 def firmness(entries: Iterable[Entry]) -> dict[str, Any]:
     """How many verdicts were judged, how many have which flag, and how many chance would turn.
 
-    And of those with a common rule, how many are otherwise by it.
+    Also how many of those with a common rule have another verdict by it.
     """
     judged = [each for each in entries if each.flag]
     margins = [each.margin for each in judged if each.margin is not None]

@@ -123,7 +123,7 @@ def drawn(entry: dict[str, Any]) -> list[float]:
 
 
 def probability(name: str, fresh: Metrics, reference: Metrics) -> float | None:
-    """Probability of a metric's difference by chance, None if nothing tells its spread.
+    """Probability of a metric's difference by chance, None if its spread is not known.
 
     The spread of ``X_mean`` is that of the samples of ``X``. Where several training seeds were
     measured on the same units, the seeds are compared: another processor trains other networks, and

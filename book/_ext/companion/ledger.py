@@ -47,7 +47,7 @@ def all_claims(env) -> list[Claim]:
 
 
 def entries(env) -> list[Entry]:
-    """The ledger of this book, judged once: the staged tree stands still."""
+    """The ledger of this book, judged once, since the staged tree does not change."""
     claims = all_claims(env)
     if not _judged:
         _judged.extend(ledger(claims, Results(env).metric, PRESET))
@@ -322,12 +322,12 @@ def strength(all_: list[Entry]) -> str:
 
 
 def by_rule(found: dict[str, int]) -> str:
-    """How many verdicts are otherwise by the common rule, in words; empty where none has one."""
+    """How many verdicts differ by the common rule, in words; empty where no claim has one."""
     if not found["judged"]:
         return ""
     return (
         f" {found['judged']} of them have a common rule beside their own criterion, and "
-        f"{found['other']} are otherwise by it."
+        f"{found['other']} have another verdict by it."
     )
 
 

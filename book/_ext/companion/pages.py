@@ -67,7 +67,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
                 on_dark(path.read_text(encoding="utf-8")), encoding="utf-8"
             )
     for path in Path(app.outdir).rglob("*.html"):
-        # The arrows of the sidebar say nothing; a list without list items is none.
+        # The arrows of the sidebar need names; without list items the role of a list is wrong.
         text = path.read_text(encoding="utf-8")
         named = text.replace("<summary><span", '<summary aria-label="Its pages"><span')
         named = named.replace(

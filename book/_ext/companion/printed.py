@@ -1,4 +1,4 @@
-"""The printed model: how it learned in the runs of it that were made, and what such a run costs."""
+"""The printed model: how it learned in the runs that were made, and what such a run costs."""
 
 from __future__ import annotations
 

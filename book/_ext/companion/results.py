@@ -21,7 +21,7 @@ PRESET = os.environ.get("COMPANION_PRESET", "cpu")
 #: With stale or missing runs allowed, a number that is not there is a question mark.
 STALE_ALLOWED = os.environ.get("COMPANION_ALLOW_STALE") == "1"
 
-# The staged tree stands still while a book is rendered, so that each file is parsed once.
+# The staged tree does not change while a book is rendered, so each file is parsed once.
 parsed_json = cache(lambda path: json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -30,7 +30,7 @@ class NoResults(LookupError):
 
 
 class NotRun(NoResults):
-    """There is none, and need not be: the run is optional."""
+    """There is no results file, and none is required: the run is optional."""
 
 
 class Results:
@@ -66,7 +66,7 @@ class Results:
 
 
 class AtLeast(float):
-    """A time that is only known to be as long: it was seen to its end."""
+    """A time of which only a lower bound is known: the forecast ended before it."""
 
 
 def at_least(entry: dict, most: float | None) -> dict:

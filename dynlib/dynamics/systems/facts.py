@@ -32,7 +32,7 @@ class Fact:
 
 
 class Facts(dict[str, Fact]):
-    """Facts by name; one that is not there is refused with what is."""
+    """Facts by name; the error for an unknown name lists the known ones."""
 
     def __missing__(self, name: str) -> Fact:
         known = ", ".join(self) or "none"
@@ -63,6 +63,6 @@ def holding(system: Any) -> Facts:
 
 
 def check_parameters(system: Any, *, above: float = -np.inf) -> None:
-    """Raise for a system one of whose parameters is not a finite number, or not above this."""
+    """Raise if a parameter of the system is not a finite number, or not above the given limit."""
     for name, value in vars(system).items():
         check_number(f"{name} of {type(system).__name__}", value, above=above)
