@@ -335,5 +335,5 @@ def elsewhere(all_: list[Entry]) -> str:
     """How many verdicts a second processor gives alike, in words; empty without one."""
     there = [each for each in all_ if each.second]
     same = sum(not each.turned for each in there)
-    where = "[A second processor](/provenance.md#a-second-processor)"
+    where = "{ref}`A second processor <sec-second-processor>`"
     return f" {where} gives {same} of {len(there)} verdicts alike." if there else ""

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from dynlib.report import record, style
 
-#: The measures of a stage that the table shows: heading, measure, format.
+#: Heading, name and format of each measure of a stage in the table.
 COLUMNS = (
     ("training", "cross_entropy_train", ".3f"),
     ("held out", "cross_entropy_held_out", ".3f"),
