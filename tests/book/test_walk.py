@@ -189,7 +189,7 @@ def test_a_copied_command_has_no_prompt(book, browser):
     assert len(texts) > 5
     for text in texts:
         for line in text.splitlines():
-            assert re.match(r"(make|git|cd|\.venv/|python)", line), text
+            assert re.match(r"(make|git|cd|export|\.venv/|python)", line), text
     page.close()
 
 
