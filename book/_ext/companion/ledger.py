@@ -326,8 +326,8 @@ def by_rule(found: dict[str, int]) -> str:
     if not found["judged"]:
         return ""
     return (
-        f" {found['judged']} of them have a common rule beside their own criterion, and "
-        f"{found['other']} have another verdict by it."
+        f" {found['judged']} claims also have a common rule; by it {found['other']} of their "
+        "verdicts differ."
     )
 
 
