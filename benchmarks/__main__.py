@@ -15,6 +15,7 @@ import importlib
 import platform
 import sys
 import time
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,22 @@ def threads() -> int:
     return max(torch.get_num_threads(), *pools)
 
 
-def described() -> dict[str, Any]:
-    """Where and with what a subject is measured."""
+@cache
+def code_and_machine() -> dict[str, Any]:
+    """What is measured, and where."""
     return {
         "machine": machine(),
-        "threads": threads(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in LIBRARIES},
         "commit": commit(),
         "dirty": is_dirty(),
+    }
+
+
+def described() -> dict[str, Any]:
+    """Where, with what and when a subject is measured."""
+    return code_and_machine() | {
+        "threads": threads(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from dynlib.measure.intervals import summarise
+from workflow.book.speed import clock
 from workflow.files import write_whole
 
 Call = Callable[[], Any]
@@ -332,19 +333,6 @@ def words(one: Mapping[str, Any]) -> str:
     wanted = "" if one["aim"] is None else f" (wanted: {one['aim']:g}{reached})"
     times = " against ".join(map(clock, one["seconds"])) if one["seconds"] else one["note"]
     return f"{one['name']} / {one['against']}: {one['ratio']:.2f}{span}{wanted}; {times}"
-
-
-def clock(seconds: float) -> str:
-    """A time in the unit that suits it.
-
-    Examples
-    --------
-    >>> clock(0.0123), clock(4.5e-6), clock(7000)
-    ('12.3 ms', '4.5 µs', '7000 s')
-    """
-    unit, size = ("s", 1.0) if seconds >= 1 else ("ms", 1e-3) if seconds >= 1e-3 else ("µs", 1e-6)
-    value = seconds / size
-    return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
 
 
 def median(values: Sequence[float] | np.ndarray) -> float:

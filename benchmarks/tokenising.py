@@ -34,7 +34,8 @@ def by_unique(states: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
 def check_tokens(ours: tuple, theirs: tuple) -> None:
     """Equal but for states on an edge of a cell, where rounding decides."""
     check_share(ours[0], theirs[0], 1 - 1e-6)
-    check_share(np.isclose(ours[1], theirs[1]).all(axis=-1), np.ones(len(ours[1]), bool), 1 - 1e-6)
+    same = ours[0] == theirs[0]
+    check_close(ours[1][same][::97], theirs[1][same][::97], 1e-12)
 
 
 def measure(bench: Bench) -> None:

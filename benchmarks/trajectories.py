@@ -18,6 +18,8 @@ from dynlib.dynamics.systems.lorenz import Lorenz
 
 #: The error of a step of length tau that all may make, in units of the state.
 ERROR = 1e-5
+#: States of two trajectories in which that is checked.
+CHECKED = 50
 
 LOOP = "scipy's loop over time is compiled; its right-hand side is a Python function"
 
@@ -89,14 +91,14 @@ def tolerance_for(
 
 def check_paths(ours: np.ndarray, theirs: np.ndarray) -> None:
     """Both follow the equations; they agree until chaos has made the errors of steps large."""
-    for path in (ours[:2, :50], theirs[:2, :50]):
+    for path in (ours[:2, :CHECKED], theirs[:2, :CHECKED]):
         if (error := step_error(path)) >= ERROR:
             raise Different(f"a step errs by {error:.1e}; {ERROR:.0e} is wanted")
     check_close(ours[: len(theirs), :20], theirs[:, :20], 1e-3)
 
 
 def measure(bench: Bench) -> None:
-    n, length = bench.size((1000, 10_000), (5, 60))
+    n, length = bench.size((1000, 10_000), (5, 20))
     starts = np.ascontiguousarray(lorenz(n, 1)[:, 0])
     system = TimeMap(Lorenz(), TAU)
     what = f"Lorenz, {n} trajectories of {length} states"
@@ -111,7 +113,7 @@ def measure(bench: Bench) -> None:
             None,
         ),
     ):
-        tolerance = tolerance_for(method, starts[:2], 50)
+        tolerance = tolerance_for(method, starts[:2], min(CHECKED, length))
         bench.compare(
             what, against,
             lambda: simulate(system, starts, length),
@@ -121,7 +123,7 @@ def measure(bench: Bench) -> None:
             note=f"{note}; tolerance {tolerance:.0e}, the largest that errs by less than "
             f"{ERROR:.0e} a step, as ours does; timed: {part} of {n}; the time is scaled",
         )  # fmt: skip
-    tolerance = tolerance_for(by_odeint, starts[:2], 50)
+    tolerance = tolerance_for(by_odeint, starts[:2], min(CHECKED, length))
     steps = bench.size(1000, 20)
     bench.curve(
         "Lorenz trajectories", f"trajectories of {steps} states",
