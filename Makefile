@@ -5,6 +5,7 @@
 #   make sweep RUN=henon_tokens ARGS="-p n_cells 20,35 -p seed 0,1"
 #   make pairs NOTEBOOK=your_system FROM=ipynb|py   STRIP=1
 #   PYTHON=python3.11   VENV=.venv   TORCH=cpu|index (remembered)   PYTHONS="python3.11 python3.13"
+#   make bench ONLY="transport hankel" ARGS=--long
 #   make setup EXTRA=dysts   (flows by name, for your_system)
 #   make verify KEEP="name of this machine"   (as a second set of results)
 #   make carry RENAME="old_name=new_name *_old=*_new"
@@ -75,7 +76,7 @@ kills: setup
 	@folder=$$(mktemp -d) && $(VENV)/bin/python tests/workflow/kills.py "$$folder"; code=$$?; [ $$code != 0 ] || rm -r "$$folder"; exit $$code
 
 bench: setup
-	@$(VENV)/bin/python -m benchmarks
+	@$(VENV)/bin/python -m benchmarks $(ONLY) $(ARGS)
 
 gpu-check: setup
 	@$(VENV)/bin/python -m benchmarks.gpu_check $(ARGS)

@@ -7,24 +7,12 @@ import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 
 import numpy as np
 
-from dynlib.dynamics.flows import TimeMap
-from dynlib.dynamics.simulate import simulate
-from dynlib.dynamics.systems.lorenz import Lorenz
-from dynlib.tokens.grid import Grid
+from benchmarks.compare import Bench, Different, Side
+from benchmarks.data import lorenz_tokens
 from dynlib.tokens.markov import NGram
-
-
-def lorenz_tokens(trajectories: int, length: int) -> tuple[np.ndarray, int]:
-    """Tokens of Lorenz trajectories, 20 cells per axis, and the size of their vocabulary."""
-    flow = Lorenz()
-    start = flow.initial_states(trajectories, np.random.default_rng(0))
-    states = simulate(TimeMap(flow, 0.03), start, length)
-    grid = Grid.fit(states, 20)
-    return grid.encode(states), grid.vocabulary
 
 
 def tuples(tokens: np.ndarray, order: int) -> list[Counter]:
@@ -50,6 +38,21 @@ def sorted_keys(tokens: np.ndarray, order: int, vocabulary: int) -> list[np.ndar
     return tables
 
 
+def check_tuples(ours: NGram, theirs: list[Counter]) -> None:
+    """As many different n-grams of every order, and the same counts."""
+    for level, counted in zip(ours._levels, theirs, strict=True):
+        counts = np.diff(level.cumulative)
+        if sorted(counts.tolist()) != sorted(counted.values()):
+            raise Different("the counts of n-grams are others")
+
+
+def check_sorted(ours: NGram, theirs: list[np.ndarray]) -> None:
+    """The same, where the counts are every third table."""
+    for level, counts in zip(ours._levels, theirs[1::3], strict=True):
+        if not np.array_equal(np.sort(np.diff(level.cumulative)), np.sort(counts)):
+            raise Different("the counts of n-grams are others")
+
+
 def measured(path: str, order: int, vocabulary: int) -> tuple[float, float]:
     """Seconds that counting takes, and the memory that it needs beside the tokens, in gigabytes."""
     tokens = np.load(path)
@@ -60,28 +63,70 @@ def measured(path: str, order: int, vocabulary: int) -> tuple[float, float]:
     return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9
 
 
-def counting(report: Callable, ratio: Callable) -> None:
-    """Ratios at two sizes, then the printed training set of the flows, 33 million tokens."""
-    tokens, vocabulary = lorenz_tokens(1000, 33_334)
-    few, some = tokens[:9], tokens[:100]
-    ours = NGram(few, 24, vocabulary)
-    assert [len(level.successors) for level in ours._levels] == list(map(len, tuples(few, 24)))
-    report(
-        "n-grams, order 24, 3e5 tokens: counting sort / Counter of tuples",
-        ratio(lambda: NGram(few, 24, vocabulary), lambda: tuples(few, 24)),
-        "at least 20",
-    )
-    report(
-        "n-grams, order 6, 3.3e6 tokens: counting sort / numpy.unique",
-        ratio(lambda: NGram(some, 6, vocabulary), lambda: sorted_keys(some, 6, vocabulary)),
-        "at least 3",
-    )
+def measure(bench: Bench) -> None:
+    length = bench.size(33_334, 300)
+    tokens, grid = lorenz_tokens(bench.size(100, 6), length, bench.size(20, 5))
+    vocabulary, (long, order) = grid.vocabulary, bench.size((24, 6), (5, 3))
+    few, some = tokens[: bench.size(1, 2)], tokens[: bench.size(9, 3)]
+    many = tokens[: bench.size(90, 6)]
+
+    bench.compare(
+        f"n-grams, order {long}, {many.size} tokens", "collections.Counter of tuples",
+        lambda: NGram(many, long, vocabulary),
+        lambda: tuples(few, long),
+        lambda _, theirs: check_tuples(NGram(few, long, vocabulary), theirs),
+        aim=20.0, times=many.size / few.size, seconds=12,
+        note=f"timed for the Counter: {few.size} tokens; the time is scaled, for it is linear",
+    )  # fmt: skip
+    bench.compare(
+        f"n-grams, order {long}, {some.size} tokens", "np.unique at every order",
+        lambda: NGram(some, long, vocabulary),
+        lambda: sorted_keys(some, long, vocabulary), check_sorted, seconds=6,
+    )  # fmt: skip
+    bench.compare(
+        f"n-grams, order {order}, {tokens.size} tokens",
+        "np.unique at every order",
+        lambda: NGram(tokens, order, vocabulary),
+        lambda: sorted_keys(tokens, order, vocabulary), check_sorted,
+        aim=3.0, seconds=10,
+    )  # fmt: skip
+    bench.curve(
+        f"n-grams, order {order}", "tokens",
+        [each * length for each in bench.size([1, 3, 9, 30, 90], [1, 2, 3])],
+        [
+            Side(
+                "counting sort", lambda n: lambda: NGram(tokens[: n // length], order, vocabulary),
+                "n", float,
+            ),
+            Side(
+                "Counter", lambda n: lambda: tuples(tokens[: n // length], order), "n", float,
+                largest=9 * length,
+            ),
+        ],
+        check_tuples,
+    )  # fmt: skip
+    if bench.long:
+        printed(bench)
+
+
+def printed(bench: Bench) -> None:
+    """The printed training set of the flows, 33 million tokens, in a process of its own."""
+    n, order = bench.size(1000, 4), bench.size(6, 3)
+    tokens, grid = lorenz_tokens(n, bench.size(33_334, 300), bench.size(20, 5))
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/tokens.npy"
         np.save(path, tokens)
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            seconds, memory = pool.apply(measured, (path, 6, vocabulary))
-    print(
-        f"n-grams, order 6, 3.3e7 tokens: {seconds:.0f} s, {memory:.2f} GB  wanted: 60 s, 4 GB",
-        flush=True,
-    )
+        given = (path, order, grid.vocabulary)
+        if bench.tiny:
+            seconds, memory = measured(*given)
+        else:
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                seconds, memory = pool.apply(measured, given)
+    start = time.perf_counter()
+    theirs = sorted_keys(tokens, order, grid.vocabulary)
+    peer = time.perf_counter() - start
+    check_sorted(NGram(tokens, order, grid.vocabulary), theirs)
+    what = f"n-grams, order {order}, {tokens.size} tokens"
+    note = f"timed once; ours needs {memory:.2f} GB beside the tokens"
+    bench.add(what, "np.unique at every order", np.array([[seconds, peer]]), aim=3.0, note=note)
+    bench.add(what, "60 s", np.array([[seconds, 60.0]]), aim=1.0, note=note)

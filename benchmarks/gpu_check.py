@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional as F
-from transformers import GPT2Config, GPT2LMHeadModel
 
+from benchmarks.compare import check_same, keep, over, row
+from benchmarks.training import plain
 from dynlib.measure.intervals import summarise
 from dynlib.report.prices import share_of_peak
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, generate, log_probabilities
@@ -38,7 +39,7 @@ from dynlib.tokens.loss import NextTokenLoss
 from dynlib.tokens.recipes import TrainingConfig, make_optimizers
 from dynlib.tokens.training import train
 from dynlib.training import checkpoint
-from workflow.files import ROOT, commit, write_whole
+from workflow.files import ROOT, commit
 from workflow.runs.cards import Cards, described
 from workflow.runs.execute import machine
 
@@ -112,55 +113,9 @@ def peak_memory(scale: Scale, call: Callable[[], object]) -> float:
     return torch.cuda.max_memory_allocated() / GIB
 
 
-def row(
-    name: str, against: str, ratios: list[float], aim: float | None = None, note: str = ""
-) -> dict[str, Any]:
-    """A row of the table; `aim` is the least ratio that is wanted."""
-    found = summarise(ratios) if ratios else None
-    value = found and found.value
-    return {
-        "name": name,
-        "against": against,
-        "ratio": value,
-        "low": found and found.low,
-        "high": found and found.high,
-        "aim": aim,
-        "reached": None if aim is None or value is None else value >= aim,
-        "note": note or ("" if found else "not measured"),
-    }
-
-
-def over(peer: list[float], ours: list[float]) -> list[float]:
-    """The ratio of each repetition."""
-    return [a / b for a, b in zip(peer, ours, strict=True)]
-
-
 def milliseconds(times: list[float], calls: int) -> str:
     found = summarise([1000 * each / calls for each in times])
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}] ms"
-
-
-def plain(model: TokenGPT) -> GPT2LMHeadModel:
-    """The same model as transformers makes it, with the same weights."""
-    config = model.config
-    peer = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=config.vocabulary, n_positions=config.context, n_embd=config.width,
-            n_layer=config.layers, n_head=config.heads, bos_token_id=None, eos_token_id=None,
-        )
-    )  # fmt: skip
-    peer.load_state_dict(model.gpt2.state_dict())
-    return peer.to(model.device)
-
-
-class Different(Exception):
-    """The two sides do not compute the same."""
-
-
-def check_same(what: str, ours: float, theirs: float, tolerance: float = 0.02) -> None:
-    """Raise where the two sides differ by more than rounding."""
-    if not abs(ours - theirs) < tolerance * abs(theirs):
-        raise Different(f"{what} is {ours:.4f} here and {theirs:.4f} there")
 
 
 def product_peak(scale: Scale) -> float:
@@ -203,7 +158,7 @@ def step(scale: Scale, vocabulary: int) -> list[dict[str, Any]]:
     model = TokenGPT(config).to(scale.device)
     eager = ours(model)
     memory = peak_memory(scale, eager)
-    peer, compiled = plain(model), TokenGPT(config).to(scale.device)
+    peer, compiled = plain(model).to(model.device), TokenGPT(config).to(scale.device)
     with torch.no_grad(), autocast():
         model.eval(), peer.eval()
         logits = peer(tokens[:, :-1]).logits.float().flatten(0, 1)
@@ -286,7 +241,7 @@ def generation(scale: Scale, prompts: int) -> list[dict[str, Any]]:
         memory = peak_memory(scale, lambda: generate(model, heard, scale.long))
         what = f"memory of generation, {prompts} prompts of {scale.prompt} + {scale.long} tokens"
         rows = [row(what, "12 GB", [12e9 / (memory * GIB)], 1.0, f"{memory:.1f} GiB")]
-    peer = plain(model).eval()
+    peer = plain(model).to(model.device).eval()
     there = torch.as_tensor(heard, device=scale.device)
 
     def theirs(n: int, **options: Any) -> torch.Tensor:
@@ -316,7 +271,7 @@ def scoring(scale: Scale, vocabulary: int) -> list[dict[str, Any]]:
     """Windows whose tokens are scored in a second."""
     torch.manual_seed(0)
     model = TokenGPT(scale.config(vocabulary)).to(scale.device).eval()
-    peer = plain(model).eval()
+    peer = plain(model).to(model.device).eval()
     windows = scale.draw(vocabulary, scale.windows, scale.context + 1)
 
     @torch.no_grad()
@@ -353,12 +308,6 @@ def description(scale: Scale) -> dict[str, Any]:
         "commit": commit(),
         "started": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-
-
-def keep(file: Path, found: dict[str, Any]) -> None:
-    """Put what was found into a file beside what others have measured there."""
-    content = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    write_whole(file, json.dumps(content | {"gpu": found}, indent=1, allow_nan=False) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -404,7 +353,7 @@ def main(arguments: list[str] | None = None) -> int:
                   flush=True)  # fmt: skip
         found["rows"] += rows
         if out:  # at once: a rented machine may end before the rest
-            keep(out, found)
+            keep(out, {"gpu": found})
         if scale.device == "cuda":
             torch.cuda.empty_cache()
     return code

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks import gpu_check
+from benchmarks.compare import Different
 from workflow.runs.cards import Card, Cards
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,5 +103,5 @@ def test_a_tiny_check_leaves_the_committed_file_alone(here, monkeypatch):
 def test_sides_that_differ_are_not_compared():
     gpu_check.check_same("the loss", 2.0, 2.01)
     for wrong in (2.1, float("nan")):
-        with pytest.raises(gpu_check.Different, match=r"the loss is .* here and 2\.0000 there"):
+        with pytest.raises(Different, match=r"the loss is .* here and 2\.0000 there"):
             gpu_check.check_same("the loss", wrong, 2.0)

@@ -23,11 +23,17 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def trained(run: Results) -> str:
+def training_seconds(run: Results) -> float | None:
     """Sum of the training times that a run records, including models that were already trained."""
     times = [each for name, each in run["metrics"].items() if name.endswith("train_s")]
     total = sum(sum(each["samples"] or each["n"] * [each["value"] or 0.0]) for each in times)
-    return duration(total) if times else "none"
+    return total if times else None
+
+
+def trained(run: Results) -> str:
+    """That sum in words."""
+    total = training_seconds(run)
+    return "none" if total is None else duration(total)
 
 
 def device(facts: dict[str, Any]) -> str:

@@ -130,6 +130,8 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     for reference in references():  # in place of what was made here
         place = part / "results" / reference.parent.name / reference.name
         write_whole(place, reference.read_bytes())
+    if (bench := ROOT / "results" / "bench.json").exists():
+        write_whole(part / "results" / bench.name, bench.read_bytes())
     for picture in sorted((ROOT / "results" / "paper").glob("*.svg")):  # of the printed setting
         if not picture.stem.endswith(".dark"):
             write_whole(part / "figures" / f"paper-{picture.name}", picture.read_bytes())

@@ -22,6 +22,7 @@ from companion import (
     playground,
     printed,
     results,
+    speed,
     tables,
     weight,
 )
@@ -55,6 +56,11 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("second", cards.Second)
     app.add_directive("learning-curves", printed.LearningCurves)
     app.add_directive("prices", printed.Prices)
+    app.add_directive("bench-summary", speed.BenchSummary)
+    app.add_directive("bench-table", speed.BenchTable)
+    app.add_directive("bench-curves", speed.BenchCurves)
+    app.add_directive("bench-card", speed.BenchCard)
+    app.add_directive("bench-costs", speed.BenchCosts)
     app.add_domain(ledger.Claims)
     app.add_node(ledger.Row, html=(ledger.visit_row, ledger.depart_row))
     app.add_node(ledger.Sentence, html=(ledger.visit_sentence, ledger.depart_sentence))
