@@ -87,11 +87,13 @@ def ratios(rows: Sequence[dict[str, Any]], *, timed: bool = True) -> str:
     lines = []
     for one in rows:
         value = "not measured" if one["ratio"] is None else ratio(one["ratio"])
-        line = [cell(one["name"]), cell(one["against"]), value, interval(one), aim(one)]
-        times = " / ".join(map(clock, one.get("seconds") or [])).replace(" ", "\u00a0")
+        around = f" ({found})" if (found := interval(one)) else ""
+        line = [cell(one["name"]), cell(one["against"]), value + around, aim(one)]
+        both = [clock(each).replace(" ", "\u00a0") for each in one.get("seconds") or []]
+        times = " / ".join(both)
         lines.append([*line, times] if timed else line)
-    heads = ["ours", "against", "times faster", "interval", "aim", "times"]
-    return table(heads[: 5 + timed], lines, "llrrlr"[: 5 + timed])
+    heads = ["ours", "against", "times faster", "aim", "times"]
+    return table(heads[: 4 + timed], lines, "llrlr"[: 4 + timed])
 
 
 def notes(rows: Sequence[dict[str, Any]]) -> str:
