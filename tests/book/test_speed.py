@@ -116,8 +116,8 @@ def test_the_table_marks_what_is_missed_and_says_what_an_interval_is():
     lines = speed.ratios(BENCH["rows"]).splitlines()[2:]
     cells = [[each.strip() for each in split(line)] for line in lines]
     assert cells[0] == [
-        "W1 of 10\u202f000\u202f000 states", "peer \\| other", "25.0 (range\u00a020.0\u00a0to\u00a031.0)",
-        "20, reached", "500\u00a0ms / 2\u00a0s",
+        "W1 of 10\u202f000\u202f000 states", "peer \\| other",
+        "25.0 (range\u00a020.0\u00a0to\u00a031.0)", "20, reached", "500\u00a0ms / 2\u00a0s",
     ]  # fmt: skip
     assert cells[1][2].endswith("(1.50\u00a0to\u00a02.00)")
     assert cells[1][3] == "20, **missed**"
