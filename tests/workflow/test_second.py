@@ -34,7 +34,7 @@ def test_the_same_processor_another_preset_and_a_stale_run_are_refused(project):
     assert "its reference was made on" in text
     code, text = project("verify", "toy", "--preset", "smoke", "--keep", "Another processor")
     assert code == 2
-    assert "the second set is of the preset cpu, got smoke" in text
+    assert "preset must be cpu for the second set, got smoke" in text
     project.change("dynlib/toy.py", "SCALE = 2.0", "SCALE = 3.0")
     code, text = project("verify", "toy", "--keep", "Another processor")
     assert code == 2
@@ -43,7 +43,7 @@ def test_the_same_processor_another_preset_and_a_stale_run_are_refused(project):
 
 
 def there(preset: str, run: str, name: str) -> dict:
-    """Beside the results of test_ledger.py: a = 4 on the second processor, which has no b."""
+    """Beside the results of test_ledger.py: a = 4 in the second set, which has no b."""
     if preset == SECOND:
         known = {"a": {"value": 4.0, "low": 3.5, "high": 4.5, "level": 0.95}}
         return known[name]
@@ -52,7 +52,7 @@ def there(preset: str, run: str, name: str) -> dict:
     return metrics(preset, run, name)
 
 
-def test_a_verdict_that_turns_on_the_second_processor_is_not_firm():
+def test_a_verdict_that_turns_in_the_second_set_is_not_firm():
     claims = [*CLAIMS, claim("distant", criterion="r:a < 3.9"), claim("b-too", criterion="r:b > 3")]
     found = {each.claim.id: each for each in ledger(claims, there, "cpu")}
     firm = {each.claim.id: each for each in ledger(claims, metrics, "cpu")}

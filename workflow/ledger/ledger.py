@@ -14,7 +14,7 @@ from workflow.ledger.margin import FLAGS, Known, expected, flag, margin
 
 #: (preset, run, metric) -> the metric's entry in the results; LookupError if there is none.
 Metrics = Callable[[str, str, str], dict[str, Any]]
-#: Results of the preset cpu on a second processor (:mod:`workflow.ledger.second`).
+#: The folder of the second set of results (:mod:`workflow.ledger.second`).
 SECOND = "second"
 #: Kinds of verdict that a metric could turn.
 JUDGED = ("holds", "holds only if", "does not hold")
@@ -48,7 +48,7 @@ class Entry:
     margin: float | None = None
     flag: str = ""  # one of margin.FLAGS; empty where nothing was judged
     common: str = ""  # the verdict by the common rule
-    second: str = ""  # the verdict by the results of a second processor, where there are any
+    second: str = ""  # the verdict by the second set of results, where it has what decides
 
     @property
     def split(self) -> bool:
@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def turned(self) -> bool:
-        """Whether the second processor gives another verdict."""
+        """Whether the second set gives another verdict."""
         return bool(self.second) and kind(self.second) != self.kind
 
 
@@ -80,7 +80,7 @@ def judge(claim: Claim, metrics: Metrics, preset: str) -> str:
 
 
 def on_second(claim: Claim, metrics: Metrics, preset: str) -> str:
-    """The verdict by the second processor; empty where it has not measured what decides."""
+    """The verdict by the second set; empty where that lacks a metric that decides."""
 
     def find(which: str, run: str, name: str) -> dict[str, Any]:
         return metrics(SECOND if which == preset else which, run, name)

@@ -1,8 +1,8 @@
-"""A second set of results, from another kind of processor: kept beside the references.
+"""A second set of results, from another processor or other kernels, kept beside the references.
 
-Another processor rounds differently, and training and chaos make another draw of that. So a second
-set shows what a number and a verdict owe to the machine. It is made by :func:`keep` from runs that
-were made there: their metrics without the single samples, and how they compare with the reference.
+These round differently, and training and chaos amplify that to another draw. So a second set shows
+what a number and a verdict owe to the machine. :func:`keep` makes it of runs that were made there:
+their metrics without the single samples, and how they compare with the reference.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def keep(preset: str, names: list[str], machine: str = "") -> str:
     changes, or if its machine has the name of the reference's machine.
     """
     if preset != "cpu":
-        raise Refused(f"the second set is of the preset cpu, got {preset}; leave out --preset")
+        raise Refused(f"preset must be cpu for the second set, got {preset}; leave it out")
     chosen = []
     for run in load(preset, names or None):
         again = f": python -m workflow run {run.name} --preset {preset} --force"
@@ -44,8 +44,8 @@ def keep(preset: str, names: list[str], machine: str = "") -> str:
         here = facts["machine"]["processor"]
         if here == reference["provenance"]["machine"]["processor"]:
             raise Refused(
-                f"{run.name}: its reference was made on {here!r} too; keep runs of another kind of "
-                "processor, or say what differs: --keep 'AMD EPYC, AVX2 only'"
+                f"{run.name}: its reference was made on {here!r} too; keep runs of another "
+                "processor, or say what differs: --keep 'AMD EPYC with AVX2 kernels'"
             )
         rows = compare(fresh["metrics"], reference["metrics"])
         seen, odd = Counter(row.verdict for row in rows), [r for r in rows if r.verdict in ODD]

@@ -118,7 +118,7 @@ class Provenance(Recorded):
 
 
 class Second(Recorded):
-    """``{second}``: how the results of a second processor compare with the references."""
+    """``{second}``: how the second set of results compares with the references."""
 
     def run(self):
         there = [each for each in Results(self.env).all(SECOND) if PRESET == "cpu"]

@@ -66,7 +66,7 @@ def written(env) -> dict[str, list[str]]:
 
 def firm(entry: Entry) -> str:
     """The flag and the margin of a verdict in words, empty where nothing was judged."""
-    there = f"; on a second processor it {entry.second}" if entry.turned else ""
+    there = f"; in the second set it {entry.second}" if entry.turned else ""
     if not entry.flag or entry.flag == "one timing":
         return entry.flag + there
     if entry.margin is None:
@@ -161,7 +161,7 @@ class Ledger(SphinxDirective):
             "system": {key: name for key, (name, _) in SYSTEMS.items()},
             "verdict": {each.replace(" ", "-"): each for each in VERDICTS},
             "reading": {"no": "as stated", "yes": "our reading"},
-            "evidence": {"fragile": "not firm", "split": "otherwise by the common rule"}
+            "evidence": {"fragile": "not firm", "split": "another by the common rule"}
             | {each.replace(" ", "-"): each for each in FLAGS},
         }
         form = (
@@ -326,14 +326,14 @@ def by_rule(found: dict[str, int]) -> str:
     if not found["judged"]:
         return ""
     return (
-        f" {found['judged']} claims also have a common rule; by it {found['other']} of their "
-        "verdicts differ."
+        f" {found['judged']} claims also have a common rule, and {found['other']} of them have "
+        "another verdict by it."
     )
 
 
 def elsewhere(all_: list[Entry]) -> str:
-    """How many verdicts a second processor gives alike, in words; empty without one."""
+    """How many verdicts the second set of results leaves as they are; empty without one."""
     there = [each for each in all_ if each.second]
     same = sum(not each.turned for each in there)
-    where = "{ref}`A second processor <sec-second-processor>`"
-    return f" {where} gives {same} of {len(there)} verdicts alike." if there else ""
+    where = "{ref}`a second set of results <sec-second-set>`, made with other kernels"
+    return f" {same} of {len(there)} are the same by {where}." if there else ""
