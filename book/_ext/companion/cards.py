@@ -7,6 +7,7 @@ from collections import Counter
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from companion.ledger import entries
 from companion.results import PRESET, NoResults, Results
 from workflow.book.provenance import carried, costs, device, graphics, provenance
 from workflow.ledger.ledger import SECOND
@@ -126,16 +127,19 @@ class Second(Recorded):
             return self.parse_text_to_nodes(f"There is none for the preset `{PRESET}`.")
         facts = [each["provenance"] for each in there]
         seen = sum((Counter(each["agreement"]) for each in facts), Counter())
-        judged, *changed = verdicts(PRESET, {each["run"]: each["metrics"] for each in there})
+        judged = [each for each in entries(self.env) if each.second]
+        changed = [each for each in judged if each.turned]
         names = " and ".join(sorted({each["machine"]["processor"] for each in facts}))
-        lines = [f"- {line.strip()}" for line in changed]
+        lines = [f"- {e.claim.id}: {e.second}; in the reference: {e.verdict}" for e in changed]
         for each in there:
             words = counted(Counter(each["provenance"]["agreement"]))
             odd = "".join(f"\n  - {text}" for text in each["provenance"]["odd"])
             lines.append(f"- **{each['run']}**: {words}{odd}")
+        same = f"{len(judged) - len(changed)} of {len(judged)} verdicts are the same"
+        listed = "\n".join(lines)
         return self.parse_text_to_nodes(
-            f"On {names}: {counted(seen)}; {judged}.\n\n::::{{dropdown}} What differs, run by run\n"
-            ":class-container: run-card\n\n" + "\n".join(lines) + "\n::::\n"
+            f"On {names}: {counted(seen)}; {same}.\n\n::::{{dropdown}} What differs, run by run\n"
+            f":class-container: run-card\n\n{listed}\n::::\n"
         )
 
 
