@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numba
 import numpy as np
 from scipy.spatial import KDTree
 
@@ -23,6 +24,9 @@ from dynlib.dynamics.checks import (
     check_room,
     check_tokens,
 )
+
+#: Into how many stretches, 2 to this power, the cells are divided to find their tokens.
+STRETCHES = 20
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,18 @@ class Grid:
     def _tree(self) -> KDTree:
         return KDTree(self.centres)
 
+    @cached_property
+    def _stretches(self) -> tuple[np.ndarray, int, int]:
+        """Where the tokens of each stretch of 2**s cells begin, s, and halvings to find one in it.
+
+        A stretch is one cell where there are few enough.
+        """
+        cells = self.n_cells**self.dim
+        shift = max(0, (cells - 1).bit_length() - STRETCHES)
+        ends = np.arange(((cells - 1) >> shift) + 2) << shift
+        first = np.searchsorted(self.occupied, ends).astype(np.int32)
+        return first[:-1], shift, (int(np.diff(first).max()) - 1).bit_length()
+
     def indices(self, states: np.ndarray) -> np.ndarray:
         """Integer coordinates of the cells of states, (..., d); outside the box the nearest."""
         _check_states(states, self.dim)
@@ -212,26 +228,53 @@ class Grid:
             For states that are not finite, of another dimension, or refused.
         """
         check_choice("unseen", unseen, ("refuse", "nearest"))
-        flat = self._flat(self.indices(states))
+        _check_states(states, self.dim, allow="any")
         states = np.asarray(states, dtype=np.float64)
-        inside = ((states >= self.low) & (states <= self.high)).all(axis=-1)
-        tokens = np.minimum(np.searchsorted(self.occupied, flat), self.vocabulary - 1)
-        missing = ~inside | (self.occupied[tokens] != flat)
-        if missing.any():
+        tokens = np.empty(states.shape[:-1], dtype=np.int64)
+        flat = np.ascontiguousarray(states).reshape(-1, self.dim)
+        box = (self.low.astype(np.float64), self.high.astype(np.float64), self.n_cells)
+        missing = _encode(flat, *box, self.occupied, *self._stretches, tokens.reshape(-1))
+        if missing:
+            _check_states(states, self.dim)  # a state that is not finite has no token
+            lost = tokens < 0
             if unseen == "refuse":
                 raise ValueError(
                     "states must lie in the box and in cells seen in training, got "
-                    f"{states[missing][0].tolist()} ({int(missing.sum())} of {missing.size} do "
+                    f"{states[lost][0].tolist()} ({missing} of {tokens.size} do "
                     f"not; the box is {self.low.tolist()} to {self.high.tolist()}); pass "
                     "unseen='nearest' to map them to the nearest seen cell"
                 )
-            tokens[missing] = self._tree.query(states[missing])[1]
-        return tokens
+            tokens[lost] = self._tree.query(states[lost])[1]
+        return tokens[()]  # one state has a number, not an array
 
     def decode(self, tokens: np.ndarray) -> np.ndarray:
         """Cell centres, shape (..., d), of tokens of shape (...,)."""
         check_tokens("tokens", tokens, (...,), vocabulary=self.vocabulary, empty=True)
         return self.centres[np.asarray(tokens, dtype=np.int64)]
+
+
+@numba.njit(nogil=True)
+def _encode(states, low, high, n_cells, occupied, first, shift, halvings, tokens):
+    """Write the token of each state (n, d), -1 where there is none; how many have none.
+
+    The flat number of a cell is looked for among the tokens of its stretch, by halving.
+    """
+    missing, last = 0, len(occupied) - 1
+    for b in range(len(states)):
+        flat, inside = 0, True
+        for i in range(len(low)):
+            x = states[b, i]  # NaN counts as the lower edge, and is not inside
+            inside = inside & (low[i] <= x) & (x <= high[i])
+            scaled = (min(max(low[i], x), high[i]) - low[i]) / (high[i] - low[i]) * n_cells
+            flat = flat * n_cells + min(int(scaled), n_cells - 1)
+        token = min(first[flat >> shift], last)
+        for each in range(halvings):
+            ahead = min(token + (1 << (halvings - 1 - each)), last)
+            token += (ahead - token) * (occupied[ahead] <= flat)
+        seen = inside & (occupied[token] == flat)
+        tokens[b] = (token + 1) * seen - 1
+        missing += not seen
+    return missing
 
 
 def _check_trajectories(trajectories: np.ndarray | Sequence[np.ndarray]) -> None:
@@ -247,9 +290,11 @@ def _check_trajectories(trajectories: np.ndarray | Sequence[np.ndarray]) -> None
             )
 
 
-def _check_states(states: np.ndarray, dim: int) -> None:
+def _check_states(states: np.ndarray, dim: int, *, allow: str = "finite") -> None:
     remedy = f"the last axis holds the {dim} coordinates"
-    check_array("states", states, (..., dim), empty=True, remedy=remedy)
+    check_array("states", states, (..., dim), allow=allow, empty=True, remedy=remedy)
+    if allow == "any":
+        return
     largest = np.abs(np.asarray(states, dtype=np.float64)).max(initial=0.0)
     if largest > LARGEST:
         raise ValueError(

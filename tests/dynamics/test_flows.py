@@ -172,6 +172,16 @@ def test_orbits_begin_with_their_states_and_are_the_steps(case):
         x = time_map.step(x)
 
 
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 40])
+def test_orbits_side_by_side_have_the_digits_of_each_alone(n):
+    for flow in (Lorenz(), Rossler(), Oscillator()):
+        system = TimeMap(flow, TAU.get(type(flow), 0.1))
+        states = np.random.default_rng(n).normal(size=(n, flow.dim))
+        together = system.orbits(states, 30)
+        alone = np.concatenate([system.orbits(state[None], 30) for state in states])
+        np.testing.assert_array_equal(together, alone)
+
+
 @pytest.mark.parametrize("transient", [1, 7, 999, 1000, 1001, 2345])
 def test_a_transient_is_dropped_states(transient):
     """Beyond 1000 steps it is passed in stretches, which must not show."""

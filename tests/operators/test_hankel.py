@@ -374,17 +374,35 @@ def test_a_spectrum_from_inference_mode_does_not_stop_gradients():
     torch.testing.assert_close(x.grad, operator.dense().sum(0))
 
 
+@pytest.mark.parametrize("method", ["multiply_fft", "__matmul__"])
 @pytest.mark.parametrize("inference", [False, True])
-def test_a_symbol_changed_in_place_changes_every_product(inference):
+def test_a_symbol_changed_in_place_changes_every_product(inference, method):
     series = np.random.default_rng(0).normal(size=2 * N_LARGE - 1)
     operator = Hankel(torch.from_numpy(series))
+    multiply = getattr(operator, method)
     states = torch.ones(N_LARGE, dtype=torch.float64)
     with torch.inference_mode(inference):
-        operator.multiply_fft(states)
+        multiply(states)
     operator.symbol.mul_(2)
-    torch.testing.assert_close(operator.multiply_fft(states), operator.multiply_dense(states))
+    torch.testing.assert_close(multiply(states), operator.multiply_dense(states))
+    torch.testing.assert_close(multiply(states), operator.multiply_dense(states))
     series += 1.0  # the tensor shares its memory
-    torch.testing.assert_close(operator.multiply_fft(states), operator.multiply_dense(states))
+    torch.testing.assert_close(multiply(states), operator.multiply_dense(states))
+    operator.symbol = operator.symbol / 3
+    torch.testing.assert_close(multiply(states), operator.multiply_dense(states))
+
+
+def test_gradients_flow_through_a_small_product():
+    symbol = torch.arange(7, dtype=torch.float64)
+    operator, x = Hankel(symbol), torch.ones(4, dtype=torch.float64)
+    with torch.inference_mode():
+        operator @ x
+    x.requires_grad_()
+    (operator @ x).sum().backward()
+    torch.testing.assert_close(x.grad, operator.dense().sum(0))
+    symbol.requires_grad_()
+    (operator @ x.detach()).sum().backward()
+    torch.testing.assert_close(symbol.grad, torch.tensor([1.0, 2, 3, 4, 3, 2, 1]).double())
 
 
 N_LARGE = 64

@@ -150,3 +150,38 @@ def test_more_cells_than_can_be_counted_are_refused():
         Grid.fit(states, 1000)
     with pytest.raises(ValueError, match="at most 64 GiB"):
         Grid.fit(states[:, :4], 1000, "grid")
+
+
+@pytest.mark.parametrize(
+    ("dim", "n_cells"), [(1, 5), (2, 37), (3, 35), (3, 3000), (6, 1200), (2, 10**9)]
+)
+def test_tokens_are_the_formula_to_the_last_bit(dim, n_cells):
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(4000, dim)).cumsum(axis=0)
+    grid = Grid.fit(data, n_cells)
+    edges = grid.low + grid.cell_size * rng.integers(0, n_cells + 1, size=(500, dim))
+    states = np.concatenate([data, edges.clip(grid.low, grid.high)])
+    cells = np.floor((states - grid.low) / (grid.high - grid.low) * n_cells).astype(np.int64)
+    flat = np.ravel_multi_index(tuple(np.minimum(cells, n_cells - 1).T), (n_cells,) * dim)
+    seen = np.isin(flat, grid.occupied)
+    assert seen[: len(data)].all()
+    expected = np.searchsorted(grid.occupied, flat[seen])
+    np.testing.assert_array_equal(grid.encode(states[seen]), expected)
+    for state in states[~seen][:5]:
+        with pytest.raises(ValueError, match="must lie in the box and in cells seen in training"):
+            grid.encode(state)
+
+
+def test_one_state_has_one_number():
+    grid = Grid.fit(np.array([[0.0, 0.0], [1.0, 2.0], [0.2, 0.3]]), 2)
+    assert grid.encode(np.array([0.1, 0.2])) == 0
+    assert grid.encode(np.array([9.0, 9.0]), unseen="nearest") == 1
+    assert grid.encode(np.empty((3, 0, 2))).shape == (3, 0)
+
+
+@pytest.mark.parametrize("unseen", ["refuse", "nearest"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_state_that_is_not_finite_has_no_token(value, unseen):
+    grid = Grid.fit(np.array([[0.0, 0.0], [1.0, 2.0]]), 2)
+    with pytest.raises(ValueError, match=r"states must be finite, got .* at index \(1, 0\)"):
+        grid.encode(np.array([[0.1, 0.1], [value, 0.1], [0.1, 0.1]]), unseen=unseen)
