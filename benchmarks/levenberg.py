@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 from torch_levenberg_marquardt.training import LevenbergMarquardtModule
 
-from benchmarks.compare import Bench, close
+from benchmarks.compare import Bench, close, seconds_of
 from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.pairs import pairs
 from dynlib.dynamics.simulate import simulate
@@ -96,4 +96,17 @@ def measure(bench: Bench) -> None:
             f"two steps of Levenberg–Marquardt, StNN p={branches}, {size} pairs",
             f"torch-levenberg-marquardt, {what}",
             ours, peer(network, solve), close(0.05), aim=aim, note=note, seconds=4,
+            limit=normal_equations(optimizer.theta.shape[1], 4 * size, seconds_of(ours) / 2)
+            if aim else "",
         )  # fmt: skip
+
+
+def normal_equations(weights: int, residuals: int, step: float) -> str:
+    """The share of a step that its largest product alone would take."""
+    jacobian = torch.randn(residuals, weights)
+    share = seconds_of(lambda: jacobian.T @ jacobian) / step
+    return (
+        f"the product of the Jacobian, {residuals} × {weights}, with itself takes {share:.0%} of "
+        "our step; the peer, which factorises the Jacobian, does not need it. The rest is the "
+        "Jacobian itself, a factorisation and the loss at the new weights"
+    )

@@ -11,8 +11,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.activations import ACT2FN
 from transformers.utils import logging
 
-from benchmarks.compare import Bench, check_same, median
+from benchmarks.compare import Bench, check_same, median, seconds_of
 from benchmarks.data import lorenz_tokens, settings
+from dynlib.report import prices
 from dynlib.tokens.gpt import GPTConfig, TokenGPT
 from dynlib.tokens.loss import NextTokenLoss
 from dynlib.tokens.recipes import TrainingConfig, make_optimizers
@@ -125,6 +126,21 @@ def of_a_run(bench: Bench) -> None:
         )  # fmt: skip
         rates = [recipe.batch_size * config.context / median(side) for side in found.T]
         bench.rows[-1]["note"] += f"; {rates[0]:.0f} against {rates[1]:.0f} tokens a second"
+        if aim:
+            bench.rows[-1]["limit"] = products(model, rates[0])
+
+
+def products(model: TokenGPT, rate: float) -> str:
+    """How fast a step computes, beside a product of large matrices on the same machine."""
+    size = 1024 if model.config.width > 16 else 16
+    square = torch.randn(size, size, dtype=torch.bfloat16)
+    peak = 2 * size**3 / seconds_of(lambda: square @ square)
+    speed = rate * prices.flops_per_token(model.config)
+    return (
+        f"our step does {speed / 1e9:.0f}·10⁹ operations a second, a product of {size} × {size} "
+        f"matrices in bf16 {peak / 1e9:.0f}·10⁹: matrices of width {model.config.width} are too "
+        "small for more, and softmax, norms and optimisers come on top"
+    )
 
 
 @torch.no_grad()
