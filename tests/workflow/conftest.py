@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from clones import ROOT, Clone, make_clone
+from projects import Project, make_project
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,14 @@ def _with_plain(tmp_path_factory) -> Clone:
 def made(_with_plain, tmp_path) -> Clone:
     """A clone whose run `plain` is done at smoke."""
     return _with_plain.copy(tmp_path / "clone")
+
+
+@pytest.fixture(scope="session")
+def _with_reference(tmp_path_factory) -> Project:
+    return make_project(tmp_path_factory.mktemp("carried") / "clone")
+
+
+@pytest.fixture
+def project(_with_reference, tmp_path) -> Project:
+    """A clone under git whose run `toy` has a reference."""
+    return Project(_with_reference.copy(tmp_path / "clone").root)

@@ -7,153 +7,10 @@ import re
 import subprocess
 
 import pytest
-from clones import ROOT, Clone, make_clone
+from clones import ROOT
+from projects import Project
 
 from workflow.book.provenance import carried
-from workflow.runs.integrity import checksum
-
-TOY = """
-\"\"\"A module to change.\"\"\"
-
-from __future__ import annotations
-
-import numpy as np
-
-SCALE = 2.0
-
-
-def spread(values, device="cpu"):
-    \"\"\"Scaled standard deviation.\"\"\"
-    if not len(values):
-        raise ValueError("values must not be empty")
-    if device == "cuda":
-        values = values + 0.0
-    centred = values - values.mean()
-    return SCALE * float(np.sqrt((centred**2).mean())) if device else 0.0
-
-
-def longest(values, limit=1000):
-    \"\"\"The largest value, of many the first thousand alone.\"\"\"
-    if len(values) > 1000:
-        values = values[:limit]
-    return float(values.max())
-
-
-def nobody_calls_this():
-    \"\"\"Not used by the run.\"\"\"
-    return 1
-"""
-
-NOTEBOOK = """# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
-# %% [markdown]
-# # Toy
-
-# %% tags=["parameters"]
-n: int = 10  # [1..100000] how many
-shift: float = 0.0  # [0..10] added to all
-
-# %%
-import numpy as np
-from dynlib.report import record, style
-from dynlib.toy import longest, spread
-
-record.clear()
-values = np.random.default_rng(0).normal(size=n) + shift
-record.metric("spread", spread(values))
-record.metric("longest", longest(values))
-
-# %% tags=["view"]
-import matplotlib.pyplot as plt
-
-figure, axes = style.figure(2.0)
-axes.plot(values)
-plt.show()
-
-# %%
-record.metric("n", n)
-"""
-
-RUN = """
-toy:
-  notebook: toy
-  title: Toy
-  needs: []
-  presets:
-    smoke: {cores: 1, parameters: {}}
-    cpu: {cores: 1, parameters: {n: 500}, witness: {n: 20}}
-    paper: {cores: 1, parameters: {n: 900}, witness: {n: 20}}
-"""
-
-
-class Project(Clone):
-    """A clone under git with a run that has a reference."""
-
-    def git(self, *arguments: str) -> str:
-        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        done = subprocess.run(
-            ["git", *who, *arguments],
-            cwd=self.root,
-            check=True,
-            capture_output=True,
-            encoding="utf-8",
-        )
-        return done.stdout
-
-    def commit(self) -> None:
-        self.git("add", "-A")
-        self.git("commit", "-qm", "change")
-
-    def reference(self) -> dict:
-        return json.loads((self.root / "results" / "cpu" / "toy.json").read_text(encoding="utf-8"))
-
-    def write(self, reference: dict) -> None:
-        """Commit another reference, with its checksum."""
-        reference["provenance"]["checksum"] = checksum(reference)
-        path = self.root / "results" / "cpu" / "toy.json"
-        path.write_text(json.dumps(reference), encoding="utf-8")
-        self.commit()
-
-    def change(self, path: str, old: str, new: str) -> None:
-        self.edit(path, old, new)
-        self.commit()
-
-    def carry(self, *rename: str) -> tuple[int, str]:
-        return self("carry", "toy", "--preset", "cpu", *(("--rename", *rename) if rename else ()))
-
-
-@pytest.fixture(scope="session")
-def once(tmp_path_factory) -> Project:
-    root = tmp_path_factory.mktemp("carried") / "clone"
-    make_clone(root)
-    project = Project(root)
-    (root / "dynlib" / "toy.py").write_text(TOY, encoding="utf-8")
-    (root / "notebooks" / "toy.py").write_text(NOTEBOOK, encoding="utf-8")
-    (root / "experiments.yml").write_text(RUN, encoding="utf-8")
-    (root / ".gitignore").write_text("build/\n__pycache__/\n", encoding="utf-8")
-    project.git("init", "-q")
-    project.commit()
-    for arguments in (("run", "toy"), ("accept", "toy")):
-        code, text = project(*arguments)
-        assert code == 0, text
-    project.commit()
-    return project
-
-
-@pytest.fixture
-def project(once, tmp_path) -> Project:
-    once.copy(tmp_path / "clone")
-    return Project(tmp_path / "clone")
 
 
 def renamed(project: Project) -> None:
@@ -167,19 +24,6 @@ def moved(project: Project) -> None:
     """A module has moved into a room."""
     project.git("mv", "dynlib/toy.py", "dynlib/measure/toy.py")
     project.change("notebooks/toy.py", "dynlib.toy", "dynlib.measure.toy")
-
-
-def parted(project: Project) -> None:
-    """A part of a function is a function of its own."""
-    project.change(
-        "dynlib/toy.py",
-        "    centred = values - values.mean()\n",
-        "    centred = without_mean(values)\n",
-    )
-    text = (project.root / "dynlib" / "toy.py").read_text(encoding="utf-8")
-    text += "\n\ndef without_mean(values):\n    return values - values.mean()\n"
-    (project.root / "dynlib" / "toy.py").write_text(text, encoding="utf-8")
-    project.commit()
 
 
 def drawn_by_the_library(project: Project) -> None:
@@ -199,7 +43,7 @@ def drawn_by_the_library(project: Project) -> None:
     project.change("dynlib/toy.py", "SCALE * float(", "float(SCALE) * float(")
 
 
-@pytest.mark.parametrize("change", [renamed, moved, parted, drawn_by_the_library])
+@pytest.mark.parametrize("change", [renamed, moved, Project.split, drawn_by_the_library])
 def test_a_change_that_changes_no_number_is_carried(project, change):
     change(project)
     assert "stale" in project.status("cpu")["toy"]

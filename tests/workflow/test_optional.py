@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 from clones import ROOT
-from test_carry import once, parted, project  # noqa: F401  fixtures
 
 from workflow.errors import Refused
 from workflow.runs import experiments
@@ -47,7 +46,7 @@ stage("cpu", load("cpu", optional=True), {})
 """
 
 
-def staged(project) -> tuple[str, dict[str, str]]:  # noqa: F811
+def staged(project) -> tuple[str, dict[str, str]]:
     """The page of the run and the other files, as the book gets them."""
     done = subprocess.run(
         [sys.executable, "-c", STAGE], cwd=project.root, capture_output=True, encoding="utf-8"
@@ -64,7 +63,7 @@ def staged(project) -> tuple[str, dict[str, str]]:  # noqa: F811
     return text, files
 
 
-def test_an_optional_run_is_made_by_name_and_quoted_from_its_reference(project):  # noqa: F811
+def test_an_optional_run_is_made_by_name_and_quoted_from_its_reference(project):
     (project.root / "book").mkdir()
     figures = "/figures/fig-toy-picture.svg /figures/fig-toy-other.svg /figures/fig-toys-x.svg"
     (project.root / "book" / "index.md").write_text(f"# Book\n\n{figures}\n", encoding="utf-8")
@@ -82,7 +81,7 @@ def test_an_optional_run_is_made_by_name_and_quoted_from_its_reference(project):
     assert project("verify", "toy")[0] == 0
 
     # stale: no command without its name makes or compares it, and its reference is carried
-    parted(project)
+    project.split()
     line = project.status("cpu")["toy"]
     assert "stale" in line
     assert "optional, made only by name" in line

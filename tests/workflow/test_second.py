@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_carry import once, project  # noqa: F401  fixtures
 from test_ledger import CLAIMS, claim, metrics
 
 from workflow.ledger.ledger import SECOND, as_csv, as_json, ledger
 from workflow.runs.integrity import read_reference
 
 
-def test_runs_of_another_processor_are_kept_small_and_with_what_differs(project):  # noqa: F811
+def test_runs_of_another_processor_are_kept_small_and_with_what_differs(project):
     reference = project.reference()
     reference["metrics"]["n"] |= {"value": 900.0, "samples": [900.0], "tolerance": 0.0}
     project.write(reference)
@@ -28,7 +27,7 @@ def test_runs_of_another_processor_are_kept_small_and_with_what_differs(project)
     assert facts["odd"] == ["`n`: moved, 500 against 900 (tolerance 0)"]
 
 
-def test_the_same_processor_another_preset_and_a_stale_run_are_refused(project):  # noqa: F811
+def test_the_same_processor_another_preset_and_a_stale_run_are_refused(project):
     code, text = project("verify", "toy", "--keep", "")
     assert code == 2
     assert "its reference was made on" in text

@@ -134,13 +134,23 @@ class Second(Recorded):
         for each in there:
             words = counted(Counter(each["provenance"]["agreement"]))
             odd = "".join(f"\n  - {text}" for text in each["provenance"]["odd"])
-            lines.append(f"- **{each['run']}**: {words}{odd}")
+            since = "; the reference was made again since" * older(each, Results(self.env))
+            lines.append(f"- **{each['run']}**: {words}{since}{odd}")
         same = f"{len(judged) - len(changed)} of {len(judged)} verdicts are the same"
         listed = "\n".join(lines)
         return self.parse_text_to_nodes(
             f"On {names}: {counted(seen)}; {same}.\n\n::::{{dropdown}} What differs, run by run\n"
             f":class-container: run-card\n\n{listed}\n::::\n"
         )
+
+
+def older(second: dict, results: Results) -> bool:
+    """Whether the reference of a run is newer than its second set, which it was compared with."""
+    try:
+        reference = results.load(PRESET, second["run"])
+    except LookupError:
+        return False
+    return reference["provenance"]["started"] > second["provenance"]["started"]
 
 
 class Agreement(Recorded):
