@@ -27,7 +27,7 @@ from dynlib.dynamics.checks import (
 from dynlib.dynamics.flows import Flow, TimeMap, marcher
 from dynlib.tokens.grid import Grid
 
-#: Orbits of a cloud that are followed side by side: their states stay in the nearer caches.
+#: Orbits of a cloud that are followed side by side; their states stay in the nearer caches.
 TOGETHER = 2048
 
 
