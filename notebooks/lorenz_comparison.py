@@ -57,8 +57,9 @@ from dynlib.measure.rollout import spread
 from dynlib.networks.ensembles import Networks
 from dynlib.networks.forecaster import forecasters
 from dynlib.networks.handed import briefly_trained, trained_again
+from dynlib.report import costs, equations, protocol, record
+from dynlib.report import forecast_tables as tables
 from dynlib.report import forecasts as report
-from dynlib.report import record
 from dynlib.report.begin import begin
 from dynlib.report.figures import forecasts as figures
 from dynlib.report.playground import Playground
@@ -134,7 +135,7 @@ best = {name: settings for name, (settings, _) in searches.items()}
 report.record_settings({name: best[name] for name in ("havok", "dmd")})
 
 # %% tags=["hide-input", "view"]
-report.search_table(searches)
+tables.search_table(searches)
 
 # %% [markdown]
 # ## The methods
@@ -216,7 +217,7 @@ report.record_starts_above(nets, predictions, truth)
 
 # %% tags=["hide-input", "view"]
 learned_from = dict.fromkeys(nets, f"{n_learn} trajectories")
-report.errors_table(predictions, horizon, fitted_on=learned_from)
+tables.errors_table(predictions, horizon, fitted_on=learned_from)
 
 # %% [markdown]
 # At the level of the mean state, the forecasts have lost the truth.
@@ -246,7 +247,7 @@ report.record_paired(report.record_long(longest, far, **rule))
 report.record_left(nets, starts, data[:n_learn], attractor_steps)
 
 # %% tags=["hide-input", "view"]
-report.long_table(longest)
+tables.long_table(longest)
 
 # %% tags=["hide-input", "view"]
 figures.ranks(list(longest))
@@ -264,7 +265,7 @@ for n in degrees:
 report.record_forecasts(same_data, windows, truth, suffix="_100traj", **rule)
 
 # %% tags=["hide-input", "view"]
-report.errors_table(same_data, horizon, suffix="_100traj")
+tables.errors_table(same_data, horizon, suffix="_100traj")
 
 # %% [markdown]
 # ## The equations that SINDy finds
@@ -277,10 +278,10 @@ report.errors_table(same_data, horizon, suffix="_100traj")
 
 # %%
 sindy = {f"sindy_{kind}": methods[f"sindy_{kind}"][0] for kind in DERIVATIVES}
-found = {name: report.record_equations(name, sindy[name]) for name in sindy}
+found = {name: equations.record_equations(name, sindy[name]) for name in sindy}
 
 # %% tags=["hide-input", "view"]
-report.equation_table(sindy, found)
+equations.equation_table(sindy, found)
 
 # %% [markdown]
 # ## Noise on the data
@@ -302,22 +303,21 @@ noisy = forecasters(trained_again(networks, two, blurred, device=device))
 report.record_forecasts(noisy, windows, truth, suffix="_noise1e3", **rule)
 
 # %% tags=["hide-input", "view"]
-report.noise_table(predictions, levels)
+tables.noise_table(predictions, levels)
 
 # %% [markdown]
 # ## What a step costs
 #
 # The operations are additions and multiplications, without activation functions. SINDy's are those
 # of one classical Runge–Kutta step. Its forecasts above take finer steps, so here it forecasts by
-# single steps too. The time is measured on one core. A network is timed by its bare evaluation, the
-# others as they forecast above.
+# single steps too. One core is timed: a network by its bare evaluation, the others as above.
 
 # %%
-report.record_costs(methods, nets, windows)
+costs.record_costs(methods, nets, windows)
 report.record_single_steps(sindy, windows, truth, **rule)
 
 # %% tags=["hide-input", "view"]
-report.cost_table(methods)
+costs.cost_table(methods)
 
 # %% tags=["hide-input", "view"]
 figures.pareto(degrees)
@@ -325,26 +325,25 @@ figures.pareto(degrees)
 # %% [markdown]
 # ## The released protocol, on purpose
 #
-# The authors released errors of one start, the state after the record. Every prediction of the
-# networks is compared with the true state of the step before. HAVOK's row, of 500 points, is a
-# reconstruction of its own data, driven by the true forcing. The first rows of the table are the
-# truth, scored as the released networks were: this is the error that the scoring makes by itself.
-# Each network has a truth of its own, as its notebook integrates it.
+# The authors released errors of one start, the state after the record. Each prediction of a network
+# is compared with the true state of the step before. HAVOK's row, of 500 points, is a
+# reconstruction of its own data, driven by the true forcing. The first rows are the truth, scored
+# as the released networks were: the error that the scoring makes by itself. Each network has a
+# truth of its own, as its notebook integrates it.
 
 # %%
-report.record_one_start(methods, long[record_steps:])  # from the start on
+protocol.record_one_start(methods, long[record_steps:])
 rebuilt = havok(known, delays=min(100, largest_delays), rank=16).reconstruct()
-report.record_single("havok_insample_accumulated", rebuilt[:500], known[:500])
-report.record_own_truths(system, origin, record_steps, dt)
-report.record_released()
+protocol.record_single("havok_insample_accumulated", rebuilt[:500], known[:500])
+protocol.record_released(system, origin, record_steps, dt)
 
 # %% tags=["hide-input", "view"]
-report.protocol_table()
+protocol.protocol_table()
 
 # %% [markdown]
 # In {ref}`the arena <sec-arena-playground>` you choose another start for these models.
 
 # %% tags=["hide-input", "remove-output", "view"]
 names = ("stnn", "control", "sindy_fd2", "sindy_fd6", "polynomial_4")
-chosen = {name: methods[name] for name in names}
-Playground.of(chosen, predictions, truth, starts, report.true_field(dt), **rule)
+few = {name: methods[name] for name in names}
+Playground.of(few, predictions, truth, starts, equations.true_field(dt), **rule)

@@ -11,7 +11,8 @@ from dynlib.dynamics.flows import TimeMap
 from dynlib.measure.distribution import SHARES, Reference, rollout_measures
 from dynlib.measure.rollout import accumulated_mse, failures, step_errors
 from dynlib.report import record, style
-from dynlib.report.forecasts import LABELS, record_rollout, show_row
+from dynlib.report.forecast_tables import show_row
+from dynlib.report.forecasts import LABELS, record_rollout
 
 
 def rests(late: np.ndarray, first: np.ndarray) -> bool:

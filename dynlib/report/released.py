@@ -17,7 +17,7 @@ from dynlib.networks.stnn import StNN
 from dynlib.peers.weights import rollout_as_released
 from dynlib.report import record
 from dynlib.report.forecasts import LABELS as METHODS
-from dynlib.report.forecasts import RELEASED_TOLERANCES
+from dynlib.report.protocol import RELEASED_TOLERANCES
 
 #: Accumulated errors from one start in the authors' repository, at 100 and at 600 steps.
 PRINTED = {

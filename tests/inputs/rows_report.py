@@ -14,7 +14,8 @@ DRAWN = "draws what a run has computed"
 EXEMPT = dict.fromkeys(
     (
         "report.begin.*", "report.costs.*", "report.counting.*", "report.environments.*",
-        "report.flows.*", "report.forecasts.*",
+        "report.equations.*", "report.flows.*", "report.forecasts.*", "report.forecast_tables.*",
+        "report.protocol.*",
         "report.networks.*", "report.operators.*", "report.own.*", "report.own_models.*",
         "report.released.*", "report.studied.*", "report.stages.*", "report.tokens.*",
     ),

@@ -6,8 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from dynlib.report import forecasts as rollout_report
-from dynlib.report import record, style
+from dynlib.report import forecast_tables, record, style
 from dynlib.report.figures import tokens as figures
 
 
@@ -112,7 +111,7 @@ def test_a_row_of_the_arena_shows_every_measure_once():
         "failures": 2,
     }.items():  # fmt: skip
         record.metric(f"stnn_{measure}_noisy", value)
-    assert rollout_report.show_row("stnn", "_noisy") == ["5.0e-01", "2.0e+01", "1.25", "2"]
+    assert forecast_tables.show_row("stnn", "_noisy") == ["5.0e-01", "2.0e+01", "1.25", "2"]
 
 
 def test_a_shown_figure_is_displayed_once_with_its_words():

@@ -14,8 +14,9 @@ from dynlib.networks.count import total
 from dynlib.networks.ffnn import FFNN
 from dynlib.networks.forecaster import NetworkForecaster
 from dynlib.networks.stnn import StNN
+from dynlib.report import costs, equations, protocol, record
+from dynlib.report import forecast_tables as tables
 from dynlib.report import forecasts as report
-from dynlib.report import record
 
 RULE = {"spread": 1.0, "dt": 0.1, "exponent": 2.0}
 TRUTH = np.zeros((6, 120, 3))
@@ -42,8 +43,8 @@ def test_methods_are_recorded_together_as_they_are_alone():
 
 
 def test_one_rollout_is_recorded_at_100_steps_and_at_its_end():
-    report.record_single("single", OFF[0], TRUTH[0])
-    report.record_single("short", OFF[0, :20], TRUTH[0, :20])
+    protocol.record_single("single", OFF[0], TRUTH[0])
+    protocol.record_single("short", OFF[0, :20], TRUTH[0, :20])
     found = {name: entry["value"] for name, entry in record.metrics().items()}
     assert found == pytest.approx(
         {
@@ -56,9 +57,9 @@ def test_one_rollout_is_recorded_at_100_steps_and_at_its_end():
 def test_a_cost_is_counted_and_timed():
     states = np.random.default_rng(0).normal(size=(1000, 4, 2))
     model = PolynomialMap.fit(*pairs(states[:5]), degree=2)
-    report.record_cost("polynomial_2", model, states, n_steps=3)
+    costs.record_cost("polynomial_2", model, states, n_steps=3)
     network = FFNN((3, 5, 4, 6, 3)).double()
-    report.record_cost("ffnn", model, states, network, n_steps=3)
+    costs.record_cost("ffnn", model, states, network, n_steps=3)
     found = record.metrics()
     assert found["polynomial_2_parameters"]["value"] == model.parameters
     assert found["ffnn_flops"]["value"] == model.flops
@@ -67,7 +68,7 @@ def test_a_cost_is_counted_and_timed():
             assert found[f"{name}_step_us{suffix}"]["value"] > 0
             assert found[f"{name}_step_us{suffix}"]["unit"] == "us"
     record.metric("ffnn_flops_run", 1008)
-    rows = report.cost_table(["ffnn", "polynomial_2"]).rows
+    rows = costs.cost_table(["ffnn", "polynomial_2"]).rows
     assert rows[0][:4] == ["FFNN-2073", str(model.parameters), str(model.flops), "1\u202f008"]
     assert rows[1][3] == ""
 
@@ -75,10 +76,10 @@ def test_a_cost_is_counted_and_timed():
 def test_errors_are_listed_with_the_data_of_each_method():
     report.record_rollouts({"stnn": OFF[None], "persistence": OFF[None]}, TRUTH, **RULE)
     names = ["stnn", "persistence"]
-    plain = report.errors_table(names, 120, first="fitted on noise")
+    plain = tables.errors_table(names, 120, first="fitted on noise")
     assert plain.header[:3] == ["fitted on noise", "accumulated MSE, 100 steps", "120 steps"]
     assert [len(row) for row in plain.rows] == [5, 5]
-    full = report.errors_table(names, 120, fitted_on={"stnn": "3 trajectories"})
+    full = tables.errors_table(names, 120, fitted_on={"stnn": "3 trajectories"})
     assert [row[:2] for row in full.rows] == [
         ["StNN-388", "3 trajectories"], ["no change", "the record"]
     ]  # fmt: skip
@@ -86,7 +87,7 @@ def test_errors_are_listed_with_the_data_of_each_method():
 
 
 def test_a_sindy_is_scored_by_the_steps_whose_operations_are_counted():
-    field, starts = report.true_field(0.1), np.array([[[1.0, 2.0, 20.0]], [[-8.0, -8.0, 27.0]]])
+    field, starts = equations.true_field(0.1), np.array([[[1.0, 2.0, 20.0]], [[-8.0, -8.0, 27.0]]])
     truth = TimeMap(Lorenz(beta=8 / 3), 0.1, substeps=50).orbits(starts[:, 0], 4)[:, 1:]
     single = TimeMap(Lorenz(beta=8 / 3), 0.1, substeps=1).orbits(starts[:, 0], 4)[:, 1:]
     report.record_single_steps({"sindy_fd6": field}, starts, truth, **RULE)
@@ -116,7 +117,7 @@ def test_starts_above_the_bound_are_counted_by_seed():
 
 def test_a_search_is_listed_with_its_choice():
     best = {"spectral_radius": 0.9, "leak": 0.5}
-    (row,) = report.search_table({"reservoir": (best, [0.25, 1.5, 1.0])}).rows
+    (row,) = tables.search_table({"reservoir": (best, [0.25, 1.5, 1.0])}).rows
     assert row == ["reservoir", "3", "spectral radius 0.9, leak 0.5", "1.50", "0.25"]
 
 
@@ -127,7 +128,7 @@ def test_noise_is_listed_for_methods_that_were_fitted_to_noisy_data():
     record.metric("stnn_valid_time_noise1e3", 0.5)
     for suffix, value in (("_noise1e3", 0.25), ("_noise1e2", 0.125)):
         record.metric(f"havok_valid_time{suffix}", value)
-    found = report.noise_table(clean, levels)
+    found = tables.noise_table(clean, levels)
     assert found.header == ["method", "clean", "noise 1e-03", "noise 1e-02"]
     assert [[row[0], *row[2:]] for row in found.rows] == [
         ["StNN-388", "0.50", ""], ["HAVOK, no forcing", "0.25", "0.12"]
@@ -135,9 +136,9 @@ def test_noise_is_listed_for_methods_that_were_fitted_to_noisy_data():
 
 
 def test_released_errors_are_recorded_as_printed():
-    report.record_released()
+    protocol.record_released(Lorenz(), np.array([0.0, 1.0, 20.0]), 0, 0.01)
     found = {name: entry["value"] for name, entry in record.metrics().items()}
-    assert len(found) == 8
+    assert len(found) == 10
     assert (found["released_stnn_mse_100"], found["released_stnn_mse_600"]) == (0.5704, 5.544)
     assert (found["released_havok_mse_100"], found["released_havok_mse_500"]) == (0.00299, 16.13)
 
@@ -153,7 +154,7 @@ def test_released_errors_stand_beside_ours():
         )
     ):  # fmt: skip
         record.metric(f"{name}_mse_100", number)
-    assert [row[1:] for row in report.protocol_table().rows] == [
+    assert [row[1:] for row in protocol.protocol_table().rows] == [
         ["", "0", "1"], ["", "2", ""], ["", "3", ""],
         ["4", "5", "6"], ["7", "8", "9"], ["10", "", "11"], ["12", "", "13"],
     ]  # fmt: skip
@@ -177,14 +178,14 @@ def test_equations_are_compared_with_those_of_the_system():
     x, y, z = states.T
     terms = np.stack([x**0, x, y, z, x * x, x * y, x * z, y * y, y * z, z * z])
     velocity = Lorenz(beta=8 / 3).velocity(states)
-    np.testing.assert_allclose((report.TRUE_COEFFICIENTS @ terms).T, velocity)
+    np.testing.assert_allclose((equations.TRUE_COEFFICIENTS @ terms).T, velocity)
 
-    near = report.TRUE_COEFFICIENTS.copy()
+    near = equations.TRUE_COEFFICIENTS.copy()
     near[0, 1] += 0.25
-    more = report.TRUE_COEFFICIENTS.copy()
+    more = equations.TRUE_COEFFICIENTS.copy()
     more[2, 9] = 1e-3
     models = {"sindy_fd2": SparseField(near, 0.1), "sindy_fd6": SparseField(more, 0.1)}
-    said = [report.record_equations(name, model) for name, model in models.items()]
+    said = [equations.record_equations(name, model) for name, model in models.items()]
     assert said == [(True, pytest.approx(0.25)), (False, pytest.approx(1e-3))]
     found = {name: entry["value"] for name, entry in record.metrics().items()}
     assert found == pytest.approx(
@@ -193,10 +194,10 @@ def test_equations_are_compared_with_those_of_the_system():
             "sindy_fd6_terms_right": 0, "sindy_fd6_coefficient_error": 1e-3,
         }
     )  # fmt: skip
-    rows = report.equation_table(models, dict(zip(models, said, strict=True))).rows
+    rows = equations.equation_table(models, dict(zip(models, said, strict=True))).rows
     near_equations = models["sindy_fd2"].equations(4)
-    equations = "<br>".join(f"`{each}`" for each in near_equations)
-    assert rows[0] == ["order 2", equations, "yes", "2.5e-01"]
+    written = "<br>".join(f"`{each}`" for each in near_equations)
+    assert rows[0] == ["order 2", written, "yes", "2.5e-01"]
     assert rows[1][2:] == ["no", "1.0e-03"]
 
 
@@ -211,7 +212,7 @@ class Steps:
 
 def test_one_start_is_compared_in_line_and_one_step_late():
     future = np.arange(21.0)[:, None] * np.ones(3)
-    report.record_one_start({key: [Steps()] for key in ("stnn", "ffnn", "sindy_fd2")}, future)
+    protocol.record_one_start({key: [Steps()] for key in ("stnn", "ffnn", "sindy_fd2")}, future)
     found = {name: entry["value"] for name, entry in record.metrics().items()}
     expected = {f"single_{name}_misaligned": 1 for name in ("truth", "stnn", "ffnn")}
     expected |= {f"single_{name}_aligned": 0 for name in ("truth", "stnn", "ffnn", "sindy")}
@@ -230,8 +231,8 @@ def test_forecasts_are_recorded_as_their_rollouts_are():
 
 def test_networks_are_timed_bare_and_counted_as_coded():
     network = NetworkForecaster(StNN(4, 1, dtype=torch.float64))
-    methods = {"stnn": [network], "sindy_fd2": [report.true_field(0.01)]}
-    report.record_costs(methods, {"stnn": [network]}, np.ones((4, 2, 3)))
+    methods = {"stnn": [network], "sindy_fd2": [equations.true_field(0.01)]}
+    costs.record_costs(methods, {"stnn": [network]}, np.ones((4, 2, 3)))
     found = record.metrics()
     assert found["stnn_flops_coded"]["value"] == total(network.model, "flops_coded")
     assert {"stnn_step_us_batch1000", "sindy_fd2_step_us"} <= set(found)
@@ -240,7 +241,7 @@ def test_networks_are_timed_bare_and_counted_as_coded():
 def test_the_truths_of_the_released_notebooks_are_scored_one_step_late():
     """At index 0 all tolerances agree: the value follows from another solver."""
     origin, system = np.array([0.0, 1.0, 20.0]), Lorenz(beta=8 / 3)
-    report.record_own_truths(system, origin, 0, 0.01)
+    protocol.record_released(system, origin, 0, 0.01)
     path = simulate(TimeMap(system, 0.01, substeps=20), origin[None], 101)[0]
     moved = np.square(path[1:] - path[:-1]).mean()
     for name in ("stnn", "ffnn"):
@@ -292,7 +293,7 @@ def test_times_that_are_not_reached_are_marked():
     )
     assert found["stnn_valid_time_long_censored"]["value"] == 7
     record.metric("stnn_left_attractor", 0.25)
-    assert report.long_table(["stnn", "havok"]).rows == [
+    assert tables.long_table(["stnn", "havok"]).rows == [
         ["StNN-388", "≥ 4.00", "≥ 8.00 [8.00, 8.00]", "7", "25%"],
         ["HAVOK, no forcing", "1.00", "6.00 [6.00, 6.00]", "0", ""],
     ]
