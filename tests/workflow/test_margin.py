@@ -9,6 +9,7 @@ from workflow.ledger.margin import expected, flag, margin
 
 METRICS = {
     "a": {"value": 1.0, "low": 0.5, "high": 2.0, "over": "seeds", "tolerance": 0.1},
+    "like_a": {"value": 1.0, "low": 0.5, "high": 2.0, "over": "seeds", "tolerance": 0.1},
     "b": {"value": 3.0, "low": 1.5, "high": 4.0, "over": "starts", "tolerance": 0.1},
     "c_mean": {"value": 10.0, "low": None, "high": None, "over": None, "tolerance": 0.1},
     "c": {"value": 4.0, "low": 2.0, "high": 5.0, "over": "batches", "tolerance": 0.1},
@@ -49,12 +50,16 @@ def judged(criterion, condition=""):
         ("r:a.high <= 0.4", 1.2, "firm"),  # not met, nor at any place of the interval
         # Disjoint: from 1 up to the other's lower end, 1.5, or from 3 down to 2.
         ("r:a.high < r:b.low", 0.0, "within chance"),  # they overlap; at its value b is above a
-        ("r:a.low > r:b.high", 5 / 3, "firm"),  # b would have to be 0.5, 2.5 below its value
+        # Two metrics move by k/sqrt(2) each: 1 + k/sqrt(2) is 3 - 1.5 k/sqrt(2).
+        ("r:a.low > r:b.high", 2 * math.sqrt(2) / 2.5, "firm"),
         ("r:a.low <= r:b.high and r:a.high >= r:b.low", 0.0, "within chance"),  # an overlap
-        # A width stays: 3 - 1 > 1.5 is met until b is 2.5, and until a is 1.5.
-        ("r:b - r:a > r:a.high - r:a.low", 1 / 3, "within chance"),
-        # The first of two metrics: 3 / 1.5 = 2.
-        ("r:b >= 2 * r:a", 0.5, "within chance"),
+        # Neither order of two equal metrics is shown.
+        ("r:a.high < r:like_a.low", 0.0, "within chance"),
+        ("r:a.low > r:like_a.high", 0.0, "within chance"),
+        # A width stays: 3 - 1 > 1.5 is met until b - a has fallen by 0.5.
+        ("r:b - r:a > r:a.high - r:a.low", 0.5 * math.sqrt(2) / 2.5, "within chance"),
+        # 3 - 1.5 k/sqrt(2) is twice 1 + k/sqrt(2).
+        ("r:b >= 2 * r:a", math.sqrt(2) / 3.5, "within chance"),
         ("r:c_mean <= 12", 2.0, "firm"),  # the half-width of c, above, is 1
         ("r:c_mean >= 9", 0.5, "within chance"),  # below it is 2
         ("r:d <= 12", 0.5, "within chance"),  # its tolerance lets it be 16

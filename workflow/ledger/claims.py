@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,7 @@ def in_short(form: Any) -> str:
     return f"`{form}`"
 
 
+@lru_cache(maxsize=1024)
 def named(text: str) -> tuple[str, dict[str, tuple[str, str, str]]]:
     """A comparison with variables for its metrics, and what they stand for."""
     names: dict[str, tuple[str, str, str]] = {}

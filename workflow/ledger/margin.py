@@ -1,15 +1,17 @@
-"""How far a verdict is from turning, and whether chance could turn it.
+r"""How far a verdict is from turning, and whether chance could turn it.
 
-One metric at a time takes another value, k half-widths of its interval away from its own, towards
-either end. There it is a number without an interval: `.low` and `.high` are that number too. So a
-criterion that asks for an upper end already contains the uncertainty. It is judged by whether the
-statement holds everywhere in the interval, and no half-width is counted twice. A width
-(``X.high - X.low``) stays as it was measured.
+One metric takes another value, k half-widths of its interval away from its own, towards either end;
+or two metrics do, by :math:`k/\sqrt 2` each, which is as likely if they are independent. There a
+metric is a number without an interval: `.low` and `.high` are that number too. So a criterion that
+asks for an upper end already contains the uncertainty. It is judged by whether the statement holds
+everywhere in the interval, and no half-width is counted twice. A width (``X.high - X.low``) stays
+as it was measured.
 
-The *margin* is the smallest k that turns the verdict. Where the verdict turns at the value itself,
-since its interval alone decides, the margin is 0. A metric without an interval has the band of its
-declared tolerance (a factor of 1 + tolerance in both directions), ``X_mean`` has the half-widths
-of ``X``, and a metric of one seed or batch cannot be moved.
+The *margin* is the smallest k that turns the verdict. So where the intervals of two metrics overlap
+far, neither order of them is firm, whichever a criterion asks for. Where the verdict turns at the
+value itself, since its interval alone decides, the margin is 0. A metric without an interval has
+the band of its declared tolerance (a factor of 1 + tolerance in both directions), ``X_mean`` has
+the half-widths of ``X``, and a metric of one seed or batch cannot be moved.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import combinations, product
 from typing import Any
 
 from workflow.ledger.claims import Claim, kind, verdict
@@ -56,7 +59,7 @@ def ends(name: str, known: dict[str, dict[str, Any]]) -> tuple[float, float, flo
 
 
 def margin(claim: Claim, metrics: Known, others: dict[str, dict[str, dict[str, Any]]]) -> float:
-    """The smallest number of half-widths by which one metric turns the verdict; inf for none.
+    """The smallest number of half-widths by which metrics turn the verdict; inf for none.
 
     `others` are all metrics of each run that the claim names, by the run as it stands there.
     """
@@ -70,25 +73,27 @@ def margin(claim: Claim, metrics: Known, others: dict[str, dict[str, dict[str, A
         criterion=WIDTH.sub(width, claim.criterion),
         condition=WIDTH.sub(width, claim.condition),
     )
-    found = math.inf
-    for run, name in metrics:
-        band = ends(name, others[run])
-        if band is None:
-            continue
-        value = band[0]
-        for end in band[1:]:
-            at = partial(_moved, fixed, metrics, (run, name), value, end)
-            found = min(found, first(at, judged(claim, metrics), found))
+    usual, found = judged(claim, metrics), math.inf
+    bands = {key: band for key in metrics if (band := ends(key[1], others[key[0]]))}
+    for keys in (*combinations(bands, 1), *combinations(bands, 2)):
+        for towards in product((1, 2), repeat=len(keys)):
+            moves = {
+                key: (bands[key][0], (bands[key][end] - bands[key][0]) / math.sqrt(len(keys)))
+                for key, end in zip(keys, towards, strict=True)
+            }
+            found = min(found, first(partial(_moved, fixed, metrics, moves), usual, found))
     return found
 
 
 def _moved(
-    claim: Claim, metrics: Known, key: tuple[str, str], value: float, end: float, k: float
+    claim: Claim, metrics: Known, moves: dict[tuple[str, str], tuple[float, float]], k: float
 ) -> str:
-    """The verdict with a metric moved `k` half-widths from its value towards an end."""
-    moved = value + k * (end - value)
-    point = metrics[key] | {"value": moved, "low": moved, "high": moved}
-    return judged(claim, metrics | {key: point})
+    """The verdict with some metrics moved from their values by `k` steps of their own."""
+    points = {}
+    for key, (value, step) in moves.items():
+        moved = value + k * step
+        points[key] = metrics[key] | {"value": moved, "low": moved, "high": moved}
+    return judged(claim, metrics | points)
 
 
 def first(at: Callable[[float], str], usual: str, limit: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from workflow.errors import Refused
 
@@ -21,6 +22,12 @@ ALLOWED = (
 
 def check(text: str, names: Collection[str]) -> None:
     """Refuse an expression that is not a comparison made of `names`, numbers and ``abs``."""
+    _read(text, frozenset(names))
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str, names: frozenset[str]) -> ast.expr:
+    """The tree of an expression that passes :func:`check`."""
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
@@ -40,6 +47,7 @@ def check(text: str, names: Collection[str]) -> None:
             raise Refused(f"{text!r} uses {ast.unparse(node)!r}, which is not allowed")
     if not isinstance(tree.body, (ast.Compare, ast.BoolOp)):
         raise Refused(f"{text!r} is not a comparison")
+    return tree.body
 
 
 def is_true(text: str, values: Mapping[str, float]) -> bool:
@@ -50,9 +58,9 @@ def is_true(text: str, values: Mapping[str, float]) -> bool:
     >>> is_true("abs(a - b) <= 0.5 and a / b < 2", {"a": 1.0, "b": 1.2})
     True
     """
-    check(text, values.keys())
+    tree = _read(text, frozenset(values))
     try:
-        return bool(number_of(ast.parse(text, mode="eval").body, values))
+        return bool(number_of(tree, values))
     except ArithmeticError:
         return False
 
