@@ -38,7 +38,7 @@ VERDICTS = (
 #: Fields that every claim has, and others that it may have, in ``claims.yml``.
 NEEDED = ("id", "paper", "place", "claim", "scope")
 OTHERS = ("printed", "released", "criterion", "untested", "condition", "only_if", "note", "common")
-MARKS = ("reading", "by_construction", "erratum")
+MARKS = ("reading", "by_construction", "erratum", "seen")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Claim:
     reading: bool  # our reading of what the paper implies or leaves out
     by_construction: bool  # it cannot fail, however the model was trained
     erratum: bool  # a slip in print, such as two swapped letters
+    seen: bool  # values that bear on it had been seen when its criterion was written
     merged: dict[str, str]  # what was printed, by the id of each claim that became part of this one
 
     @property
@@ -227,7 +228,7 @@ def verdict(claim: Claim, ours: Lookup, paper: Lookup) -> str:
     results of the printed setting: a small model cannot refute a claim about a large one.
     """
     if claim.untested:
-        return "not tested here"
+        return "erratum" if claim.erratum else "not tested here"
     lookup = ours if claim.scope == "method" else paper
     try:
         if holds(claim.criterion, lookup):

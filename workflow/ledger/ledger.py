@@ -141,7 +141,8 @@ def recorded(metrics: Metrics, preset: str, run: str, name: str) -> dict[str, An
 def firmness(entries: Iterable[Entry]) -> dict[str, Any]:
     """How many verdicts were judged, how many have which flag, and how many chance would turn.
 
-    Also how many of those with a common rule have another verdict by it.
+    Also how many criteria were written when values had been seen; and of those with a common rule,
+    how many have another verdict by it, and how many of these hold by their own criterion.
     """
     judged = [each for each in entries if each.flag]
     margins = [each.margin for each in judged if each.margin is not None]
@@ -151,7 +152,12 @@ def firmness(entries: Iterable[Entry]) -> dict[str, Any]:
         "judged": len(judged),
         "flags": flags,
         "expected": round(expected(margins), 1),
-        "common_rule": {"judged": len(ruled), "other": sum(each.split for each in ruled)},
+        "seen": sum(each.claim.seen for each in judged),
+        "common_rule": {
+            "judged": len(ruled),
+            "other": sum(each.split for each in ruled),
+            "lost": sum(bool(each.split) and each.kind == "holds" for each in ruled),
+        },
     }
 
 

@@ -25,6 +25,7 @@ class Strip:
     low: float
     high: float
     printed: float | None
+    judged: frozenset[str]  # what the criterion asks for: "value", "low" or "high" of the metric
 
     def ends(self) -> list[float]:
         """All finite numbers that the picture shows."""
@@ -53,7 +54,10 @@ def strip(claim: Claim, ours: tuple[Found, ...], lookup: Lookup) -> Strip | None
     if found.value is None or low > high:
         return None
     match = PRINTED.fullmatch(claim.printed.strip())
-    return Strip(found, low, high, float(match[1]) if match else None)
+    judged = frozenset(
+        part for place, name, part in names.values() if (place.rpartition("/")[2], name) == key
+    )
+    return Strip(found, low, high, float(match[1]) if match else None, judged)
 
 
 def _bounds(

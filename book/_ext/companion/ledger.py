@@ -161,7 +161,11 @@ class Ledger(SphinxDirective):
             "system": {key: name for key, (name, _) in SYSTEMS.items()},
             "verdict": {each.replace(" ", "-"): each for each in VERDICTS},
             "reading": {"no": "as stated", "yes": "our reading"},
-            "evidence": {"fragile": "not firm", "split": "another by the common rule"}
+            "evidence": {
+                "fragile": "not firm",
+                "split": "another by the common rule",
+                "seen": "criterion after values were seen",
+            }
             | {each.replace(" ", "-"): each for each in FLAGS},
         }
         form = (
@@ -183,7 +187,7 @@ class Ledger(SphinxDirective):
             "reading": ["yes" if claim.reading else "no"],
             "evidence": [entry.flag, "fragile"] if entry.flag not in ("", "firm") else [entry.flag],
         }
-        marks["evidence"] += ["split"] * entry.split
+        marks["evidence"] += ["split"] * entry.split + ["seen"] * claim.seen
         classes = [
             f"{name}-{value.replace(' ', '-')}" for name, all_ in marks.items() for value in all_
         ]
@@ -313,10 +317,11 @@ def strength(all_: list[Entry]) -> str:
     found = firmness(all_)
     flags, alone = found["flags"], sum(found["flags"][word] for word in FLAGS[2:])
     return (
-        f"Of {found['judged']} judged verdicts, {flags['firm']} are firm and "
-        f"{flags['within chance']} are within chance: they turn if one metric moves within its "
-        f"own interval. {alone} rest on one seed, one batch or one timing. Another run with new "
-        f"seeds and starts would turn about {number(found['expected'], '.0f')} by chance."
+        f"We could judge {found['judged']} claims. {flags['firm']} verdicts are firm. "
+        f"{flags['within chance']} are within chance: they turn if the numbers move within their "
+        f"intervals. {alone} rest on one seed, one batch or one timing. Another run with new "
+        f"seeds and starts would turn about {number(found['expected'], '.0f')} of all. For "
+        f"{found['seen']} claims, values had been seen when the criterion was written."
         f"{by_rule(found['common_rule'])}{elsewhere(all_)}"
     )
 
@@ -325,9 +330,12 @@ def by_rule(found: dict[str, int]) -> str:
     """How many verdicts differ by the common rule, in words; empty where no claim has one."""
     if not found["judged"]:
         return ""
-    return (
-        f" {found['judged']} claims also have a common rule, and {found['other']} of them have "
-        "another verdict by it."
+    text = f" {found['judged']} were also judged by one rule for all claims of their kind"
+    if not found["lost"]:
+        return f"{text}: {found['other']} have another verdict by it."
+    back = found["other"] - found["lost"]
+    return f"{text}: {found['lost']} that hold do not hold by it" + (
+        f", and {back} the other way round." if back else "."
     )
 
 
@@ -335,5 +343,10 @@ def elsewhere(all_: list[Entry]) -> str:
     """How many verdicts the second set of results leaves as they are; empty without one."""
     there = [each for each in all_ if each.second]
     same = sum(not each.turned for each in there)
-    where = "{ref}`a second set of results <sec-second-set>`, made with other kernels"
-    return f" {same} of {len(there)} are the same by {where}." if there else ""
+    where = "{ref}`computed again <sec-second-set>`"
+    return (
+        f" {same} of {len(there)} are the same when {where} from the same seeds and data, with "
+        "arithmetic that rounds in another order."
+        if there
+        else ""
+    )

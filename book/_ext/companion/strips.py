@@ -11,6 +11,7 @@ from workflow.ledger.strip import Strip
 WIDTH, HEIGHT = 160, 20
 #: A range of positive numbers wider than this factor is drawn on a logarithmic axis.
 WIDE = 30
+ENDS = {"low": "its lower end", "high": "its upper end"}
 
 
 def drawn(strip: Strip) -> str:
@@ -36,7 +37,10 @@ def drawn(strip: Strip) -> str:
     ours = strip.ours
     if ours.low is not None and ours.high is not None:
         parts.append(f'<path class="ours" d="M{at(ours.low)} 10H{at(ours.high)}"/>')
-    parts.append(f'<circle class="ours" cx="{at(float(ours.value))}" cy="10" r="3.5"/>')
+        for end in sorted(strip.judged - {"value"}):
+            parts.append(f'<path class="ours" d="M{at(getattr(ours, end))} 4V16"/>')
+    aside = "" if "value" in strip.judged else " aside"
+    parts.append(f'<circle class="ours{aside}" cx="{at(float(ours.value))}" cy="10" r="3.5"/>')
     return (
         f'<svg class="strip" role="img" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'aria-label="{escape(in_words(strip))}">{"".join(parts)}</svg>'
@@ -54,6 +58,8 @@ def in_words(strip: Strip) -> str:
         met = f"equal to {ends[0]}" if ends[0] == ends[1] else f"from {ends[0]} to {ends[1]}"
     else:
         met = f"up to {ends[1]}" if ends[1] else f"from {ends[0]}"
+    asked = [ENDS[part] for part in ("low", "high") if part in strip.judged]
+    words += f"; judged by {' and '.join(asked)}" if asked else ""
     words += f"; criterion met {met}"
     return words + (f"; printed {short(strip.printed)}" if strip.printed is not None else "")
 
