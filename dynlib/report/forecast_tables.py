@@ -36,7 +36,7 @@ def errors_table(
     first : str
         Heading of the first column.
     suffix : str
-        As for :func:`record_rollout`.
+        As for :func:`dynlib.report.forecasts.record_rollout`.
     fitted_on : mapping of str to str, optional
         Method -> its data, for a column of their own; "the record" for the others.
     """
