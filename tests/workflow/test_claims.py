@@ -46,6 +46,7 @@ NOTHING = table({})
         ({"criterion": "r:a > 3", "condition": "r:b > 9", "only_if": "b"}, "does not hold"),
         ({"criterion": "r:missing > 3"}, "not tested here"),
         ({"untested": "no reason"}, "not tested here"),
+        ({"untested": "no reason", "erratum": True}, "erratum"),
         ({"criterion": "r:a > 3", "scope": "printed-model"}, "not tested here"),
         ({"criterion": "r:a < 3", "by_construction": True}, "holds by construction"),
         ({"criterion": "r:a > 3", "by_construction": True}, "does not hold"),

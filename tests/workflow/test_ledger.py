@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -102,7 +103,10 @@ def test_each_verdict_that_was_judged_has_a_margin_and_a_flag():
     assert counted["judged"] == 4
     flags = {"firm": 0, "within chance": 1, "one seed": 3, "one batch": 0, "one timing": 0}
     assert counted["flags"] == flags
-    assert counted["common_rule"] == {"judged": 1, "other": 1}
+    assert counted["common_rule"] == {"judged": 1, "other": 1, "lost": 1}
+    assert counted["seen"] == 0
+    seen = [replace(each, claim=replace(each.claim, seen=True)) for each in ENTRIES]
+    assert firmness(seen)["seen"] == 4  # of those that were judged
     assert [each.claim.id for each in ENTRIES if each.split] == ["small"]
     assert counted["expected"] == 0.5  # all others are two half-widths away or more
     content = json.loads(as_json(ENTRIES, "cpu"))

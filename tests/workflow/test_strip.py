@@ -43,6 +43,34 @@ def test_a_criterion_on_one_metric_is_met_between_two_numbers(criterion, name, l
 
 
 @pytest.mark.parametrize(
+    ("criterion", "judged", "words"),
+    [
+        ("r:a <= 1.5", {"value"}, "ours 1 (0.5 to 2); criterion met up to 1.5"),
+        (
+            "r:a.high <= 1.5", {"high"},
+            "ours 1 (0.5 to 2); judged by its upper end; criterion met up to 1.5",
+        ),
+        (
+            "r:a.low >= 0.1 and r:a <= 3", {"low", "value"},
+            "ours 1 (0.5 to 2); judged by its lower end; criterion met from 0.1 to 3",
+        ),
+    ],
+)  # fmt: skip
+def test_a_strip_marks_what_is_judged(criterion, judged, words, monkeypatch):
+    monkeypatch.syspath_prepend(files.ROOT / "book" / "_ext")
+    from companion.strips import drawn, in_words
+
+    found = of(criterion)
+    assert found.judged == judged
+    assert in_words(found) == words
+    picture = drawn(found)
+    assert picture.count('class="ours"') + picture.count('class="ours aside"') == 1 + 1 + len(
+        judged - {"value"}
+    )
+    assert ('class="ours aside"' in picture) == ("value" not in judged)
+
+
+@pytest.mark.parametrize(
     "criterion",
     ["r:a < 1 and r:b < 1", "(r:a < 1) or (r:a > 3)", "r:a - r:b > 0", "abs(r:a - r:b) > 1", ""],
 )

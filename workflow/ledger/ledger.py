@@ -152,7 +152,7 @@ def firmness(entries: Iterable[Entry]) -> dict[str, Any]:
         "judged": len(judged),
         "flags": flags,
         "expected": round(expected(margins), 1),
-        "seen": sum(each.claim.seen for each in judged),
+        "seen": sum(bool(each.claim.seen) for each in judged),
         "common_rule": {
             "judged": len(ruled),
             "other": sum(each.split for each in ruled),

@@ -162,9 +162,9 @@ class Agreement(Recorded):
         found = {name: agreement(here, quoted[name]) for name, here in fresh.items()}
         lines = [f"- **{name}**: {words}" for name, (_, words) in found.items() if words]
         if not lines:
+            source = "runs of this build" if PRESET == "smoke" else "committed reference runs"
             return self.parse_text_to_nodes(
-                "The numbers in this book are those of its own build, which is the committed "
-                f"reference, or has none (preset `{PRESET}`)."
+                f"The numbers in this book are those of the {source} (preset `{PRESET}`)."
             )
         judged, *changed = verdicts(PRESET, {name: each["metrics"] for name, each in fresh.items()})
         processors = {each["provenance"]["machine"]["processor"] for each in fresh.values()}
