@@ -60,7 +60,7 @@ grids = [
 #
 # The network and its recipe are those of the run of the same grid. The number of steps alone is
 # another one: passes times tokens, over the tokens of a step. The learning rate falls to the last
-# step, so that a training of three passes is not the beginning of one of ten. {res}`:n_seeds` seeds each.
+# step, so that a training of three passes is not the beginning of one of ten. {param}`@run:n_seeds` seeds each.
 #
 # A training of fewer than {param}`@run:fewest_steps` steps is not run: it would end before it has
 # warmed up. One of more than {param}`@run:most_steps` steps or {param}`@run:most_operations`·10¹²

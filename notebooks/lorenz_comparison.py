@@ -57,7 +57,7 @@ from dynlib.measure.rollout import spread
 from dynlib.networks.ensembles import Networks
 from dynlib.networks.forecaster import forecasters
 from dynlib.networks.handed import briefly_trained, trained_again
-from dynlib.report import costs, equations, protocol, record
+from dynlib.report import equations, protocol, record, step_costs
 from dynlib.report import forecast_tables as tables
 from dynlib.report import forecasts as report
 from dynlib.report.begin import begin
@@ -313,11 +313,11 @@ tables.noise_table(predictions, levels)
 # single steps too. One core is timed: a network by its bare evaluation, the others as above.
 
 # %%
-costs.record_costs(methods, nets, windows)
+step_costs.record_costs(methods, nets, windows)
 report.record_single_steps(sindy, windows, truth, **rule)
 
 # %% tags=["hide-input", "view"]
-costs.cost_table(methods)
+step_costs.cost_table(methods)
 
 # %% tags=["hide-input", "view"]
 figures.pareto(degrees)

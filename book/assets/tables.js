@@ -3,8 +3,11 @@
   const tables = document.querySelectorAll(".bd-article table.table:not(.ledger-summary, .autosummary)");
   for (const table of tables) {
     if (table.closest("details, .ledger-filter")) continue;
-    const open = Number((table.className.match(/\bopen-(\d+)/) ?? [, 8])[1]);
-    const rest = [...(table.tBodies[0]?.rows ?? [])].slice(open);
+    const rows = [...(table.tBodies[0]?.rows ?? [])];
+    let open = Number((table.className.match(/\bopen-(\d+)/) ?? [, 8])[1]);
+    const heads = (row) => row.cells.length > 1 && [...row.cells].slice(1).every((cell) => !cell.textContent.trim());
+    if (open > 1 && open < rows.length && heads(rows[open - 1])) open -= 1; // it heads what is folded
+    const rest = rows.slice(open);
     if (!rest.length) continue;
     const button = document.createElement("button");
     button.type = "button";

@@ -15,7 +15,7 @@ EXEMPT = dict.fromkeys(
     (
         "report.begin.*", "report.costs.*", "report.counting.*", "report.environments.*",
         "report.equations.*", "report.flows.*", "report.forecasts.*", "report.forecast_tables.*",
-        "report.protocol.*",
+        "report.protocol.*", "report.step_costs.*",
         "report.networks.*", "report.operators.*", "report.own.*", "report.own_models.*",
         "report.released.*", "report.studied.*", "report.stages.*", "report.tokens.*",
     ),

@@ -14,7 +14,7 @@ from dynlib.networks.count import total
 from dynlib.networks.ffnn import FFNN
 from dynlib.networks.forecaster import NetworkForecaster
 from dynlib.networks.stnn import StNN
-from dynlib.report import costs, equations, protocol, record
+from dynlib.report import equations, protocol, record, step_costs
 from dynlib.report import forecast_tables as tables
 from dynlib.report import forecasts as report
 
@@ -57,9 +57,9 @@ def test_one_rollout_is_recorded_at_100_steps_and_at_its_end():
 def test_a_cost_is_counted_and_timed():
     states = np.random.default_rng(0).normal(size=(1000, 4, 2))
     model = PolynomialMap.fit(*pairs(states[:5]), degree=2)
-    costs.record_cost("polynomial_2", model, states, n_steps=3)
+    step_costs.record_cost("polynomial_2", model, states, n_steps=3)
     network = FFNN((3, 5, 4, 6, 3)).double()
-    costs.record_cost("ffnn", model, states, network, n_steps=3)
+    step_costs.record_cost("ffnn", model, states, network, n_steps=3)
     found = record.metrics()
     assert found["polynomial_2_parameters"]["value"] == model.parameters
     assert found["ffnn_flops"]["value"] == model.flops
@@ -68,7 +68,7 @@ def test_a_cost_is_counted_and_timed():
             assert found[f"{name}_step_us{suffix}"]["value"] > 0
             assert found[f"{name}_step_us{suffix}"]["unit"] == "us"
     record.metric("ffnn_flops_run", 1008)
-    rows = costs.cost_table(["ffnn", "polynomial_2"]).rows
+    rows = step_costs.cost_table(["ffnn", "polynomial_2"]).rows
     assert rows[0][:4] == ["FFNN-2073", str(model.parameters), str(model.flops), "1\u202f008"]
     assert rows[1][3] == ""
 
@@ -232,7 +232,7 @@ def test_forecasts_are_recorded_as_their_rollouts_are():
 def test_networks_are_timed_bare_and_counted_as_coded():
     network = NetworkForecaster(StNN(4, 1, dtype=torch.float64))
     methods = {"stnn": [network], "sindy_fd2": [equations.true_field(0.01)]}
-    costs.record_costs(methods, {"stnn": [network]}, np.ones((4, 2, 3)))
+    step_costs.record_costs(methods, {"stnn": [network]}, np.ones((4, 2, 3)))
     found = record.metrics()
     assert found["stnn_flops_coded"]["value"] == total(network.model, "flops_coded")
     assert {"stnn_step_us_batch1000", "sindy_fd2_step_us"} <= set(found)

@@ -24,8 +24,11 @@ def clock(seconds: float) -> str:
     --------
     >>> clock(0.0123), clock(4.5e-6), clock(7000)
     ('12.3 ms', '4.5 µs', '7000 s')
+    >>> clock(0.9999)
+    '1 s'
     """
-    unit, size = ("s", 1.0) if seconds >= 1 else ("ms", 1e-3) if seconds >= 1e-3 else ("µs", 1e-6)
+    rounded = float(f"{seconds:.3g}")
+    unit, size = ("s", 1.0) if rounded >= 1 else ("ms", 1e-3) if rounded >= 1e-3 else ("µs", 1e-6)
     value = seconds / size
     return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
 

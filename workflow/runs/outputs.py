@@ -67,7 +67,9 @@ def _named(source: Any, run: Run) -> Any:
     for cell in source.cells:
         cell.source = cell.source.replace("@run", run.name)
         if cell.source.startswith("# "):  # one notebook may serve several runs
-            cell.source = re.sub("^# .*", f"# {run.declaration.title}: the run", cell.source)
+            title = run.declaration.title
+            title += " The run" if title.endswith("?") else ": the run"
+            cell.source = re.sub("^# .*", f"# {title}", cell.source)
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
         for key, text in figure.items():
             figure[key] = text.replace("@run", run.name)

@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
-from workflow.runs.experiments import declared_runs
+from workflow.runs.experiments import declared_runs, load
 from workflow.runs.outputs import power
 
 log = logging.getLogger(__name__)
@@ -231,8 +231,8 @@ class ParameterRole(SphinxRole):
             given = Results(self.env).load(preset, run)["parameters"][name]
             text, full = number(given, ""), f"{given!r}; a parameter of the run"
             return [linked(self.env, text, preset, run, name, full, at="")], []
-        except NotRun:
-            text = "not run"
+        except NotRun:  # as declared, which is what the text speaks of
+            text = number(load(preset, [run])[0].parameters[name], "")
         except LookupError as error:
             text = "?"
             if not STALE_ALLOWED:

@@ -138,6 +138,10 @@ def drawn(name: str, curves: list[dict]):
             xscale="log", yscale="log", ylabel="seconds", xlabel=speed.grouped(curve["label"]),
             title=speed.grouped(curve["name"]),
         )  # fmt: skip
+        for axis in (axes.xaxis, axes.yaxis):
+            first, last = axis.get_view_interval()
+            if last < 100 * first:  # too few powers of ten to write these alone
+                style.plain(axis)
         style.name_ends(axes, ends, texts)
     fitted = "; ".join(words) or "too few sizes for an exponent"
     return style.shown(
