@@ -15,7 +15,7 @@ from dynlib.dynamics.flows import TimeMap
 from dynlib.dynamics.pairs import pairs
 from dynlib.dynamics.simulate import simulate
 from dynlib.dynamics.systems.lorenz import Lorenz
-from dynlib.networks.levenberg import LevenbergMarquardt
+from dynlib.networks.levenberg import LevenbergMarquardt, gram
 from dynlib.networks.stnn import StNN
 from dynlib.peers.released import ReleasedStNN
 
@@ -102,9 +102,9 @@ def measure(bench: Bench) -> None:
 
 
 def normal_equations(weights: int, residuals: int, step: float) -> str:
-    """The share of a step that its largest product alone would take."""
-    jacobian = torch.randn(residuals, weights)
-    share = seconds_of(lambda: jacobian.T @ jacobian) / step
+    """The share of a step that its largest product takes."""
+    jacobian = torch.randn(1, weights, residuals)
+    share = seconds_of(lambda: gram(jacobian)) / step
     return (
         f"the product of the Jacobian, {residuals} × {weights}, with itself takes {share:.0%} of "
         "our step; the peer, which factorises the Jacobian, does not need it. The rest is the "
