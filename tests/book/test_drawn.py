@@ -1,12 +1,10 @@
 """Figures that are drawn while a page is read."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from pages import as_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,15 +20,8 @@ def read(tmp_path):
     def page(*names):
         text = "".join(f"```{{drawn}} {name}\n```\n\n" for name in names)
         (source / "index.md").write_text(f"# Page\n\n{text}", encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "text", source, tmp_path / "out"],
-            env=os.environ | {
-                "PYTHONPATH": f"{ROOT}:{ROOT / 'book' / '_ext'}", "COMPANION_PRESET": "cpu",
-            },
-            capture_output=True, encoding="utf-8",
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stderr, (tmp_path / "out" / "index.txt").read_text(encoding="utf-8")
+        found, warnings = as_text(source, tmp_path / "out")
+        return warnings, found
 
     page.folder = source
     return page

@@ -1,15 +1,13 @@
 """One click to the evidence: which numbers pages quote, where each comes from, and its claims."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from pages import as_text
 
 from workflow.book import readme, staging
 from workflow.ledger.verify import compare, in_words
@@ -59,16 +57,9 @@ def rebuilt(tmp_path, monkeypatch) -> Path:
 
 def text_of(source: Path) -> str:
     """A staged page as text."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "text", source, source / "out"],
-        env=os.environ
-        | {"PYTHONPATH": f"{ROOT}:{ROOT / 'book' / '_ext'}", "COMPANION_PRESET": "cpu"},
-        capture_output=True,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr
-    assert "result" not in done.stderr
-    return " ".join((source / "out" / "index.txt").read_text(encoding="utf-8").split())
+    text, warnings = as_text(source, source / "out")
+    assert "result" not in warnings
+    return " ".join(text.split())
 
 
 def test_pages_quote_the_reference_as_the_readme_does_and_say_what_differs(rebuilt):

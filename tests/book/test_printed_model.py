@@ -1,13 +1,11 @@
 """What pages say of the printed model: its values where a run was made, and that it was not."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from pages import as_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTIAL = "lorenz_tokens_20_2000_steps"
@@ -40,13 +38,7 @@ def read(tmp_path):
             found = {"run": "henon_tokens", "metrics": metrics, "provenance": facts}
             path = source / "results" / "paper" / "henon_tokens.json"
             path.write_text(json.dumps(found), encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "text", source, tmp_path / "out"],
-            env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'book' / '_ext'}"},
-            capture_output=True, encoding="utf-8",
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return (tmp_path / "out" / "index.txt").read_text(encoding="utf-8"), done.stderr
+        return as_text(source, tmp_path / "out")
 
     return page
 

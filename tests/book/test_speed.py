@@ -1,13 +1,11 @@
 """The page on performance, with and without a measurement."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from pages import as_text
 
 from workflow.book import render as rendering
 from workflow.book import speed, staging
@@ -60,27 +58,20 @@ def read(tmp_path):
     extensions = ["myst_parser", "sphinx_design", "companion"]
     conf = f'{extensions=}\nmyst_enable_extensions = ["colon_fence"]'
     (source / "conf.py").write_text(conf, encoding="utf-8")
-    page = (ROOT / "book" / "performance.md").read_text(encoding="utf-8")
-    (source / "index.md").write_text(f"(bench)=\n{page}", encoding="utf-8")
+    content = (ROOT / "book" / "performance.md").read_text(encoding="utf-8")
+    (source / "index.md").write_text(f"(bench)=\n{content}", encoding="utf-8")
 
-    def text(bench=None):
+    def page(bench=None):
         if bench:
             path = source / "results" / "bench.json"
             path.write_text(json.dumps(bench), encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "text", source, tmp_path / "out"],
-            env=os.environ | {
-                "PYTHONPATH": f"{ROOT}:{ROOT / 'book' / '_ext'}", "COMPANION_PRESET": "cpu",
-            },
-            capture_output=True, encoding="utf-8",
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        wrong = [each for each in done.stderr.splitlines() if "index.md" in each]
+        text, warnings = as_text(source, tmp_path / "out")
+        wrong = [each for each in warnings.splitlines() if "index.md" in each]
         assert not [each for each in wrong if "runs/" not in each], wrong
-        return (tmp_path / "out" / "index.txt").read_text(encoding="utf-8")
+        return text
 
-    text.figures = source / "figures"
-    return text
+    page.figures = source / "figures"
+    return page
 
 
 def test_without_a_measurement_the_page_says_so(read):
