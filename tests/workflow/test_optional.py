@@ -114,12 +114,14 @@ def test_an_optional_run_is_made_by_name_and_quoted_from_its_reference(project):
     assert "there is no reference" in project("verify", "toy")[1]
 
 
-def test_pages_say_not_run_of_an_optional_run_alone(monkeypatch, tmp_path):
+def test_pages_say_not_run_of_an_optional_run_alone_and_know_its_parameters(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", [str(ROOT / "book" / "_ext"), *sys.path])
     from companion import results
 
     declared = {"a": SimpleNamespace(optional=False), "b": SimpleNamespace(optional=True)}
     monkeypatch.setattr(results, "declared_runs", lambda: declared)
+    parameters = [SimpleNamespace(parameters={"n": 47})]
+    monkeypatch.setattr(results, "load", lambda preset, names: parameters)
     monkeypatch.setattr(results, "STALE_ALLOWED", False)
     warnings: list[str] = []
     monkeypatch.setattr(results.log, "warning", lambda *words, **_: warnings.append(str(words)))
@@ -132,10 +134,13 @@ def test_pages_say_not_run_of_an_optional_run_alone(monkeypatch, tmp_path):
         (results.ResultRole, "b:x:.2f"),
         (results.ResultRole, "cpu/b:x.interval"),
         (results.PrintedRole, "b:x"),
-        (results.ParameterRole, "b:n"),
     ):
         assert text(role, words) == "not run"
         assert not warnings
+    assert text(results.ParameterRole, "b:n") == "47"
+    assert not warnings
+    assert text(results.ParameterRole, "b:x") == "?"
+    assert warnings.pop()
     for role in (results.ResultRole, results.ParameterRole):
         assert text(role, "a:x") == "?"
         assert warnings.pop()

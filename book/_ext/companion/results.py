@@ -228,11 +228,13 @@ class ParameterRole(SphinxRole):
         preset, _, run = place.rpartition("/")
         preset, run = preset or PRESET, run or own_run(self.env)
         try:
-            given = Results(self.env).load(preset, run)["parameters"][name]
+            try:
+                given = Results(self.env).load(preset, run)["parameters"][name]
+            except NotRun:  # as declared, which is what the text speaks of
+                text = number(load(preset, [run])[0].parameters[name], "")
+                return [nodes.inline(text, text, classes=["result"])], []
             text, full = number(given, ""), f"{given!r}; a parameter of the run"
             return [linked(self.env, text, preset, run, name, full, at="")], []
-        except NotRun:  # as declared, which is what the text speaks of
-            text = number(load(preset, [run])[0].parameters[name], "")
         except LookupError as error:
             text = "?"
             if not STALE_ALLOWED:
