@@ -69,7 +69,7 @@ def memory(n: int) -> str:
     table, places = np.zeros(n, np.int32), rng.integers(0, n, n).astype(np.int32)
     read = seconds_of(lambda: table[places]) / n * 1e9
     return (
-        "at each order a token is read and written about ten times at places that are not in "
+        "at each order a token is read and written several times at places that are not in "
         f"turn; NumPy takes {read:.1f} ns for one such read in tables of this size"
     )
 
