@@ -2,7 +2,8 @@
 subject, beside what ``make gpu-check`` has measured on a card.
 
 ``make bench ONLY=transport`` (or several subjects, in quotes) measures these alone, and replaces
-only their rows. ``--long`` adds what does not fit into ten minutes. ``--tiny`` goes through every
+only their rows. Two subjects take half an hour each, and are measured only by name: ``learning``
+and ``book``. ``--long`` adds what does not fit into ten minutes. ``--tiny`` goes through every
 line with tiny sizes; its figures mean nothing, and are kept only with ``--out``.
 """
 
@@ -33,8 +34,11 @@ FILE = ROOT / "results" / "bench.json"
 #: The modules of this folder that compare something, in the order of the page.
 SUBJECTS = (
     "trajectories", "tokenising", "counting", "training", "generation", "transport", "shadowing",
-    "exponents", "levenberg", "inference", "hankel", "bestfit", "leads", "forecasts",
+    "exponents", "levenberg", "inference", "hankel", "bestfit", "leads", "forecasts", "learning",
+    "book",
 )  # fmt: skip
+#: Those that take half an hour each, and are measured only where they are named.
+APART = ("learning", "book")
 LIBRARIES = ("numpy", "scipy", "numba", "torch", "transformers", "pot", "pysindy", "pydmd")
 
 
@@ -118,7 +122,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"no subject {', '.join(unknown)}; there are {', '.join(SUBJECTS)}")
     out = options.out or (None if options.tiny else FILE)
     failed, start = [], time.perf_counter()
-    for subject in options.subjects or SUBJECTS:
+    usual = [name for name in SUBJECTS if name not in APART]
+    for subject in options.subjects or usual:
         print(f"\n{subject}", flush=True)
         bench, facts = measured(subject, tiny=options.tiny, long=options.long)
         failed += [subject] if "failed" in facts else []

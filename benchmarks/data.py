@@ -18,9 +18,9 @@ from workflow.runs.experiments import load
 TAU = 0.03
 
 
-def settings(run: str) -> dict[str, Any]:
-    """The parameters of a run at the cpu preset."""
-    return load("cpu", [run])[0].parameters
+def settings(run: str, preset: str = "cpu") -> dict[str, Any]:
+    """The parameters of a run at a preset."""
+    return load(preset, [run])[0].parameters
 
 
 def lorenz(trajectories: int, length: int, *, transient: int = 500, seed: int = 0) -> np.ndarray:

@@ -145,3 +145,21 @@ def test_processes_that_we_start_import_this_clone_and_speak_utf8(monkeypatch, t
         [sys.executable, "-c", code], cwd=started["cwd"], env=started["env"], capture_output=True
     )
     assert done.stdout.decode("utf-8") == f"{ROOT / 'workflow' / '__init__.py'} 1 ö\n", done.stderr
+
+
+def test_seconds_of_a_notebook_are_kept_by_section():
+    """A section without code is not in it; two of one name are one; an error has no duration."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    def code(seconds):
+        return new_code_cell("1", metadata={"papermill": {"duration": seconds}} if seconds else {})
+
+    cells = [
+        new_markdown_cell("# Title\n\nWords."), code(1.0),
+        new_markdown_cell("## Empty\n\n## Training ##2  \n\nWords."), code(60.3), code(None),
+        new_markdown_cell("### Below it"), code(2.0),
+        new_markdown_cell("## Rollouts"), code(30.0),
+        new_markdown_cell("## Training ##2"), code(0.5),
+    ]  # fmt: skip
+    found = execute.sections(new_notebook(cells=cells))
+    assert found == {"start": 1.0, "Training ##2": 62.8, "Rollouts": 30.0}

@@ -20,6 +20,9 @@ def test_runs_stamp_skip_and_stale(clone):
         content["provenance"]
     )
     assert content["provenance"]["versions"]["torch"].startswith("2.")
+    sections = content["provenance"]["sections_s"]
+    assert next(iter(sections)) == "start"
+    assert 0 <= sum(sections.values()) <= content["provenance"]["wall_s"]
 
     began = time.monotonic()
     code, text = clone("run", "--preset", "smoke")

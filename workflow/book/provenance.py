@@ -62,6 +62,35 @@ def costs(runs: list[Results]) -> str:
     return table([*heads, "largest process"], rows, "llrrrrr")
 
 
+def longest(facts: dict[str, Any], n: int = 3) -> str:
+    """The sections of a run that took longest, each with its share; empty where none are kept.
+
+    Examples
+    --------
+    >>> longest({"sections_s": {"start": 1.0, "Training": 60.0, "Rollouts": 39.0}}, 2)
+    'Training 60\xa0%, Rollouts 39\xa0%, all else 1\xa0%'
+    """
+    known = facts.get("sections_s", {})
+    whole = sum(known.values())
+    if not whole:
+        return ""
+    first = sorted(known, key=lambda name: -known[name])[:n]
+    shares = [(name, known[name] / whole) for name in first if known[name] >= 0.01 * whole]
+    rest = 1 - sum(share for _, share in shares)
+    shares += [("all else", rest)] if rest >= 0.005 else []
+    return ", ".join(f"{name} {100 * share:.0f}\u00a0%" for name, share in shares)
+
+
+def profiles(runs: list[Results]) -> str:
+    """Where the time of each run goes, by section; empty where no run has kept it."""
+    rows = [
+        [f"[{run['run']}](/runs/{run['run']}.ipynb)", words]
+        for run in runs
+        if (words := longest(run["provenance"]))
+    ]
+    return table(["run", "longest sections, by wall time"], rows, "ll") if rows else ""
+
+
 def carried(facts: dict[str, Any]) -> str:
     """Over which changes of code a result was carried; empty if over none."""
     links = facts.get("carried", [])

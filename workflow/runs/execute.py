@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import signal
@@ -141,6 +142,20 @@ def note_metrics(record: Path) -> Callable[..., None]:
     return note
 
 
+def sections(notebook: Any) -> dict[str, float]:
+    """Seconds of an executed notebook by section; what comes before the first is the start."""
+    found: dict[str, float] = {}
+    title = "start"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            titles = re.findall(r"^## +(.+?) *$", cell.source, re.MULTILINE)
+            title = titles[-1] if titles else title
+        else:
+            seconds = cell.metadata.get("papermill", {}).get("duration") or 0.0
+            found[title] = found.get(title, 0.0) + seconds
+    return {name: round(seconds, 1) for name, seconds in found.items()}
+
+
 def execute(run: Run) -> None:
     """Execute a run; raise what papermill or the notebook raises.
 
@@ -196,6 +211,7 @@ def execute(run: Run) -> None:
         record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.exists() else {}
         if not record.get("metrics"):
             raise RuntimeError("the notebook recorded no metric (dynlib.report.record.metric)")
+        done = nbformat.read(target, as_version=4)
         results = {
             "run": run.name,
             "notebook": run.notebook,
@@ -207,6 +223,7 @@ def execute(run: Run) -> None:
                 **record["context"],
                 "wall_s": round(wall, 1),
                 "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+                "sections_s": sections(done),
                 "peak_rss_mb": round(usage.ru_maxrss / 1024),
                 "machine": machine() | gpus(record["context"]),
                 "python": platform.python_version(),
@@ -215,7 +232,6 @@ def execute(run: Run) -> None:
                 "view": shown,
             },
         }
-        done = nbformat.read(target, as_version=4)
         done.metadata["companion"] = marks(run)
         for key in ("input_path", "output_path"):
             done.metadata.get("papermill", {}).pop(key, None)

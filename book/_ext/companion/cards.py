@@ -9,7 +9,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from companion.ledger import entries
 from companion.results import PRESET, NoResults, Results
-from workflow.book.provenance import carried, costs, device, graphics, provenance
+from workflow.book.provenance import carried, costs, device, graphics, longest, provenance
 from workflow.ledger.ledger import SECOND
 from workflow.ledger.verify import ODD, Row, compare, counted, in_words, verdicts
 
@@ -78,6 +78,7 @@ class RunCard(SphinxDirective):
             "Seeds": seeds,
             "Time": f"{facts['wall_s']:.0f} s wall, {facts['cpu_s']:.0f} s of processor; "
             f"largest process {facts['peak_rss_mb']} MB",
+            **({"Longest sections": text} if (text := longest(facts)) else {}),
             "Made": f"{facts['started'].replace('T', ' ').rstrip('Z')} UTC, commit "
             f"`{(facts['commit'] or 'none')[:10]}`{unclean}, "
             f"stamp `{facts['stamp'][:12]}`",

@@ -16,7 +16,7 @@ from companion.cards import Recorded
 from companion.drawn import figure
 from companion.results import parsed_json
 from workflow.book import speed
-from workflow.book.provenance import duration, training_seconds
+from workflow.book.provenance import duration, profiles, training_seconds
 
 #: Colours of the sides of a curve, ours first.
 SIDES = ("fft", "dense", "shift")
@@ -98,7 +98,12 @@ class BenchCosts(Recorded):
         style.use_style()
         runs = self.results()
         text = figure(self.env, costs(runs) if runs else None, "speed-costs")
-        return self.parse_text_to_nodes(f"{totals(runs)}\n\n{text}" if runs else text)
+        parts = [totals(runs), text, profiles(runs)] if runs else [text]
+        found = self.parse_text_to_nodes("\n\n".join(filter(None, parts)))
+        for node in found:
+            for each in node.findall(nodes.table):
+                each["classes"].append("open-99")
+        return found
 
 
 def totals(runs: list[dict]) -> str:
