@@ -14,6 +14,9 @@
       claim.hidden = !fields.every(({ name, value }) => !value || claim.classList.contains(`${name}-${value}`));
       shown += !claim.hidden;
     }
+    for (const part of document.querySelectorAll("section.claims")) {
+      part.hidden = !part.querySelector("details.claim:not([hidden])");
+    }
     form.querySelector("output").textContent = `${shown} of ${claims.length} claims`;
     const query = new URLSearchParams(fields.filter(({ value }) => value).map(({ name, value }) => [name, value]));
     history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}${location.hash}`);

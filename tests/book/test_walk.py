@@ -46,6 +46,16 @@ def test_the_ledger_filters_by_paper_and_verdict(book, browser, ledger_json):
     page.close()
 
 
+def test_headings_of_the_ledger_follow_its_filter(book, browser, ledger_json):
+    page = open_ledger(browser, book)
+    headings = page.locator("section.claims > h2:visible")
+    assert page.locator("section.claims details.claim").count() == len(ledger_json["claims"])
+    assert headings.count() >= 6
+    page.select_option("select[name=system]", "hankel")
+    assert [text.rstrip("#") for text in headings.all_text_contents()] == ["StNN: Hankel operators"]
+    page.close()
+
+
 def test_the_ledger_filters_from_the_keyboard(book, browser, ledger_json):
     page = open_ledger(browser, book)
     page.get_by_label("Paper").focus()

@@ -50,13 +50,13 @@ def sentence(doctree: nodes.document | None) -> str:
 
 
 def minutes(doctree: nodes.document) -> int:
-    """How long a page takes to read, code and folded parts excluded."""
-    folded = (nodes.literal_block, nodes.raw)
+    """How long a page takes to read, without its code, its folded parts and the rows of claims."""
+    folded, apart = (nodes.literal_block, nodes.raw), {"sd-dropdown", "claim"}
     words = 0
     for text in doctree.findall(nodes.Text):
         above, node = False, text.parent
         while node is not None and not above:
-            above = isinstance(node, folded) or "sd-dropdown" in node.get("classes", [])
+            above = isinstance(node, folded) or not apart.isdisjoint(node.get("classes", []))
             node = node.parent
         words += 0 if above else len(text.astext().split())
     return max(1, round(words / WORDS_A_MINUTE))

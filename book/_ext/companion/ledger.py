@@ -174,8 +174,23 @@ class Ledger(SphinxDirective):
             "<output></output></form>"
         )
         self.written = written(self.env)
-        rows = [self.row(entry) for entry in entries(self.env)]
-        return [nodes.raw("", form, format="html"), *rows]
+        groups: dict[tuple[str, str], list[Entry]] = {
+            (paper, system): [] for paper in PAPERS for system in (*SYSTEMS, "")
+        }
+        for entry in entries(self.env):
+            found = systems(entry.claim)
+            groups[entry.claim.paper, found[0] if len(found) == 1 else ""].append(entry)
+        parts = [self.section(*key, all_) for key, all_ in groups.items() if all_]
+        return [nodes.raw("", form, format="html"), *parts]
+
+    def section(self, paper: str, system: str, all_: list[Entry]) -> nodes.section:
+        """The claims of a paper on a system, or on none or several of them, under a heading."""
+        name = SYSTEMS[system][0] if system else "all else"
+        title = f"{PAPERS[paper][0]}: {name}"
+        part = nodes.section(ids=[f"claims-{paper}-{system or 'else'}"], classes=["claims"])
+        part += nodes.title(title, title)
+        part += [self.row(entry) for entry in all_]
+        return part
 
     def row(self, entry: Entry) -> Row:
         """One claim."""
