@@ -246,7 +246,7 @@ def lorenz_grids(metrics: Metrics, printed: Printed) -> Shown:
     ratio.plot(
         places, [each[0] / each[1] for each in values], "D--", color=style.INK, markersize=5, lw=0.8
     )
-    ratio.axhline(1, color=style.MUTED, linestyle="--", linewidth=1)
+    ratio.axhline(1, color=style.MUTED, linewidth=0.8)
     ends: dict[Axes, dict[str, tuple[float, float]]] = {axes: {} for axes in panels}
     ends[ratio]["true"] = (places[-1] + 1.5, values[-1][0] / values[-1][1])
 
@@ -270,7 +270,8 @@ def lorenz_grids(metrics: Metrics, printed: Printed) -> Shown:
     for method, name in {"markov": "markov_", "ngram4": "ngram4_", "best_ngram": "best_ngram_",
                          "model": ""}.items():  # fmt: skip
         line(surprise, method, f"{name}cross_entropy")
-    for method, name in {"greedy": "", "recall": "recall_", "pair": "true_"}.items():
+    for method, name in {"greedy": "", "best_ngram": "best_ngram_", "recall": "recall_",
+                         "pair": "true_"}.items():  # fmt: skip
         line(time, method, f"{name}divergence_time")
     titles = {
         ratio: "distance of states, W₁ ratio", surprise: "surprise, nats per token",
@@ -287,9 +288,9 @@ def lorenz_grids(metrics: Metrics, printed: Printed) -> Shown:
         figure,
         "lorenz-grids",
         caption="The three grids at a glance, with intervals. Above: the distance from the truth, "
-        "over that of two true sets; greedy is matched with the true continuations. Middle: "
-        "cross-entropy of the next token, lower is better. Below: how long a continuation stays "
-        "true.",
+        "over that of two true sets, which is one at the grey line; greedy is matched with the "
+        "true continuations. Middle: cross-entropy of the next token, lower is better. Below: how "
+        "long a continuation stays true.",
         alt="Three panels against 20, 35 and 50 cells per axis. Ratios have wide intervals about "
         "one, except greedy decoding at 35 cells. Cross-entropy of GPT-2 and of the best n-gram "
         "lie together, far below the Markov chain. A true trajectory stays true ten times as long "
