@@ -16,6 +16,7 @@ from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
 from dynlib.dynamics.systems.rossler import Rossler
 from dynlib.report import prices, record
+from dynlib.report.tokens import per_trajectory
 from dynlib.tokens.gpt import GPTConfig, TokenGPT, log_probabilities
 from dynlib.tokens.grid import Grid
 from dynlib.tokens.markov import NGram
@@ -213,7 +214,7 @@ def _surprise(model: TokenGPT | NGram, sentences: np.ndarray, targets: int, n: i
         scores, _ = log_probabilities(
             model, sentences[:, -model.config.context - 1 :], last=targets
         )
-    return -scores.reshape(-1, n, targets).mean(axis=(0, 2))  # windows: all rows, place by place
+    return per_trajectory(scores, n)
 
 
 def _sentences(data: Data, shrink: int) -> tuple[np.ndarray, int]:

@@ -100,7 +100,8 @@ def prediction(
     """Record cross-entropy and accuracy of the models and of n-grams of every order.
 
     All predict the same tokens, the second half of the models' context; `best` is the order
-    of ``best_ngram``, chosen elsewhere.
+    of ``best_ngram``, chosen elsewhere. Its cross-entropy is subtracted from that of the models on
+    each test trajectory, so that what makes one hard for both cancels.
     """
     context = models[0].config.context
     half = context - context // 2
@@ -117,6 +118,16 @@ def prediction(
         entropy, accuracy = of_order[order]
         record.metric(f"{name}_cross_entropy", entropy, unit="nats/token")
         record.metric(f"{name}_top1_accuracy", accuracy)
+    counted, _ = chain.shorter(best).log_probabilities(sentences[:, -half - best :])
+    gaps = [per_trajectory(each - counted, len(test)) for each, _ in scores]
+    record.metric(
+        "cross_entropy_minus_best_ngram", np.array(gaps), over="trajectories", unit="nats/token"
+    )
+
+
+def per_trajectory(likelihoods: np.ndarray, n: int) -> np.ndarray:
+    """Cross-entropy on each of n trajectories, from windows (B, T) that take them by turns."""
+    return -likelihoods.reshape(-1, n, likelihoods.shape[-1]).mean(axis=(0, 2))
 
 
 def memory(

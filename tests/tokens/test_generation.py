@@ -304,7 +304,7 @@ def test_prediction_records_direct_losses(counts, henon_tokens, henon_grid, cont
     test, n, half = henon_tokens[8:], 24, context - context // 2
     report.prediction(models, counts, 2, test, n, 100)
     found = record.metrics()
-    names = {"cross_entropy", "top1_accuracy", "best_ngram_order"}
+    names = {"cross_entropy", "top1_accuracy", "best_ngram_order", "cross_entropy_minus_best_ngram"}
     for name in ("markov", "best_ngram", "ngram1", "ngram2", "ngram3", "ngram4"):
         names |= {f"{name}_cross_entropy", f"{name}_top1_accuracy"}
     assert set(found) == names
@@ -329,6 +329,18 @@ def test_prediction_records_direct_losses(counts, henon_tokens, henon_grid, cont
         )
         assert found[f"{name}_cross_entropy"]["value"] == pytest.approx(loss, rel=1e-10)
         assert found[f"{name}_top1_accuracy"]["value"] == pytest.approx(accuracy)
+    gaps = []
+    for j in range(len(test)):
+        own = sentences[j :: len(test)]
+        by_seed = [
+            np.mean([direct_loss(model, own[:, start:c], own[:, c]) for c in columns])
+            for model in models
+        ]
+        counted, _ = naive_scores(henon_tokens[:8], henon_grid.vocabulary, 2, own, half)
+        gaps.append(np.mean(by_seed) - counted)
+    entry = found["cross_entropy_minus_best_ngram"]
+    assert entry["over"] == "trajectories"
+    assert entry["value"] == pytest.approx(np.median(gaps), rel=1e-5)
 
 
 def test_memory_records_predictions_and_curves(counts, henon_tokens, henon_grid):

@@ -124,7 +124,7 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
             shown = round(distance, 3) if distance < math.inf else None
             there = on_second(claim, metrics, preset)
             judged = replace(judged, margin=shown, flag=flag(known, distance), second=there)
-            if judged.turned and judged.flag == "firm":
+            if (judged.turned or judged.split) and judged.flag == "firm":
                 judged = replace(judged, flag="within chance")
         entries.append(judged)
     return entries
