@@ -163,7 +163,7 @@ class Ledger(SphinxDirective):
             "reading": {"no": "as stated", "yes": "our reading"},
             "evidence": {
                 "fragile": "not firm",
-                "split": "another by the common rule",
+                "split": "the common rule gives another verdict",
                 "seen": "criterion after values were seen",
             }
             | {each.replace(" ", "-"): each for each in FLAGS},
@@ -213,7 +213,7 @@ class Ledger(SphinxDirective):
         words = nodes.inline(classes=["claim-sentence"])
         words += self.parse_text_to_nodes(claim.claim)[0].children
         if entry.split:
-            rule = f" {entry.common[0].upper()}{entry.common[1:]} by the common rule."
+            rule = f" By the common rule it {entry.common}."
             words += nodes.inline(rule, rule, classes=["claim-rule"])
         sentence += words
         where = PRESET if claim.scope == "method" else "paper"
@@ -345,12 +345,12 @@ def by_rule(found: dict[str, int]) -> str:
     """How many verdicts differ by the common rule, in words; empty where no claim has one."""
     if not found["judged"]:
         return ""
-    text = f" {found['judged']} were also judged by one rule for all claims of their kind"
+    text = f" {found['judged']} were also judged by one stricter rule for all claims of their kind"
     if not found["lost"]:
         return f"{text}: {found['other']} have another verdict by it."
     back = found["other"] - found["lost"]
-    return f"{text}: {found['lost']} that hold do not hold by it" + (
-        f", and {back} the other way round." if back else "."
+    return f"{text}: of those that hold, {found['lost']} fail it" + (
+        f", and {back} turn the other way round." if back else "."
     )
 
 
