@@ -24,8 +24,8 @@
 fractions: str = "1/100 1/10 1"  # {any text} shares of the training trajectories, ascending
 passes: str = "1/3 1 3 10 30"  # {any text} numbers of passes over them, ascending
 fewest_steps: int = 2  # [1..] a training of fewer steps is not run
-most_steps: int = 100  # [1..] nor one of more
-most_operations: float = 0.01  # [0..] nor one of more operations, in 10^12
+most_steps: int = 100  # [1..] a training of more steps is not run
+most_operations: float = 0.01  # [0..] 10^12 operations; one of more is not run
 n_seeds: int = 2  # [1..64] training seeds
 # advanced: how
 shrink: int = 25  # [1..1000] trajectories, their length and test windows are divided by this
@@ -46,7 +46,7 @@ device, _, seeds = tokens.begin(device, seed, n_seeds)
 #
 # Training, held-out and test trajectories are those of the five runs at the `cpu` preset, and so
 # are the cells. A part of the data is the first so many training trajectories, at least one: every
-# smaller part is in the larger ones. All parts have the tokens of the whole, so that their losses
+# smaller part is in the larger ones. All parts use the vocabulary of the whole, so that their losses
 # can be compared. A token that a part does not hold is new to both models.
 
 # %%

@@ -100,7 +100,7 @@ def carried(facts: dict[str, Any]) -> str:
     metrics = min(link["evidence"]["metrics"] for link in links)
     steps = "" if len(links) == 1 else f" in {len(links)} steps"
     places = f"carried from `{first[:10]}` to `{last[:10]}`{steps}"
-    return f"{places}: equal on its witness, {metrics} metrics"
+    return f"{places}: a short run gives the same {metrics} metrics with both"
 
 
 def origins(runs: list[Results]) -> str:

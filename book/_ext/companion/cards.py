@@ -57,7 +57,8 @@ class RunCard(SphinxDirective):
         except LookupError as error:
             log.warning("run card: %s", error, location=self.get_location())
             return []
-        results = made_here(Results(self.env), run) or quoted
+        own = made_here(Results(self.env), run)
+        results, what = own or quoted, "this page was" if own else "the numbers were"
         words = agreement(results, quoted)[1]
         facts, used = results["provenance"], results["provenance"]["versions"]
         seeds = ", ".join(map(str, facts.get("seeds", []))) or "none"
@@ -89,7 +90,7 @@ class RunCard(SphinxDirective):
         }
         table = "\n".join(f"| {name} | {text} |" for name, text in said.items())
         return self.parse_text_to_nodes(
-            f"::::{{dropdown}} How this page was made: preset `{PRESET}`, "
+            f"::::{{dropdown}} How {what} made: preset `{PRESET}`, "
             f"{facts['wall_s'] / 60:.1f} minutes on {device(facts)}\n"
             f":class-container: run-card\n\n|  |  |\n| :--- | :--- |\n{table}\n::::\n",
         )
