@@ -64,8 +64,6 @@ class Hankel:
         self.n = (symbol.shape[-1] + 1) // 2
         self._spectrum: Tensor | None = None
         self._spectrum_of: Tensor | None = None  # a copy: the symbol may be changed in place
-        self._matrix: Tensor | None = None
-        self._matrix_of: Tensor | None = None
 
     @classmethod
     def from_series(cls, series: Tensor, n: int) -> Hankel:
@@ -167,23 +165,8 @@ class Hankel:
         return torch.fft.irfft(spectrum * transformed, n=size)[..., : self.n]
 
     def __matmul__(self, states: Tensor) -> Tensor:
-        """H x by the way that is faster at this size on a processor: dense below n = 512.
-
-        There the matrix of a single operator is kept from one product to the next until the
-        symbol changes, unless gradients flow through it.
-        """
-        if self.n >= 512:
-            return self.multiply_fft(states)
-        symbol = self.symbol
-        if symbol.ndim > 1 or symbol.requires_grad or torch.is_inference_mode_enabled():
-            return self.multiply_dense(states)
-        if self._matrix is None or not torch.equal(symbol, self._matrix_of):
-            self._matrix, self._matrix_of = self.dense().contiguous(), symbol.clone()
-        try:
-            return states.matmul(self._matrix)
-        except (AttributeError, TypeError, RuntimeError):
-            self._check_states(states)
-            raise
+        """H x by the way that is faster at this size on a processor: dense below n = 512."""
+        return self.multiply_dense(states) if self.n < 512 else self.multiply_fft(states)
 
 
 def operations(n: int, method: str) -> int:

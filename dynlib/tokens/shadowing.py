@@ -24,7 +24,8 @@ from dynlib.dynamics.checks import (
     check_seed,
     check_tokens,
 )
-from dynlib.dynamics.flows import Flow, TimeMap, marcher
+from dynlib.dynamics.flows import Flow, TimeMap
+from dynlib.dynamics.marching import marcher
 from dynlib.tokens.grid import Grid
 
 #: Orbits of a cloud that are followed side by side; their states stay in the nearer caches.
