@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
+import numba
 import numpy as np
 from numba.extending import overload
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from dynlib.dynamics.checks import (
     check_array,
@@ -157,10 +160,8 @@ class TimeMap:
         check_coordinates(states, self.dim, axes=2)
         check_count("n_steps", n_steps)
         check_room("the trajectories", len(states), n_steps, self.dim)
-        from dynlib.dynamics.marching import integrator  # which needs this module
-
         trajectories = np.empty((len(states), n_steps, self.dim))
-        integrator(self.flow)(
+        _integrator(self.flow)(
             np.ascontiguousarray(states, np.float64), trajectories,
             self.tau / self.substeps, self.substeps,
         )  # fmt: skip
@@ -212,3 +213,43 @@ def _(state, h, slope):
     return lambda state, h, slope: (
         (state[0] + h * slope[0],) + _along(state[1:], h, slope[1:])  # noqa: RUF005
     )
+
+
+@lru_cache
+def stepper(flow: Flow) -> Callable[[tuple, float, int], tuple]:
+    """Compiled Runge–Kutta steps of a flow: (state, length of a step, number) to the state after.
+
+    The state is a tuple, which keeps it in registers: for kernels of one's own.
+    """
+    check_flow(flow)
+    velocity = numba.njit(flow.equations())
+
+    @numba.njit
+    def advance(state, h, substeps):
+        for _ in range(substeps):
+            k1 = velocity(*state)
+            k2 = velocity(*_along(state, h / 2, k1))
+            k3 = velocity(*_along(state, h / 2, k2))
+            k4 = velocity(*_along(state, h, k3))
+            state = _along(_along(state, h / 6, k1), h / 3, k2)
+            state = _along(_along(state, h / 3, k3), h / 6, k4)
+        return state
+
+    return advance
+
+
+@lru_cache
+def _integrator(flow: Flow) -> Callable[[np.ndarray, np.ndarray, float, int], None]:
+    """The compiled loop that fills trajectories (batch, time, dim)."""
+    advance, dim = stepper(flow), flow.dim
+
+    @numba.njit
+    def integrate(states, trajectories, h, substeps):
+        for b in range(trajectories.shape[0]):
+            state = to_fixed_tuple(states[b], dim)
+            for n in range(trajectories.shape[1]):
+                for i in range(dim):
+                    trajectories[b, n, i] = state[i]
+                state = advance(state, h, substeps)
+
+    return integrate
