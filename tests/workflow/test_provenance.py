@@ -75,3 +75,15 @@ def test_a_card_is_named_with_its_driver_and_memory_and_where_there_is_none_noth
     assert "| Another; NVIDIA H200, driver 580.65.06, 140 GiB; NVIDIA" in machines([run])
     assert graphics(ONE["provenance"]) == ""
     assert (device(ONE["provenance"]), device(OTHER["provenance"])) == ("cpu", "cuda")
+
+
+def test_profiles_leave_out_runs_that_kept_no_sections():
+    """As references that were made before sections were kept."""
+    from workflow.book.provenance import profiles
+
+    old = {"run": "old", "provenance": {}}
+    new = {"run": "new", "provenance": {"sections_s": {"start": 0.2, "Training": 79.8, "A": 20.0}}}
+    assert profiles([old]) == ""
+    head, _, line = profiles([old, new]).splitlines()
+    assert head.startswith("| run |")
+    assert line == "| [new](/runs/new.ipynb) | Training 80\u00a0%, A 20\u00a0% |"
