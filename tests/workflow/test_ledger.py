@@ -116,6 +116,14 @@ def test_each_verdict_that_was_judged_has_a_margin_and_a_flag():
     assert (first["flag"], first["common_verdict"]) == ("within chance", "does not hold")
 
 
+def test_a_verdict_that_the_common_rule_turns_is_not_firm():
+    far = "r:a <= 9"  # eight half-widths away
+    rules = {"": "firm", "r:a.high <= 9": "firm", "r:a.high <= 1": "within chance"}
+    found = ledger([claim("far", criterion=far, common=rule) for rule in rules], metrics, "cpu")
+    assert [each.flag for each in found] == list(rules.values())
+    assert {each.verdict for each in found} == {"holds"}
+
+
 @pytest.mark.parametrize("each", VERDICTS)
 def test_the_kind_of_a_verdict_is_its_beginning(each):
     assert kind(each) == each
