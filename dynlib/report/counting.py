@@ -313,7 +313,7 @@ def table(plan: Sequence[Training]) -> record.Table:
             record.show(f"overtakes_{size}"),
         ])  # fmt: skip
     header = [
-        "grid", "share of the data", "tokens", "memory", "counting", "GPT-2 at its best",
+        "grid", "share of the data", "tokens", "best memory", "counting", "GPT-2 at its best",
         "entropy rate", "ahead after, passes",
     ]  # fmt: skip
     return record.Table(header, rows)

@@ -13,7 +13,7 @@ left out (embeddings, norms, softmax, the optimiser) multiplies no matrices.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from dynlib.dynamics.checks import check_count, check_is, check_number
 from dynlib.tokens.gpt import GPTConfig
@@ -42,8 +42,8 @@ class Card:
 
     def __post_init__(self) -> None:
         check_is("name", self.name, str, "a text", "write it in quotes")
-        for name in ("tflops", "memory", "dollars"):
-            check_number(name, getattr(self, name), above=0)
+        for field in fields(self)[1:]:
+            check_number(field.name, getattr(self, field.name), above=0)
 
 
 #: Peaks and memories from NVIDIA's data sheets. Prices are rough list prices of specialised
