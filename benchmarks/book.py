@@ -35,7 +35,9 @@ def made(folder: Path, target: str, *, dry: bool) -> float:
     ours = ("PYTHONPATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8"
+    )
     if done.returncode:
         raise Different(f"make {target} failed: {(done.stdout + done.stderr)[-300:]}")
     return time.perf_counter() - start
@@ -64,7 +66,8 @@ def measure(bench: Bench) -> None:
     page = folder / "book" / "beyond" / "baselines.md"
     for turn in range(3):
         if not bench.tiny:
-            page.write_text(page.read_text(encoding="utf-8") + f"\nTurn {turn}.\n", "utf-8")
+            text = page.read_text(encoding="utf-8")
+            page.write_text(f"{text}\nTurn {turn}.\n", encoding="utf-8")
         found["a changed sentence"].append(made(folder, "book", dry=bench.tiny))
     for (name, seconds), wanted in zip(found.items(), WANTED, strict=True):
         times = np.array([[each, wanted] for each in seconds])
