@@ -163,7 +163,7 @@ class Ledger(SphinxDirective):
             "reading": {"no": "as stated", "yes": "our reading"},
             "evidence": {
                 "fragile": "not firm",
-                "split": "the common rule gives another verdict",
+                "split": "turned by the common rule",
                 "seen": "criterion after values were seen",
             }
             | {each.replace(" ", "-"): each for each in FLAGS},
