@@ -90,7 +90,7 @@ def test_the_grids_have_three_panels_with_all_methods(metrics, printed):
     assert names[0] == {"printed", "GPT-2, T = 1", "GPT-2, greedy", "Markov chain",
                         "training replay"}  # fmt: skip
     assert names[1] == {"Markov chain", "4-gram", "best n-gram", "GPT-2, T = 1"}
-    assert names[2] == {"GPT-2, greedy", "training replay", "true trajectory"}
+    assert names[2] == {"GPT-2, greedy", "best n-gram", "training replay", "true trajectory"}
 
 
 @pytest.mark.parametrize("name", across.FIGURES)
