@@ -11,18 +11,22 @@ from torch.nn import functional as F
 
 from benchmarks.compare import Bench, Different
 from benchmarks.data import settings
-from benchmarks.training import Steps, batches, check_losses, lorenz_model, plain
+from benchmarks.training import (
+    USUAL,
+    batches,
+    check_losses,
+    lorenz_model,
+    own_steps,
+    plain,
+    plain_steps,
+)  # fmt: skip
 from dynlib.tokens.gpt import TokenGPT
-from dynlib.tokens.loss import NextTokenLoss
-from dynlib.tokens.recipes import make_optimizers
 from dynlib.tokens.windows import windows
 
 #: The loss to reach, in nats, and how many steps lie between two looks at it.
 TARGET, BETWEEN = 0.5, 25
 #: A peer is stopped after so many times our time.
 LONGEST = 5.0
-#: A usual learning rate of AdamW for a small model.
-USUAL = 1e-3
 
 
 class Race:
@@ -66,17 +70,10 @@ def measure(bench: Bench) -> None:
     held_out = torch.as_tensor(windows(held, config.context + 1, bench.size(128, 4)).astype(int))
     torch.manual_seed(0)
     model = TokenGPT(config, cells)
-    bf16 = recipe.autocast(config, "cpu")
-    if bf16:
-        model.gpt2.set_attn_implementation("eager")  # as in dynlib.tokens.training
-    optimizers = make_optimizers(model, recipe)
-    ours = Steps(
-        model, NextTokenLoss(model), optimizers, batches(learn, config, recipe), bf16=bf16,
-        clip=recipe.clip,
-    )  # fmt: skip
+    ours = own_steps(model, recipe, learn)
 
     def scheduled(number: int) -> float:
-        for optimizer in optimizers:
+        for optimizer in ours.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * recipe.rate(number)
         return ours()
@@ -87,11 +84,7 @@ def measure(bench: Bench) -> None:
     for words, rate in (("a usual rate", USUAL), ("the printed rate", printed)):
         other = plain(model)
         check_losses(model, other, next(batches(learn, config, recipe)))
-        theirs = Steps(
-            other, lambda t, other=other: other(input_ids=t, labels=t).loss,
-            [torch.optim.AdamW(other.parameters(), rate)],
-            (each[:, :-1] for each in batches(learn, config, recipe)), bf16=False,
-        )  # fmt: skip
+        theirs = plain_steps(other, rate, batches(learn, config, recipe))
         peers[f"plain GPT2LMHeadModel, fp32, AdamW at {words}, {rate:.0e}"] = Race(
             lambda _, theirs=theirs: theirs(),
             lambda t, other=other: other(input_ids=t).logits, held_out, target,
@@ -99,7 +92,8 @@ def measure(bench: Bench) -> None:
     first = Race(scheduled, model, held_out, target)
     while not first.done and first.steps < recipe.steps:
         for each in (first, *peers.values()):
-            each.run(bench.size(BETWEEN, 1))
+            if not each.done:
+                each.run(bench.size(BETWEEN, 1))
     if not first.done:
         raise Different(f"ours ends at {first.loss:.2f} nats, not at {target}")
     for name, peer in peers.items():

@@ -21,6 +21,8 @@ from dynlib.tokens.windows import random_windows
 
 logging.set_verbosity_error()  # a word about the loss of its own models
 Loss = Callable[[torch.Tensor], torch.Tensor]
+#: A usual learning rate of AdamW for a small model.
+USUAL = 1e-3
 
 
 def plain(model: TokenGPT) -> GPT2LMHeadModel:
@@ -77,6 +79,27 @@ def batches(tokens: np.ndarray, config: GPTConfig, recipe: TrainingConfig) -> It
         number += 1
 
 
+def own_steps(model: TokenGPT, recipe: TrainingConfig, tokens: np.ndarray) -> Steps:
+    """Our training of a model, as :mod:`dynlib.tokens.training` does it on a processor."""
+    bf16 = recipe.autocast(model.config, "cpu")
+    if bf16:
+        model.gpt2.set_attn_implementation("eager")
+    return Steps(
+        model, NextTokenLoss(model), make_optimizers(model, recipe),
+        batches(tokens, model.config, recipe), bf16=bf16, clip=recipe.clip,
+    )  # fmt: skip
+
+
+def plain_steps(
+    peer: GPT2LMHeadModel, rate: float, drawn: Iterator[np.ndarray], *, bf16: bool = False
+) -> Steps:
+    """Training by plain transformers and AdamW, on the same windows."""
+    return Steps(
+        peer, lambda tokens: peer(input_ids=tokens, labels=tokens).loss,
+        [torch.optim.AdamW(peer.parameters(), rate)], (each[:, :-1] for each in drawn), bf16=bf16,
+    )  # fmt: skip
+
+
 def lorenz_model(bench: Bench) -> tuple[GPTConfig, TrainingConfig, np.ndarray, np.ndarray]:
     """Model, recipe, tokens and cells of the run on 50 cells an axis, at the cpu preset."""
     given = settings("lorenz_tokens_50")
@@ -100,22 +123,13 @@ def of_a_run(bench: Bench) -> None:
     config, recipe, tokens, cells = lorenz_model(bench)
     torch.manual_seed(0)
     model = TokenGPT(config, cells)
-    if recipe.autocast(config, "cpu"):
-        model.gpt2.set_attn_implementation("eager")  # as in dynlib.tokens.training
     for group, bf16, aim in (
         ("plain GPT2LMHeadModel, AdamW, fp32", False, 2.5),
         ("plain GPT2LMHeadModel, AdamW, the same autocast", True, None),
     ):
         peer = plain(model)
-        ours = Steps(
-            model, NextTokenLoss(model), make_optimizers(model, recipe),
-            batches(tokens, config, recipe), bf16=recipe.autocast(config, "cpu"), clip=recipe.clip,
-        )  # fmt: skip
-        theirs = Steps(
-            peer, lambda t, peer=peer: peer(input_ids=t, labels=t).loss,
-            [torch.optim.AdamW(peer.parameters(), 1e-3)],
-            (each[:, :-1] for each in batches(tokens, config, recipe)), bf16=bf16,
-        )  # fmt: skip
+        ours = own_steps(model, recipe, tokens)
+        theirs = plain_steps(peer, USUAL, batches(tokens, config, recipe), bf16=bf16)
         check_losses(model, peer, next(batches(tokens, config, recipe)))
         found = bench.compare(
             f"GPT-2 on Lorenz, {config.vocabulary} cells: a training step", group,

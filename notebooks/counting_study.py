@@ -46,8 +46,8 @@ device, _, seeds = tokens.begin(device, seed, n_seeds)
 #
 # Training, held-out and test trajectories are those of the five runs at the `cpu` preset, and so
 # are the cells. A part of the data is the first so many training trajectories, at least one: every
-# smaller part is in the larger ones. All parts use the vocabulary of the whole, so that their losses
-# can be compared. A token that a part does not hold is new to both models.
+# smaller part is in the larger ones. All parts use the vocabulary of the whole, so that their
+# losses can be compared. A token that a part does not hold is new to both models.
 
 # %%
 grids = [
