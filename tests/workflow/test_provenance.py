@@ -42,7 +42,7 @@ def test_training_is_told_also_where_models_were_loaded():
     run = {"metrics": {"a_train_s": {"value": 50.0, "samples": [40.0, 50.0, 90.0]}}}
     run["metrics"] |= {"train_s": {"value": 10.0, "samples": None, "n": 2}, "steps": {"value": 7}}
     assert trained(run) == "3.3 min"
-    assert trained({"metrics": {"mse": {"value": 1.0}}}) == "none"
+    assert trained({"metrics": {"mse": {"value": 1.0}}}) == "not recorded"
 
 
 def test_machines_and_versions_are_named_once_and_differences_are_told():

@@ -33,7 +33,7 @@ def training_seconds(run: Results) -> float | None:
 def trained(run: Results) -> str:
     """That sum in words."""
     total = training_seconds(run)
-    return "none" if total is None else duration(total)
+    return "not recorded" if total is None else duration(total)
 
 
 def device(facts: dict[str, Any]) -> str:

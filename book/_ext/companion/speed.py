@@ -17,6 +17,7 @@ from companion.drawn import figure
 from companion.results import parsed_json
 from workflow.book import speed
 from workflow.book.provenance import duration, profiles, training_seconds
+from workflow.runs.experiments import declared_runs
 
 #: Colours of the sides of a curve, ours first.
 SIDES = ("fft", "dense", "shift")
@@ -90,13 +91,17 @@ class BenchCard(SphinxDirective):
 
 
 class BenchCosts(Recorded):
-    """``{bench-costs} [preset]``: where the time of the runs goes, as ``fig-speed-costs``."""
+    """``{bench-costs} [preset]``: where the time of the runs goes, as ``fig-speed-costs``.
+
+    Optional runs are left out: the book is made without them.
+    """
 
     def run(self):
         from dynlib.report import style
 
         style.use_style()
-        runs = self.results()
+        declared = declared_runs()
+        runs = [run for run in self.results() if not declared[run["run"]].optional]
         text = figure(self.env, costs(runs) if runs else None, "speed-costs")
         parts = [totals(runs), text, profiles(runs)] if runs else [text]
         found = self.parse_text_to_nodes("\n\n".join(filter(None, parts)))
@@ -111,10 +116,11 @@ def totals(runs: list[dict]) -> str:
     facts = [each["provenance"] for each in runs]
     training = sum(training_seconds(each) or 0.0 for each in runs)
     largest = max(runs, key=lambda each: each["provenance"]["peak_rss_mb"])
+    spent, passed = (duration(sum(f[name] for f in facts)) for name in ("cpu_s", "wall_s"))
     return (
-        f"All {len(runs)} runs together take {duration(sum(f['cpu_s'] for f in facts))} of a "
-        f"processor, and {duration(sum(f['wall_s'] for f in facts))} of wall time one after the "
-        f"other. They record {duration(training)} of training. The largest process is that of "
+        f"The {len(runs)} runs that `make book` makes take {spent} of a processor, and {passed} of "
+        f"wall time one after the other. They record {duration(training)} of training. The largest "
+        "process is that of "
         f"`{largest['run']}`, with {largest['provenance']['peak_rss_mb']} MB."
     )
 
