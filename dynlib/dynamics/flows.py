@@ -14,7 +14,6 @@ from typing import ClassVar
 import numba
 import numpy as np
 from numba.extending import overload
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from dynlib.dynamics.checks import (
     check_array,
@@ -27,6 +26,8 @@ from dynlib.dynamics.checks import (
 
 #: Coordinates that a compiled flow may have.
 COORDINATES = 24
+#: Orbits that are computed side by side.
+TOGETHER = 16
 
 
 class Flow:
@@ -216,40 +217,100 @@ def _(state, h, slope):
 
 
 @lru_cache
-def stepper(flow: Flow) -> Callable[[tuple, float, int], tuple]:
-    """Compiled Runge–Kutta steps of a flow: (state, length of a step, number) to the state after.
+def _access() -> tuple[Callable, Callable, Callable]:
+    """Functions for compiled code: the rows of states, one state of them, and to write one."""
 
-    The state is a tuple, which keeps it in registers: for kernels of one's own.
+    def rows_of(states: np.ndarray, state: tuple) -> tuple:  # type: ignore[empty-body]
+        """The rows of states (dim, n), as many as a state has coordinates."""
+
+    def at(rows: tuple, place: int) -> tuple:  # type: ignore[empty-body]
+        """One state, from an array a coordinate."""
+
+    def put(rows: tuple, place: int, state: tuple) -> None:
+        """Write one state into an array a coordinate."""
+
+    @overload(rows_of)
+    def _(states, state):
+        def one(states, state):
+            return (states[0],)
+
+        def more(states, state):
+            return (states[0],) + rows_of(states[1:], state[1:])  # noqa: RUF005
+
+        return (more, one)[len(state) == 1]
+
+    @overload(at)
+    def _(rows, place):
+        def one(rows, place):
+            return (rows[0][place],)
+
+        def more(rows, place):
+            return (rows[0][place],) + at(rows[1:], place)  # noqa: RUF005
+
+        return (more, one)[len(rows) == 1]
+
+    @overload(put)
+    def _(rows, place, state):
+        def one(rows, place, state):
+            rows[0][place] = state[0]
+
+        def more(rows, place, state):
+            rows[0][place] = state[0]
+            put(rows[1:], place, state[1:])
+
+        return (more, one)[len(rows) == 1]
+
+    return rows_of, at, put
+
+
+@lru_cache
+def marcher(flow: Flow) -> Callable[[np.ndarray, int, float, int], None]:
+    """Compiled Runge–Kutta steps of many states: (states, how many, length of a step, number).
+
+    The states (dim, width) are moved in place, the first so many columns of them. They take each
+    step together, so that the processor computes several at once, to the digits that each has
+    alone.
     """
     check_flow(flow)
-    velocity = numba.njit(flow.equations())
+    velocity, like = numba.njit(flow.equations()), (0.0,) * flow.dim
+    rows_of, at, put = _access()
 
     @numba.njit
-    def advance(state, h, substeps):
-        for _ in range(substeps):
-            k1 = velocity(*state)
-            k2 = velocity(*_along(state, h / 2, k1))
-            k3 = velocity(*_along(state, h / 2, k2))
-            k4 = velocity(*_along(state, h, k3))
-            state = _along(_along(state, h / 6, k1), h / 3, k2)
-            state = _along(_along(state, h / 3, k3), h / 6, k4)
-        return state
+    def step(state, h):
+        k1 = velocity(*state)
+        k2 = velocity(*_along(state, h / 2, k1))
+        k3 = velocity(*_along(state, h / 2, k2))
+        k4 = velocity(*_along(state, h, k3))
+        state = _along(_along(state, h / 6, k1), h / 3, k2)
+        return _along(_along(state, h / 3, k3), h / 6, k4)
 
-    return advance
+    @numba.njit(nogil=True)
+    def march(states, n, h, steps):
+        rows = rows_of(states, like)
+        for _ in range(steps):
+            for b in range(n):
+                put(rows, b, step(at(rows, b), h))
+
+    return march
 
 
 @lru_cache
 def _integrator(flow: Flow) -> Callable[[np.ndarray, np.ndarray, float, int], None]:
     """The compiled loop that fills trajectories (batch, time, dim)."""
-    advance, dim = stepper(flow), flow.dim
+    march, dim = marcher(flow), flow.dim
 
     @numba.njit
     def integrate(states, trajectories, h, substeps):
-        for b in range(trajectories.shape[0]):
-            state = to_fixed_tuple(states[b], dim)
-            for n in range(trajectories.shape[1]):
+        together = np.empty((dim, TOGETHER))
+        for begin in range(0, len(states), TOGETHER):
+            n = min(TOGETHER, len(states) - begin)
+            for b in range(n):
                 for i in range(dim):
-                    trajectories[b, n, i] = state[i]
-                state = advance(state, h, substeps)
+                    together[i, b] = states[begin + b, i]
+            for t in range(trajectories.shape[1]):
+                for b in range(n):
+                    for i in range(dim):
+                        trajectories[begin + b, t, i] = together[i, b]
+                march(together, n, h, substeps)
 
     return integrate

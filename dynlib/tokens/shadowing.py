@@ -14,7 +14,6 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from dynlib.dynamics.checks import (
     check_array,
@@ -25,8 +24,11 @@ from dynlib.dynamics.checks import (
     check_seed,
     check_tokens,
 )
-from dynlib.dynamics.flows import Flow, TimeMap, stepper
+from dynlib.dynamics.flows import Flow, TimeMap, marcher
 from dynlib.tokens.grid import Grid
+
+#: Orbits of a cloud that are followed side by side; their states stay in the nearer caches.
+TOGETHER = 2048
 
 
 @dataclass(frozen=True)
@@ -220,20 +222,34 @@ def check_sets(name: str, orbits: Any) -> None:
 @lru_cache
 def _survivors(flow: Flow) -> Callable[..., None]:
     """Compiled: marks the states whose orbits visit the given cells."""
-    advance, dim = stepper(flow), flow.dim
+    march, dim = marcher(flow), flow.dim
 
-    @numba.njit(nogil=True)  # threads share the prompts
+    @numba.njit(nogil=True, error_model="numpy")  # threads share the prompts
     def survive(states, cells, low, size, n_cells, h, substeps, kept):
-        for b in range(states.shape[0]):
-            state = to_fixed_tuple(states[b], dim)
-            right = True
-            for t in range(cells.shape[0]):
+        x, right = np.empty((dim, TOGETHER)), np.empty(TOGETHER, np.bool_)
+        which = np.empty(TOGETHER, np.int64)  # the state that each column began as
+        for begin in range(0, len(states), TOGETHER):
+            n = min(TOGETHER, len(states) - begin)
+            for b in range(n):
+                which[b] = begin + b
                 for i in range(dim):
-                    place = np.floor((state[i] - low[i]) / size[i])
-                    right = right and max(0, min(place, n_cells - 1)) == cells[t, i]
-                if not right:
-                    break
-                state = advance(state, h, substeps)
-            kept[b] = right
+                    x[i, b] = states[begin + b, i]
+            for t in range(len(cells)):
+                right[:n] = True
+                for i in range(dim):
+                    row, edge, length, cell = x[i], low[i], size[i], cells[t, i]
+                    for b in range(n):
+                        place = np.floor((row[b] - edge) / length)
+                        right[b] &= max(0.0, min(place, n_cells - 1.0)) == cell
+                left = 0
+                for b in range(n):  # the next column is written over one in a wrong cell
+                    which[left] = which[b]
+                    for i in range(dim):
+                        x[i, left] = x[i, b]
+                    left += right[b]
+                n = left
+                march(x, n, h, substeps)
+            for b in range(n):
+                kept[which[b]] = True
 
     return survive

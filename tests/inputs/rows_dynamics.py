@@ -30,7 +30,7 @@ from kinds import (
 )
 
 from dynlib.dynamics import data, lyapunov, own, pairs, simulate, taylor, trial
-from dynlib.dynamics.flows import TimeMap, stepper
+from dynlib.dynamics.flows import TimeMap, marcher
 from dynlib.dynamics.systems import catalogue, facts, lotka_volterra
 from dynlib.dynamics.systems.henon import Henon
 from dynlib.dynamics.systems.lorenz import Lorenz
@@ -139,7 +139,7 @@ ROWS = [
         states=Array(STATES, PROPAGATES),
         frames=Array(np.ones((2, 3, 2)), PROPAGATES | {"longer": "any number of vectors"}),
     ),
-    row("dynamics.flows.stepper", lambda flow: bool(stepper(flow)), flow=SYSTEM),
+    row("dynamics.flows.marcher", lambda flow: bool(marcher(flow)), flow=SYSTEM),
     row(
         "dynamics.lyapunov.tangent_exponents", lyapunov.tangent_exponents,
         system=MAP, states=Array(FLAT * 0.25, {"tiny": "a right value"}),
