@@ -126,10 +126,45 @@ def test_an_edit_of_prose_renders_the_page_and_runs_nothing(copied):
     make(copied)
     assert edited.stat().st_mtime_ns > times[0]
     assert other.stat().st_mtime_ns == times[1]
-    made, first = copied / "build/smoke/html", ROOT / "build/smoke/html"
+    assert_the_first_book(copied / "build/smoke/html")
+
+
+def assert_the_first_book(made: Path) -> None:
+    first = ROOT / "build/smoke/html"
     files = {path.relative_to(first) for path in first.rglob("*") if path.is_file()}
     assert files == {path.relative_to(made) for path in made.rglob("*") if path.is_file()}
-    assert [str(name) for name in files if not same(made / name, first / name)] == []
+    differs = {str(name) for name in files if not same(made / name, first / name)}
+    assert differs <= {"searchindex.js"}
+    assert search_index(made) == search_index(first)
+
+
+def search_index(html: Path) -> dict:
+    """The index of a book, without the words that no page has any more."""
+    text = (html / "searchindex.js").read_text(encoding="utf-8")
+    index = json.loads(text.partition("(")[2].rpartition(")")[0])
+    for kind in ("terms", "titleterms"):
+        index[kind] = {word: pages for word, pages in index[kind].items() if pages != []}
+    return index
+
+
+def test_a_changed_sentence_writes_its_page_alone(copied):
+    source = copied / "book" / "beyond" / "baselines.md"
+    text, pages = source.read_text(encoding="utf-8"), copied / "build/smoke/render/_build/html"
+
+    def written(words: str) -> set[str]:
+        began = time.time_ns()
+        source.write_text(words, encoding="utf-8")
+        make(copied)
+        found = {path for path in pages.rglob("*.html") if path.stat().st_mtime_ns > began}
+        apart = {"genindex", "py-modindex", "search", "index"}
+        names = {path.relative_to(pages).with_suffix("").as_posix() for path in found}
+        return {name for name in names - apart if not name.startswith(("_modules", "_static"))}
+
+    written(text + "\nA sentence.\n")  # a copy has other paths to its sources
+    assert written(text + "\nAnother sentence.\n") == {"beyond/baselines"}
+    assert len(written(text.replace("\n## Tokens\n", "\n## Of tokens\n"))) > 40
+    written(text)
+    assert_the_first_book(copied / "build/smoke/html")
 
 
 @pytest.mark.parametrize(
@@ -221,11 +256,11 @@ def test_a_changed_page_alone_is_forgotten_and_any_other_change_forgets_all(
     for name in (*machinery, *pages, *rest, *trees, "dynlib/module.py", "requirements.lock"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    before = rendering.checksums(staged)
-    assert rendering.forget_changed(output, staged, before, rendering.checksums(staged))
+    before = rendering.rendered_from(staged)
+    assert rendering.forget_changed(output, staged, before, rendering.rendered_from(staged))
     (tmp_path / changed).write_text("changed", encoding="utf-8")
     os.utime(tmp_path / changed, (0, 0))  # content counts, not times
-    keeps = rendering.forget_changed(output, staged, before, rendering.checksums(staged))
+    keeps = rendering.forget_changed(output, staged, before, rendering.rendered_from(staged))
     assert keeps == bool(kept)
     assert {path.name for path in read.glob("*")} == kept
 

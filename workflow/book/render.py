@@ -9,14 +9,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
-from workflow.book.staging import references, stage
+from workflow.book.staging import drawn, references, stage
 from workflow.errors import Refused
-from workflow.files import ROOT, hold, shown_path, write_whole
-from workflow.ledger.claims import read_claims
-from workflow.ledger.ledger import as_csv, as_json, ledger
+from workflow.files import ROOT, commit, hold, shown_path, write_whole
 from workflow.runs.execute import for_python
 from workflow.runs.experiments import load
 from workflow.runs.integrity import digest
@@ -27,31 +26,34 @@ from workflow.runs.status import state
 MACHINERY = ("book/*.py", "ledger/*.py", "runs/expressions.py", "runs/outputs.py")
 
 
-def write_ledger(preset: str, staged: Path) -> None:
-    """The ledger as ledger.json and ledger.csv, beside its page and in ``build/<preset>``."""
-
-    def metrics(which: str, run: str, name: str) -> dict[str, Any]:
-        path = staged / "results" / which / f"{run}.json"
-        if not path.exists():
-            raise LookupError(f"there are no {which} results of {run}")
-        return json.loads(path.read_text(encoding="utf-8"))["metrics"][name]
-
-    entries = ledger(read_claims(staged / "claims.yml"), metrics, preset)
-    for name, text in (("ledger.json", as_json(entries, preset)), ("ledger.csv", as_csv(entries))):
-        write_whole(staged / name, text)
-        write_whole(ROOT / "build" / preset / name, text)
-
-
-def checksums(staged: Path) -> dict[str, str]:
-    """Checksum of every file that the rendered book depends on, by its path; and the Python."""
-    paths = [*staged.rglob("*"), *(ROOT / "dynlib").rglob("*.py"), ROOT / "requirements.lock"]
-    for pattern in MACHINERY:
-        paths += (ROOT / "workflow").glob(pattern)
+def checksums(paths: Iterable[Path]) -> dict[str, str]:
+    """Checksum of every file among these and in these folders, by its path; and the Python."""
+    every = {each for path in paths for each in ([path] if path.is_file() else path.rglob("*"))}
     return {"python": sys.version} | {
         shown_path(path): digest(path)
-        for path in sorted(paths)
+        for path in sorted(every)
         if path.is_file() and "__pycache__" not in path.parts
     }
+
+
+def rendered_from(staged: Path) -> dict[str, str]:
+    """Checksums of all that the rendered book depends on, but for what its pages draw."""
+    paths = [staged, ROOT / "dynlib", ROOT / "requirements.lock"]
+    for pattern in MACHINERY:
+        paths += (ROOT / "workflow").glob(pattern)
+    found = checksums(paths)
+    for path in drawn(staged):
+        found.pop(shown_path(path), None)
+    return found
+
+
+def staged_from(preset: str) -> dict[str, str]:
+    """Checksums of all that staging reads, and the commit, which dates the criteria."""
+    folder = ROOT / "build" / preset
+    names = ("book", "results", "notebooks", "dynlib", "workflow", "_config.yml", "CITATION.cff",
+             "experiments.yml", "requirements.lock")  # fmt: skip
+    paths = [*(ROOT / name for name in names), folder / "notebooks", folder / "results"]
+    return checksums(paths) | {"commit": str(commit())}
 
 
 def jupyter_book(
@@ -108,13 +110,17 @@ def forget_changed(output: Path, staged: Path, before: dict[str, str], now: dict
     """Delete the outdated part of an earlier rendering; whether anything was kept.
 
     Sphinx reads only changed pages again. If anything other than a page has changed (results,
-    claims, library, configuration), nothing is kept.
+    claims, library, configuration) or a page has come or gone, nothing is kept.
     """
     changed = {path for path in before.keys() | now if before.get(path) != now.get(path)}
-    pages = {path for path in changed if path.endswith((".md", ".ipynb"))}
+    pages = {
+        path for path in changed & before.keys() & now.keys() if path.endswith((".md", ".ipynb"))
+    }
     if not before or changed - pages:
         shutil.rmtree(output, ignore_errors=True)
         return False
+    # Links to these files have a checksum if they are there while a page is written.
+    shutil.rmtree(output / "_build" / "html" / "_static", ignore_errors=True)
     for path in pages:
         page = (ROOT / path).relative_to(staged)
         (output / "_build" / ".doctrees" / page).with_suffix(".doctree").unlink(missing_ok=True)
@@ -139,8 +145,13 @@ def render(
         print(f"the book was not built; log: {shown_path(log)}")
         return 1
     final = ROOT / "build" / preset / "html"
+    part = final.with_name("html.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(
+        output / "_build" / "html", part
+    )  # the next rendering changes a few pages there
     shutil.rmtree(final, ignore_errors=True)
-    (output / "_build" / "html").rename(final)
+    part.rename(final)
     return 0
 
 
@@ -162,21 +173,25 @@ def make_book(preset: str, *, cores: int | None = None, allow_stale: bool = Fals
             names = ", ".join(stale)
             print(f"no book: {names} not done; what is finished is kept (ALLOW_STALE=1 renders it)")
             return code or 1
-        staged = stage(preset, load(preset, optional=True), stale)
-        write_ledger(preset, staged)
-        # From before the rendering, so that the next one sees a change during it.
-        now: dict[str, Any] = {"stale": bool(stale), "files": checksums(staged)}
         index, record = folder / "html" / "index.html", folder / "rendered.json"
         before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-        if index.exists() and before == now:
+        # From before the rendering, so that the next one sees a change during it.
+        now: dict[str, Any] = {"stale": bool(stale), "sources": staged_from(preset)}
+        done = index.exists() and before.get("stale") == now["stale"]
+        if not (done and before.get("sources") == now["sources"]):
+            staged = stage(preset, load(preset, optional=True), stale)
+            now["files"] = rendered_from(staged)
+            done = done and before.get("files") == now["files"]
+            if not done:
+                record.unlink(missing_ok=True)
+                files = {} if stale or before.get("stale") else before.get("files", {})
+                kept = forget_changed(folder / "render", staged, files, now["files"])
+                every = [] if kept else ["--all"]
+                if render(preset, staged, *every, lock=lock, allow_stale=bool(stale)):
+                    return 1
+            write_whole(record, json.dumps(now))
+        if done:
             print(f"nothing to do: {shown_path(index)} is up to date")
             return 0
-        record.unlink(missing_ok=True)
-        files = {} if stale or before.get("stale") else before.get("files", {})
-        kept = forget_changed(folder / "render", staged, files, now["files"])
-        every = [] if kept else ["--all"]
-        if render(preset, staged, *every, lock=lock, allow_stale=bool(stale)):
-            return 1
-        write_whole(record, json.dumps(now))
     print(f"the book is at {shown_path(index)} ({time.monotonic() - start:.0f} s)")
     return 0

@@ -21,7 +21,9 @@ from typing import Any
 from workflow.book.given import again, table, with_values
 from workflow.book.thumbnail import thumbnail
 from workflow.files import ROOT, blame, write_whole
+from workflow.ledger.claims import read_claims
 from workflow.ledger.history import criteria
+from workflow.ledger.ledger import as_csv, as_json, ledger
 from workflow.runs.experiments import Run, number_cells
 from workflow.runs.integrity import read_reference
 from workflow.runs.outputs import figures, merged, models, scene, unexecuted
@@ -41,6 +43,9 @@ FROM_REFERENCE = "Its numbers, here and on other pages, come from its committed 
 
 #: The figure of the first page, from which the book's thumbnail is made.
 HOME = "fig-henon_tokens-density.svg"
+
+#: How the names of figures begin that pages draw while they are read.
+DRAWN = ("fig-drawn-", "fig-speed-")
 
 #: A place on a page to which a number leads.
 PLACE = '<div class="made" id="{}"></div>\n\n'
@@ -148,6 +153,11 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     for name in ("index.md", "ledger.md") if preset == "smoke" else ():
         title, _, rest = (part / name).read_text(encoding="utf-8").partition("\n")
         (part / name).write_text(f"{title}\n\n{SMOKE}\n{rest}", encoding="utf-8")
+    write_ledger(preset, part)
+    for path in drawn(target):
+        if not (made := part / path.relative_to(target)).exists():
+            made.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, made)
     for path in part.rglob("*"):  # what has not changed is no newer than it was
         before = target / path.relative_to(part)
         if path.is_file() and before.is_file() and filecmp.cmp(path, before, shallow=False):
@@ -155,6 +165,26 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target
+
+
+def drawn(staged: Path) -> list[Path]:
+    """Figures in a staged tree that its pages draw while they are read."""
+    return [path for kind in DRAWN for path in sorted((staged / "figures").glob(f"{kind}*.svg"))]
+
+
+def write_ledger(preset: str, staged: Path) -> None:
+    """The ledger as ledger.json and ledger.csv, beside its page and in ``build/<preset>``."""
+
+    def metrics(which: str, run: str, name: str) -> dict[str, Any]:
+        path = staged / "results" / which / f"{run}.json"
+        if not path.exists():
+            raise LookupError(f"there are no {which} results of {run}")
+        return json.loads(path.read_text(encoding="utf-8"))["metrics"][name]
+
+    entries = ledger(read_claims(staged / "claims.yml"), metrics, preset)
+    for name, text in (("ledger.json", as_json(entries, preset)), ("ledger.csv", as_csv(entries))):
+        write_whole(staged / name, text)
+        write_whole(ROOT / "build" / preset / name, text)
 
 
 def mark_places(notebook: Any) -> dict[str, str]:

@@ -70,6 +70,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("scene", playground.Scene)
     # Before the contents of the page are collected.
     app.connect("doctree-read", executed.executed, priority=100)
+    app.connect("env-get-updated", pages.shown_elsewhere, priority=900)  # after Sphinx's numbers
     app.connect("doctree-resolved", legend.legend)
     app.connect("html-page-context", pages.fix_links, priority=900)
     app.connect("html-page-context", pages.two_grounds, priority=900)

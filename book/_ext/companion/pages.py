@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
 from companion.facts import sentence
+from workflow.files import checksum
 from workflow.runs.outputs import on_dark
 
 
@@ -55,6 +56,20 @@ def two_grounds(app, page, template, context, doctree) -> None:
 
     if "body" in context:
         context["body"] = IMAGE.sub(twin, context["body"])
+
+
+def shown_elsewhere(app: Sphinx, env) -> list[str]:
+    """All pages, if a title, a label or a number of any has changed; else none.
+
+    Sphinx writes again only what it has read. But the contents, links and numbers of figures on a
+    page come from the others.
+    """
+    tocs = {page: toc.pformat() for page, toc in sorted(env.tocs.items())}
+    shown = [tocs, env.toc_fignumbers, env.domaindata["std"], env.domaindata["cite"]]
+    # Sorted, since a page that was read again comes last; addresses in memory differ each time.
+    words = sorted(re.findall(r"[^\s,(){}\[\]]+", re.sub(r" at 0x[0-9a-f]+", "", repr(shown))))
+    before, env.companion_shown = getattr(env, "companion_shown", None), checksum(words)
+    return [] if before == env.companion_shown else sorted(env.found_docs)
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
