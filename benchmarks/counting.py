@@ -87,7 +87,7 @@ def measure(bench: Bench) -> None:
         lambda: tuples(few, long),
         lambda _, theirs: check_tuples(NGram(few, long, vocabulary), theirs),
         aim=20.0, times=many.size / few.size, seconds=12, limit=memory(many.size),
-        note=f"timed for the Counter: {few.size} tokens; the time is scaled, for it is linear",
+        note=f"timed for the Counter: {few.size} tokens; the time is scaled, as the cost is linear",
     )  # fmt: skip
     bench.compare(
         f"n-grams, order {long}, {some.size} tokens", "np.unique at every order",

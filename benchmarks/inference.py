@@ -18,7 +18,7 @@ MANY = (
     "same activations"
 )
 TWIN = "the fair twin: both in torch"
-OURS_IN_NUMPY = "ours is NumPy here and the peer torch, whose calls begin later"
+OURS_IN_NUMPY = "ours is NumPy here and the peer torch, whose calls take longer to start"
 
 
 def by_torch(model: StNN) -> AssembledStNN:

@@ -164,7 +164,8 @@ record.Table(["", "nats per iteration"], [["Lyapunov exponent", shown]])
 #
 # A small GPT-2 is trained from {res}`:n_seeds` seeds, to see how much depends on chance
 # ({func}`dynlib.tokens.training.train`). Losses are in nats per token: the training loss over all
-# positions of the context, the validation loss over its second half.
+# positions of the context, the validation loss over its second half. The cross-entropy further down
+# is also over the second half, but on test trajectories: these differ by more than the seeds do.
 
 # %%
 model_config = GPTConfig(

@@ -71,7 +71,7 @@ def firm(entry: Entry) -> str:
         return entry.flag + there
     if entry.margin is None:
         return f"{entry.flag}; no metric alone turns it{there}"
-    return f"{entry.flag}; it turns at {number(entry.margin, '.2g')} half-widths{there}"
+    return f"{entry.flag}; margin {number(entry.margin, '.2g')} half-widths{there}"
 
 
 class ClaimRole(SphinxRole):
@@ -333,9 +333,10 @@ def strength(all_: list[Entry]) -> str:
     flags, alone = found["flags"], sum(found["flags"][word] for word in FLAGS[2:])
     return (
         f"We could judge {found['judged']} claims. {flags['firm']} verdicts are firm. "
-        f"{flags['within chance']} are within chance: they turn if the numbers move within their "
-        f"intervals. {alone} rest on one seed, one batch or one timing. Another run with new "
-        f"seeds and starts would turn about {number(found['expected'], '.0f')} of all. For "
+        f"{flags['within chance']} are within chance: a change inside their intervals, another "
+        f"computation or a stricter rule turns them. {alone} rest on one seed, one batch or one "
+        "timing. Another run with new seeds and starts would turn about "
+        f"{number(found['expected'], '.0f')} of the {found['judged']}. For "
         f"{found['seen']} claims, values had been seen when the criterion was written."
         f"{by_rule(found['common_rule'])}{elsewhere(all_)}"
     )
@@ -360,8 +361,8 @@ def elsewhere(all_: list[Entry]) -> str:
     same = sum(not each.turned for each in there)
     where = "{ref}`computed again <sec-second-set>`"
     return (
-        f" {same} of {len(there)} are the same when {where} from the same seeds and data, with "
-        "arithmetic that rounds in another order."
+        f" {len(there)} were {where} from the same seeds and data, with arithmetic that rounds in "
+        f"another order: {same} verdicts are the same."
         if there
         else ""
     )

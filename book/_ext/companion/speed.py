@@ -158,7 +158,8 @@ def drawn(name: str, curves: list[dict]):
     return style.shown(
         made,
         f"speed-{name}",
-        caption="Time against size on logarithmic axes. Points are medians, bands the range over "
+        caption=f"{'; '.join(speed.grouped(each['name']) for each in curves)}: "
+        "time against size on logarithmic axes. Points are medians, bands the range over "
         "turns. The table below gives the slopes, beside those of the theoretical cost over the "
         "same sizes.",
         alt=f"{len(curves)} panel{'s' * (len(curves) > 1)} of rising curves. "

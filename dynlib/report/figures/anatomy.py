@@ -228,12 +228,12 @@ def anatomy(model: StNN) -> style.Shown:
         figure,
         "anatomy",
         caption="The structured network, drawn from its matrices. A Hankel operator is the product "
-        "of a transform (here a discrete Fourier transform with zeros appended, its real part), a "
+        "of a transform (a discrete Fourier transform with zeros appended, here its real part), a "
         "scaling and the transform back; blue entries are positive, orange ones negative. Each "
         "transform is a product of sparse factors. In the network the blue entries are trained, "
-        "and the grey ones stay frozen. A branch applies all factors in turn, from left to right, "
-        "one line an entry; an activation (dots) follows each of three groups of factors. Six "
-        "branches side by side, added, make the network.",
+        "and the grey ones stay frozen. A branch applies all factors in turn, from left to right; "
+        "each line is one entry, and an activation (dots) follows each of three groups of factors. "
+        "Six branches side by side, added, make the network.",
         alt="Four rows. A small square matrix equals a product of three matrices. Five sparse "
         "patterns in blue and grey. A graph of lines that cross like butterflies between columns "
         "of nodes, with tanh, sigmoid and relu. Six such graphs fan out from x, y, z and come "
