@@ -236,7 +236,7 @@ figures.scene(grid, paths, flow.names)
 # Do the generated states fill the attractor as true ones do? The measure is the exact Wasserstein
 # distance W1 between cell centres. Two true samples differ as well, by chance. So every distance
 # is divided by that between two *fresh* true batches of the same size. Each batch has a true pair of
-# its own, the same for all methods. *Matched* compares with true continuations of the same prompts.
+# its own, the same for all methods; the divisor is their median. *Matched* compares with true continuations of the same prompts.
 
 # %%
 batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
