@@ -258,7 +258,8 @@ report.told_apart(short, references[0])
 # %% [markdown]
 # ## How far apart are two true samples?
 #
-# That depends on their size and number of trajectories; the paper prints neither, nor the cost. One
+# That depends on their size and number of trajectories. The paper gives the size only as a range,
+# and neither the number of trajectories nor the cost. One
 # row compares two halves of our test set. *Cells* measures lengths in cells.
 
 # %%
