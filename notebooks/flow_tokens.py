@@ -258,9 +258,8 @@ report.told_apart(short, references[0])
 # %% [markdown]
 # ## How far apart are two true samples?
 #
-# That depends on their size and number of trajectories. The paper gives the size only as a range,
-# and neither the number of trajectories nor the cost. One
-# row compares two halves of our test set. *Cells* measures lengths in cells.
+# That depends on size and number of trajectories. The paper gives the size only as a range, and not
+# the number or the cost. One row compares two halves of our test set. *Cells*: lengths in cells.
 
 # %%
 half = (max(1, test_trajectories // 2), trajectory_length)

@@ -274,9 +274,8 @@ report.told_apart(short, references[0])
 # ## How far apart are two true samples?
 #
 # That depends on their size, and on how many independent orbits they come from. The paper gives
-# the size only as a range of states, and neither the number of orbits nor the cost.
-# *Cells* measures lengths in cells instead of state units. First see how much the rows differ: a
-# printed distance may belong to any of them.
+# the size only as a range, and not the number or the cost. *Cells* measures lengths in cells. First
+# see how much the rows differ: a printed distance may belong to any of them.
 
 # %%
 report.sampling(
