@@ -78,8 +78,8 @@ def measure(bench: Bench) -> None:
         bench.add(
             f"Hankel product, {many}, n = {sizes[0]} to {sizes[-1]}, the worst size",
             "the better of matrix and matmul_toeplitz", slowest, aim=1 / 1.2,
-            note=f"the worst is n = {at}; the aim is at most 1.2 "
-            "times the better one. Ours and the matrix are torch, matmul_toeplitz is NumPy",
+            note=f"the worst is n = {at}; the aim is at most 1.2 times the better one. Ours and "
+            "the matrix are torch, matmul_toeplitz is NumPy",
             limit="checks of the operator and the vectors take longer than so small a product"
             if at < 64 else "",
         )  # fmt: skip

@@ -107,6 +107,6 @@ def normal_equations(weights: int, residuals: int, step: float) -> str:
     share = seconds_of(lambda: gram(jacobian)) / step
     return (
         f"the product of the Jacobian, {residuals} × {weights}, with itself takes {share:.0%} of "
-        "our step, and the peer needs it too. The rest is the "
-        "Jacobian itself, a factorisation and the loss at the new weights"
+        "our step, and the peer needs it too. The rest is the Jacobian itself, a factorisation "
+        "and the loss at the new weights"
     )

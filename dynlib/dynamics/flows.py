@@ -218,16 +218,20 @@ def _(state, h, slope):
 
 @lru_cache
 def _access() -> tuple[Callable, Callable, Callable]:
-    """Functions for compiled code: the rows of states, one state of them, and to write one."""
+    """Functions for compiled code: the rows of states, one state of them, and to write one.
+
+    numba compiles the overloads, of which the stubs have only names. It cannot unpack a tuple, so
+    tuples are added.
+    """
 
     def rows_of(states: np.ndarray, state: tuple) -> tuple:  # type: ignore[empty-body]
         """The rows of states (dim, n), as many as a state has coordinates."""
 
     def at(rows: tuple, place: int) -> tuple:  # type: ignore[empty-body]
-        """One state, from an array a coordinate."""
+        """One state, from an array for each coordinate."""
 
     def put(rows: tuple, place: int, state: tuple) -> None:
-        """Write one state into an array a coordinate."""
+        """Write one state into an array for each coordinate."""
 
     @overload(rows_of)
     def _(states, state):
@@ -265,11 +269,38 @@ def _access() -> tuple[Callable, Callable, Callable]:
 
 @lru_cache
 def marcher(flow: Flow) -> Callable[[np.ndarray, int, float, int], None]:
-    """Compiled Runge–Kutta steps of many states: (states, how many, length of a step, number).
+    r"""Compiled Runge–Kutta steps of many states, side by side.
 
-    The states (dim, width) are moved in place, the first so many columns of them. They take each
-    step together, so that the processor computes several at once, to the digits that each has
-    alone.
+    One step of length h takes every state to
+    :math:`x + \frac h6 (k_1 + 2 k_2 + 2 k_3 + k_4)`, with the slopes of the classical method.
+    All states take a step before the next begins, so that the processor computes several at once,
+    to the digits that each has alone.
+
+    Parameters
+    ----------
+    flow : Flow
+        Its equations are compiled once.
+
+    Returns
+    -------
+    march : callable
+        ``march(states, n, h, steps)`` moves the first `n` columns of `states` (dim, width),
+        float64, in place by `steps` steps of length `h`, in the flow's unit of time. It checks nothing.
+
+    Raises
+    ------
+    TypeError
+        If `flow` is not a Flow.
+    ValueError
+        If it has more coordinates than can be compiled.
+
+    Examples
+    --------
+    >>> from dynlib.dynamics.systems.lorenz import Lorenz
+    >>> states = np.ones((3, 2))
+    >>> marcher(Lorenz())(states, 1, 0.01, 100)
+    >>> states.round(2).tolist()
+    [[-9.38, 1.0], [-8.35, 1.0], [29.38, 1.0]]
     """
     check_flow(flow)
     velocity, like = numba.njit(flow.equations()), (0.0,) * flow.dim

@@ -113,9 +113,8 @@ def forget_changed(output: Path, staged: Path, before: dict[str, str], now: dict
     claims, library, configuration) or a page has come or gone, nothing is kept.
     """
     changed = {path for path in before.keys() | now if before.get(path) != now.get(path)}
-    pages = {
-        path for path in changed & before.keys() & now.keys() if path.endswith((".md", ".ipynb"))
-    }
+    known = changed & before.keys() & now.keys()
+    pages = {path for path in known if path.endswith((".md", ".ipynb"))}
     if not before or changed - pages:
         shutil.rmtree(output, ignore_errors=True)
         return False
@@ -147,9 +146,8 @@ def render(
     final = ROOT / "build" / preset / "html"
     part = final.with_name("html.part")
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(
-        output / "_build" / "html", part
-    )  # the next rendering changes a few pages there
+    # A copy, since the next rendering changes a few pages there.
+    shutil.copytree(output / "_build" / "html", part)
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)
     return 0

@@ -112,8 +112,9 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
             numbers = []
             if entry:
                 numbers = [entry.get(key) for key in ("value", "low", "high", "level")]
-                single = entry.get("low") is None and entry.get("over") is None
-                numbers += [entry.get("tolerance") or None] if single else []
+                spread = any(entry.get(key) is not None for key in ("low", "over"))
+                moved = not (spread or entry.get("timing") or name.endswith("_mean"))
+                numbers += [entry.get("tolerance") or None] if moved else []
             ours.append(Found(run, name, given or where, bool(entry), *numbers))
             if entry and (place, name) in claim.deciding:
                 known[place, name] = entry

@@ -259,7 +259,7 @@ class Ledger(SphinxDirective):
             if each.low is not None:
                 value += f" ({interval(vars(each), '.4g')})"
             elif each.band and claim.criterion:
-                value += f" (no interval; a band of {each.band:.0%})"
+                value += f" (no interval; a factor of {1 + each.band:.3g} either way)"
             ours.append(f"{name} {value}")
         pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
         judged = "the method" if claim.scope == "method" else "the printed model"
