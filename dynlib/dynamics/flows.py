@@ -285,7 +285,8 @@ def marcher(flow: Flow) -> Callable[[np.ndarray, int, float, int], None]:
     -------
     march : callable
         ``march(states, n, h, steps)`` moves the first `n` columns of `states` (dim, width),
-        float64, in place by `steps` steps of length `h`, in the flow's unit of time. It checks nothing.
+        float64, in place by `steps` steps of length `h`, in the flow's unit of time. It checks
+        nothing.
 
     Raises
     ------
