@@ -7,7 +7,7 @@
 #   PYTHON=python3.11   VENV=.venv   TORCH=cpu|index (remembered)   PYTHONS="python3.11 python3.13"
 #   make bench ONLY="transport hankel" ARGS=--long
 #   make setup EXTRA=dysts   (flows by name, for your_system)
-#   make verify KEEP="name of this machine"   (as a second set of results)
+#   make verify KEEP="name of this machine"   (beside the references: other kernels, or other seeds)
 #   make carry RENAME="old_name=new_name *_old=*_new"
 PYTHON ?= python3
 VENV ?= .venv

@@ -93,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     add("status", "what is fresh, stale, missing or failed, and why", "*")
     text = "compare fresh runs with the committed reference"
     verify = add("verify", text, "*")
-    words = "keep the runs in results/second, under this name of the machine where they were made"
+    words = "keep the runs beside the references, under this name of the machine that made them"
     verify.add_argument("--keep", metavar="MACHINE", help=words)
     verify.epilog = (
         "exit code: 0, all agree; 1, damage (a run that is not fresh, a metric that is new or "

@@ -60,6 +60,7 @@ NOTEBOOK = """# ---
 # %% tags=["parameters"]
 n: int = 10  # [1..100000] how many
 shift: float = 0.0  # [0..10] added to all
+seed: int = 0  # [0..100] of the values
 
 # %%
 import numpy as np
@@ -67,7 +68,7 @@ from dynlib.report import record, style
 from dynlib.toy import longest, spread
 
 record.clear()
-values = np.random.default_rng(0).normal(size=n) + shift
+values = np.random.default_rng(seed).normal(size=n) + shift
 record.metric("spread", spread(values))
 record.metric("longest", longest(values))
 

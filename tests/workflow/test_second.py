@@ -1,13 +1,16 @@
-"""A second set of results: kept from another processor, and what it does to a verdict."""
+"""Sets of results beside the references: how they are kept, and what they do to a verdict."""
 
 from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from test_ledger import CLAIMS, claim, metrics
 
-from workflow.ledger.ledger import SECOND, as_csv, as_json, ledger
+from workflow.errors import Refused
+from workflow.ledger.ledger import REDRAWN, SECOND, as_csv, as_json, ledger
+from workflow.ledger.second import against, in_words, set_of
 from workflow.runs.integrity import read_reference
 
 
@@ -17,7 +20,7 @@ def test_runs_of_another_processor_are_kept_small_and_with_what_differs(project)
     project.write(reference)
     code, text = project("verify", "toy", "--keep", "Another processor")
     assert code == 0, text
-    assert "toy: kept for Another processor; 2 of 3 metrics agree" in text
+    assert "toy: kept for Another processor, second set; 2 of 3 metrics agree" in text
     content = read_reference(project.root / "results" / "second" / "toy.json")
     kept = content["metrics"]["n"]
     assert (kept["value"], kept["samples"], kept["unit"]) == (500.0, [], "1")
@@ -33,12 +36,83 @@ def test_the_same_processor_another_preset_and_a_stale_run_are_refused(project):
     assert "its reference was made on" in text
     code, text = project("verify", "toy", "--preset", "smoke", "--keep", "Another processor")
     assert code == 2
-    assert "preset must be cpu for the second set, got smoke" in text
+    assert "preset must be cpu for sets to keep, got smoke" in text
     project.change("dynlib/toy.py", "SCALE = 2.0", "SCALE = 3.0")
     code, text = project("verify", "toy", "--keep", "Another processor")
     assert code == 2
     assert "toy (cpu) is stale" in text
     assert not (project.root / "results" / "second").exists()
+
+
+def test_a_run_with_other_seeds_is_of_the_redrawn_set_on_the_same_processor_too(project):
+    project.change(
+        "experiments.yml", "cpu: {cores: 1, parameters: {", "cpu: {cores: 1, parameters: {seed: 7, "
+    )
+    assert project("run", "toy")[0] == 0
+    code, text = project("verify", "toy", "--keep", "")
+    assert code == 0, text
+    assert "redrawn set; 0 of 0 metrics with a known spread differ" in text
+    content = read_reference(project.root / "results" / "redrawn" / "toy.json")
+    assert content["parameters"]["seed"] == 7
+    assert (
+        content["metrics"]["spread"]["value"] != project.reference()["metrics"]["spread"]["value"]
+    )
+    assert not (project.root / "results" / "second").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({}, SECOND),
+        ({"seed": 1, "data_seed": 1}, REDRAWN),
+        ({"seed": 1}, "all of its seeds must differ .* data_seed do not"),
+        (
+            {"seed": 1, "data_seed": 1, "n_seeds": 2},
+            "all parameters but seeds .* n_seeds 2 instead of 3",
+        ),
+        ({"more": 1}, "all parameters but seeds .* more 1 instead of None"),
+    ],
+)
+def test_only_seeds_may_differ_and_then_all_of_them(changes, what):
+    reference = {"n": 5, "seed": 0, "data_seed": 0, "n_seeds": 3}
+    if what in (SECOND, REDRAWN):
+        assert set_of("r", reference | changes, reference) == what
+    else:
+        with pytest.raises(Refused, match=what):
+            set_of("r", reference | changes, reference)
+
+
+def test_a_run_without_seeds_is_never_redrawn():
+    assert set_of("r", {"n": 5}, {"n": 5}) == SECOND
+
+
+def test_other_draws_are_counted_by_what_chance_explains():
+    """Of 400 metrics drawn from the same distribution, one in twenty; of shifted ones, all."""
+    rng = np.random.default_rng(0)
+
+    def draw(shift: float) -> dict:
+        rows = rng.normal(10.0, 1.0, (400, 8)) + shift
+        return {f"m{i:03d}": metric(row) for i, row in enumerate(rows)}
+
+    reference = draw(0.0)
+    same, moved = against(draw(0.0), reference), against(draw(5.0), reference)
+    assert same["drawn"]["metrics"] == moved["drawn"]["metrics"] == 400
+    assert 8 <= same["drawn"]["beyond"] <= 34  # binomial(400, 0.05), 0.1 % at either end
+    assert moved["drawn"]["beyond"] == 400
+    assert len(same["odd"]) <= 3
+    assert "400 of 400 metrics with a known spread differ" in in_words(moved["drawn"])
+    assert "; 20 are expected" in in_words(moved["drawn"])
+    alone = {"m000": metric([3.0]), "m001": metric([3.0, 3.1]) | {"timing": True}}
+    assert against(alone, alone)["drawn"] == {"metrics": 0, "beyond": 0}
+
+
+def metric(samples) -> dict:
+    """A metric over seeds, as the record has it."""
+    values = [float(each) for each in samples]
+    return {
+        "value": float(np.median(values)), "over": "seeds", "samples": values, "n": len(values),
+        "tolerance": 0.1, "timing": False, "unit": "1",
+    }  # fmt: skip
 
 
 def there(preset: str, run: str, name: str) -> dict:
@@ -68,9 +142,22 @@ def test_a_verdict_that_turns_in_the_second_set_is_not_firm():
     assert "does not hold" in as_csv([found["distant"]])
 
 
+def test_the_redrawn_set_is_judged_beside_the_second():
+    """Each set alone can turn a verdict, and either takes its firmness."""
+
+    def drawn(preset: str, run: str, name: str) -> dict:
+        return there({REDRAWN: SECOND, SECOND: "none"}.get(preset, preset), run, name)
+
+    (found,) = ledger([claim("distant", criterion="r:a < 3.9")], drawn, "cpu")
+    assert (found.second, found.redrawn, found.turned) == ("", "does not hold", True)
+    assert found.flag == "within chance"
+    assert json.loads(as_json([found], "cpu"))["claims"][0]["redrawn_verdict"] == "does not hold"
+    assert "redrawn_verdict" in as_csv([found]).splitlines()[0]
+
+
 @pytest.mark.parametrize("preset", ["smoke", "paper"])
 def test_other_presets_have_no_second_set(preset):
     def everywhere(which: str, run: str, name: str) -> dict:
         return there("cpu" if which == preset else which, run, name)
 
-    assert all(not each.second for each in ledger(CLAIMS, everywhere, preset))
+    assert all(not each.second and not each.redrawn for each in ledger(CLAIMS, everywhere, preset))

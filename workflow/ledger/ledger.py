@@ -14,8 +14,8 @@ from workflow.ledger.margin import FLAGS, Known, expected, flag, margin
 
 #: (preset, run, metric) -> the metric's entry in the results; LookupError if there is none.
 Metrics = Callable[[str, str, str], dict[str, Any]]
-#: The folder of the second set of results (:mod:`workflow.ledger.second`).
-SECOND = "second"
+#: The folders of the sets of results beside the references (:mod:`workflow.ledger.second`).
+SECOND, REDRAWN = "second", "redrawn"
 #: Kinds of verdict that a metric could turn.
 JUDGED = ("holds", "holds only if", "does not hold")
 
@@ -50,6 +50,7 @@ class Entry:
     flag: str = ""  # one of margin.FLAGS; empty where nothing was judged
     common: str = ""  # the verdict by the common rule
     second: str = ""  # the verdict by the second set of results, where it has what decides
+    redrawn: str = ""  # the same by the redrawn set
 
     @property
     def split(self) -> bool:
@@ -58,8 +59,12 @@ class Entry:
 
     @property
     def turned(self) -> bool:
-        """Whether the second set gives another verdict."""
-        return bool(self.second) and kind(self.second) != self.kind
+        """Whether the second set or the redrawn set gives another verdict."""
+        return any(self.turns(verdict) for verdict in (self.second, self.redrawn))
+
+    def turns(self, there: str) -> bool:
+        """Whether the verdict by another set is of another kind."""
+        return bool(there) and kind(there) != self.kind
 
 
 def lookup(metrics: Metrics, preset: str) -> Lookup:
@@ -80,11 +85,11 @@ def judge(claim: Claim, metrics: Metrics, preset: str) -> str:
     return verdict(claim, lookup(metrics, preset), lookup(metrics, "paper"))
 
 
-def on_second(claim: Claim, metrics: Metrics, preset: str) -> str:
-    """The verdict by the second set; empty where that lacks a metric that decides."""
+def by_set(kept: str, claim: Claim, metrics: Metrics, preset: str) -> str:
+    """The verdict by a set beside the references; empty where it lacks a metric that decides."""
 
     def find(which: str, run: str, name: str) -> dict[str, Any]:
-        return metrics(SECOND if which == preset else which, run, name)
+        return metrics(kept if which == preset else which, run, name)
 
     where = preset if claim.scope == "method" else "paper"
     places = {place: place.rpartition("/")[0] or where for place, _ in claim.deciding}
@@ -128,8 +133,10 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
         if judged.kind in JUDGED and set(claim.deciding) <= set(known):
             distance = margin(claim, known, others)
             shown = round(distance, 3) if distance < math.inf else None
-            there = on_second(claim, metrics, preset)
-            judged = replace(judged, margin=shown, flag=flag(known, distance), second=there)
+            there = [by_set(kept, claim, metrics, preset) for kept in (SECOND, REDRAWN)]
+            judged = replace(
+                judged, margin=shown, flag=flag(known, distance), second=there[0], redrawn=there[1]
+            )
             if (judged.turned or judged.split) and judged.flag == "firm":
                 judged = replace(judged, flag="within chance")
         entries.append(judged)
@@ -181,6 +188,7 @@ def as_json(entries: list[Entry], preset: str) -> str:
         asdict(each.claim)
         | {key: asdict(each)[key] for key in ("verdict", "kind", "margin", "flag", "ours")}
         | {"common_verdict": each.common, "second_verdict": each.second}
+        | {"redrawn_verdict": each.redrawn}
         for each in entries
     ]
     content = {
@@ -205,7 +213,7 @@ def as_csv(entries: list[Entry]) -> str:
         head = {
             "id": each.claim.id, "verdict": each.verdict, "kind": each.kind, "margin": each.margin,
             "flag": each.flag, "common_verdict": each.common, "second_verdict": each.second,
-            "ours": ours,
+            "redrawn_verdict": each.redrawn, "ours": ours,
         }  # fmt: skip
         rows.append(head | asdict(each.claim))
     return csv_text(rows)

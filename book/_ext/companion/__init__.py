@@ -53,7 +53,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("run-table", cards.RunTable)
     app.add_directive("provenance", cards.Provenance)
     app.add_directive("agreement", cards.Agreement)
-    app.add_directive("second", cards.Second)
+    app.add_directive("kept", cards.Kept)
     app.add_directive("learning-curves", printed.LearningCurves)
     app.add_directive("prices", printed.Prices)
     app.add_directive("bench-summary", speed.BenchSummary)

@@ -10,7 +10,9 @@ from sphinx.util.docutils import SphinxDirective
 from companion.ledger import entries
 from companion.results import PRESET, NoResults, Results
 from workflow.book.provenance import carried, costs, device, graphics, longest, provenance
-from workflow.ledger.ledger import SECOND
+from workflow.ledger.ledger import REDRAWN, Entry
+from workflow.ledger.margin import expected
+from workflow.ledger.second import in_words as in_words_drawn
 from workflow.ledger.verify import ODD, Row, compare, counted, in_words, verdicts
 
 log = logging.getLogger(__name__)
@@ -120,30 +122,58 @@ class Provenance(Recorded):
         return self.parse_text_to_nodes(provenance(results) if results else "None.")
 
 
-class Second(Recorded):
-    """``{second}``: how the second set of results compares with the references."""
+class Kept(SphinxDirective):
+    """``{kept} second`` (or ``redrawn``): how a set of results compares with the references."""
+
+    required_arguments = 1
 
     def run(self):
-        there = [each for each in Results(self.env).all(SECOND) if PRESET == "cpu"]
+        which = self.arguments[0]
+        there = [each for each in Results(self.env).all(which) if PRESET == "cpu"]
         if not there:
             return self.parse_text_to_nodes(f"There is none for the preset `{PRESET}`.")
         facts = [each["provenance"] for each in there]
-        seen = sum((Counter(each["agreement"]) for each in facts), Counter())
-        judged = [each for each in entries(self.env) if each.second]
-        changed = [each for each in judged if each.turned]
+        judged = [each for each in entries(self.env) if getattr(each, which)]
+        changed = [each for each in judged if each.turns(getattr(each, which))]
+        same = f"{len(judged) - len(changed)} of {len(judged)} verdicts are the same"
         names = " and ".join(sorted({each["machine"]["processor"] for each in facts}))
-        lines = [f"- {e.claim.id}: {e.second}; in the reference: {e.verdict}" for e in changed]
+        words = counted_in if which == REDRAWN else counted_agreement
+        text = f"On {names}: {words(facts)}; {same}."
+        if which == REDRAWN:
+            text += f" {foretold(judged, changed)}"
+        lines = [
+            f"- {each.claim.id}: {getattr(each, which)}; in the reference: {each.verdict}"
+            for each in changed
+        ]
         for each in there:
-            words = counted(Counter(each["provenance"]["agreement"]))
             odd = "".join(f"\n  - {text}" for text in each["provenance"]["odd"])
             since = "; the reference was made again since" * older(each, Results(self.env))
-            lines.append(f"- **{each['run']}**: {words}{since}{odd}")
-        same = f"{len(judged) - len(changed)} of {len(judged)} verdicts are the same"
+            lines.append(f"- **{each['run']}**: {words([each['provenance']])}{since}{odd}")
         listed = "\n".join(lines)
         return self.parse_text_to_nodes(
-            f"On {names}: {counted(seen)}; {same}.\n\n::::{{dropdown}} What differs, run by run\n"
+            f"{text}\n\n::::{{dropdown}} What differs, run by run\n"
             f":class-container: run-card\n\n{listed}\n::::\n"
         )
+
+
+def counted_agreement(facts: list[dict]) -> str:
+    """How many metrics of the second set agree, in words."""
+    return counted(sum((Counter(each["agreement"]) for each in facts), Counter()))
+
+
+def counted_in(facts: list[dict]) -> str:
+    """How many metrics of the redrawn set differ by more than chance explains, in words."""
+    return in_words_drawn(sum((Counter(each["drawn"]) for each in facts), Counter()))
+
+
+def foretold(judged: list[Entry], changed: list[Entry]) -> str:
+    """How many verdicts the redrawn set turned, beside how many the margins let expect."""
+    margins = [each.margin for each in judged if each.margin is not None]
+    wide = [each for each in changed if each.margin is None or each.margin > 1]
+    return (
+        f"By their margins, about {expected(margins):.0f} were expected to turn, and "
+        f"{len(changed)} did; {len(wide)} of these have a margin above 1."
+    )
 
 
 def older(second: dict, results: Results) -> bool:

@@ -66,7 +66,11 @@ def written(env) -> dict[str, list[str]]:
 
 def firm(entry: Entry) -> str:
     """The flag and the margin of a verdict in words, empty where nothing was judged."""
-    there = f"; in the second set it {entry.second}" if entry.turned else ""
+    there = "".join(
+        f"; in the {name} set it {verdict}"
+        for name, verdict in (("second", entry.second), ("redrawn", entry.redrawn))
+        if entry.turns(verdict)
+    )
     if not entry.flag or entry.flag == "one timing":
         return entry.flag + there
     if entry.margin is None:
@@ -338,7 +342,7 @@ def strength(all_: list[Entry]) -> str:
         f"{flags['within chance']} are within chance: a change inside their intervals, another "
         f"computation or a stricter rule turns them. {alone} rest on one seed, one batch or one "
         "timing. Another run with new seeds and starts would turn about "
-        f"{number(found['expected'], '.0f')} of the {found['judged']}. For "
+        f"{number(found['expected'], '.0f')} of the {found['judged']}.{redrawn(all_)} For "
         f"{found['seen']} claims, values had been seen when the criterion was written."
         f"{by_rule(found['common_rule'])}{elsewhere(all_)}"
     )
@@ -360,7 +364,7 @@ def by_rule(found: dict[str, int]) -> str:
 def elsewhere(all_: list[Entry]) -> str:
     """How many verdicts the second set of results leaves as they are; empty without one."""
     there = [each for each in all_ if each.second]
-    same = sum(not each.turned for each in there)
+    same = sum(not each.turns(each.second) for each in there)
     where = "{ref}`computed again <sec-second-set>`"
     return (
         f" {len(there)} were {where} from the same seeds and data, with arithmetic that rounds in "
@@ -368,3 +372,11 @@ def elsewhere(all_: list[Entry]) -> str:
         if there
         else ""
     )
+
+
+def redrawn(all_: list[Entry]) -> str:
+    """How many verdicts the redrawn set of results turns; empty without one."""
+    there = [each for each in all_ if each.redrawn]
+    turned = sum(each.turns(each.redrawn) for each in there)
+    how = "{ref}`We made such runs <sec-redrawn-set>`"
+    return f" {how}: of {len(there)} verdicts, {turned} turned." if there else ""
