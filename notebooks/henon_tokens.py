@@ -240,7 +240,7 @@ Writer(models[0], grid, prompts[:5], "henon")
 # into the other. Two true samples differ as well, by chance. So every distance is divided by
 # that between two batches of *fresh* true orbits of the same size. A ratio of one means that
 # generated states are as far from true ones as true ones are from each other. Each batch has a true
-# pair of its own, the same for all methods; the divisor is their median. *Matched* compares with the true continuations of the
+# pair of its own, the same for all methods; the divisor is the median over these pairs. *Matched* compares with the true continuations of the
 # same prompts, as the paper may have done; *squared cost* is the square of the distance moved.
 
 # %%
@@ -286,7 +286,7 @@ report.sampling(
 # ## The Lyapunov exponent
 #
 # The paper estimates the exponent from generated states. It takes products of n Jacobians along
-# an orbit, and $\lambda_n$, the mean logarithm of their norm over n. It then fits
+# an orbit, and $\lambda_n$, the mean logarithm of their norm, divided by n. It then fits
 # $\lambda + c_1/n + c_2/n^2$ over $n = 1, \dots, 15$.
 #
 # Generated states are centres of cells, not points of an orbit. So the same estimator is
@@ -336,8 +336,8 @@ report.cycles(short)
 # ## How long to train
 #
 # How many steps the paper takes is not printed. With the parameter `study` the model is looked at
-# after ½, 1, 2, 3, 5, … passes over the training tokens; that of least held-out loss is used here.
-# Without it, as at the `cpu` preset, a run takes a fixed number of steps, and nothing follows.
+# after ½, 1, 2, 3, 5, … passes over the training tokens; that of least held-out loss is then used.
+# Without it, as at the `cpu` preset, a run takes a fixed number of steps, and nothing follows here.
 # *Copied* is the share of stretches of 32 tokens that stand word for word in the training data.
 # [The chapter on the printed model](../tokens/printed-model.md) discusses the curves.
 

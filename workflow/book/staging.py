@@ -27,7 +27,7 @@ from workflow.ledger.ledger import as_csv, as_json, ledger
 from workflow.runs.experiments import Run, number_cells
 from workflow.runs.integrity import read_reference
 from workflow.runs.outputs import figures, merged, models, scene, unexecuted
-from workflow.runs.status import readable, state
+from workflow.runs.status import SHOWN, readable, state
 
 SMOKE = (
     "```{warning}\nThis book was built at the `smoke` preset, which only proves the plumbing: "
@@ -91,7 +91,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         title, _, rest = first.source.partition("\n")
         banner = SMOKE if preset == "smoke" else ""
         if run.name in stale:
-            banner += f"```{{warning}}\nThis page is out of date: {stale[run.name]}.\n```\n"
+            banner += f"```{{warning}}\n{out_of_date(stale[run.name])}\n```\n"
         if run in absent:
             numbers = FROM_REFERENCE if results.exists() else ""
             banner += OPTIONAL.format(numbers=numbers, run=run.name, preset=preset)
@@ -166,6 +166,18 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target
+
+
+def out_of_date(why: str) -> str:
+    """What a page says of its run: its state, and why it is not fresh."""
+    words = f"stale {SHOWN}"
+    if why.startswith(words):
+        return (
+            "The code that draws this page has changed since the run "
+            f"({why.removeprefix(words)}). Its numbers are current; tables and figures may look "
+            "different."
+        )
+    return f"This page is out of date: {why}."
 
 
 def drawn(staged: Path) -> list[Path]:

@@ -11,6 +11,9 @@ from workflow.runs.experiments import PRESETS, Run, load
 from workflow.runs.integrity import Damaged, examine, read_sound
 from workflow.runs.stamps import changes, inputs, stamp, view_inputs, view_stamp
 
+#: How the reason begins where the numbers are current.
+SHOWN = "changed only in how it is shown: "
+
 
 def read_results(path: Path) -> dict[str, Any] | None:
     """A results file, None if it is missing or damaged."""
@@ -56,7 +59,7 @@ def _judge(run: Run, results: dict[str, Any] | None, broken: str) -> tuple[str, 
         return "missing", ""
     if same:
         what = changes(facts.get("view", {}), view_inputs(run))
-        return "stale", f"changed only in how it is shown: {what}"
+        return "stale", SHOWN + what
     return "stale", "changed: " + changes(facts.get("inputs", {}), inputs(run))
 
 

@@ -74,8 +74,10 @@ def firm(entry: Entry) -> str:
     if not entry.flag or entry.flag == "one timing":
         return entry.flag + there
     if entry.margin is None:
-        return f"{entry.flag}; no metric alone turns it{there}"
-    return f"{entry.flag}; margin {number(entry.margin, '.2g')} half-widths{there}"
+        return f"{entry.flag}; no move of metrics turns it{there}"
+    rule = " by its own criterion" if entry.margin > 1 and entry.flag == "within chance" else ""
+    form = ".3f" if 0.95 < entry.margin < 1.05 else ".2g"  # on which side of 1 it lies
+    return f"{entry.flag}; margin {number(entry.margin, form)} half-widths{rule}{there}"
 
 
 class ClaimRole(SphinxRole):
@@ -283,6 +285,7 @@ class Ledger(SphinxDirective):
             "",
             f"Printed: {claim.printed} ({PAPERS[claim.paper][0]}, {claim.place})",
             "",
+            *([f"Released by the authors: {claim.released}", ""] if claim.released else []),
             *found,
             *ruled,
             claim.note,
@@ -343,7 +346,8 @@ def strength(all_: list[Entry]) -> str:
         f"computation or a stricter rule turns them. {alone} rest on one seed, one batch or one "
         "timing. Another run with new seeds and starts would turn about "
         f"{number(found['expected'], '.0f')} of the {found['judged']}.{redrawn(all_)} For "
-        f"{found['seen']} claims, values had been seen when the criterion was written."
+        f"{found['seen']} claims, values that bear on them had been seen when the criterion was "
+        "written, and for most others of the second paper trials and `smoke` runs."
         f"{by_rule(found['common_rule'])}{elsewhere(all_)}"
     )
 
@@ -352,11 +356,14 @@ def by_rule(found: dict[str, int]) -> str:
     """How many verdicts differ by the common rule, in words; empty where no claim has one."""
     if not found["judged"]:
         return ""
-    text = f" {found['judged']} were also judged by one rule for their kind, at least as strict"
+    text = (
+        f" {found['judged']} were also judged by a common rule of their kind, which is at least as "
+        "strict."
+    )
     if not found["lost"]:
-        return f"{text}: {found['other']} have another verdict by it."
+        return f"{text} {found['other']} have another verdict by it."
     back = found["other"] - found["lost"]
-    return f"{text}: of those that hold, {found['lost']} fail it" + (
+    return f"{text} Of those that hold by their own criterion, {found['lost']} fail it" + (
         f", and {back} turn the other way round." if back else "."
     )
 
