@@ -50,6 +50,7 @@ class Claim:
     place: str
     claim: str
     printed: str
+    released: str  # what the authors published beside the paper
     scope: str
     criterion: str  # as one comparison
     rule: str  # the same in short, as Markdown
@@ -59,6 +60,7 @@ class Claim:
     note: str
     common: str  # a criterion that all claims of its kind share, judged beside its own
     common_rule: str  # the same in short, as Markdown
+    condition_rule: str  # the condition in short, as Markdown
     reading: bool  # our reading of what the paper implies or leaves out
     by_construction: bool  # it cannot fail, however the model was trained
     erratum: bool  # a slip in print, such as two swapped letters
@@ -128,7 +130,7 @@ def _claim(entry: dict[str, Any]) -> Claim:
     fields: dict[str, Any] = texts | marks | {"merged": {k: str(v) for k, v in merged.items()}}
     fields["rule"] = in_short(entry["criterion"]) if texts["criterion"] else ""
     fields["common_rule"] = in_short(entry["common"]) if texts["common"] else ""
-    del fields["released"]
+    fields["condition_rule"] = in_short(entry["condition"]) if texts["condition"] else ""
     return Claim(**fields)
 
 

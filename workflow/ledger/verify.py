@@ -268,7 +268,8 @@ def verdicts(preset: str, compared: dict[str, Metrics]) -> list[str]:
         if ours != theirs:
             lines.append(f"  {claim.id}: {ours}; in the reference: {theirs}")
     same = len(claims) - len(lines)
-    return [f"verdicts: {same} of {len(claims)} agree", *lines] if claims else []
+    head = f"verdicts on claims about these runs: {same} of {len(claims)} agree"
+    return [head, *lines] if claims else []
 
 
 def verify(preset: str, names: list[str]) -> tuple[str, int]:

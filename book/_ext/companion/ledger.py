@@ -274,6 +274,8 @@ class Ledger(SphinxDirective):
         since = f" (since {day}, commit `{commit[:10]}`)" if commit else ""
         rule = f"Criterion, on {judged}{since}: {claim.rule}"
         ruled = [rule if claim.criterion else f"Untested: {claim.untested}", ""]
+        if claim.condition:
+            ruled += [f"Otherwise it holds only if {claim.only_if}: {claim.condition_rule}", ""]
         if len(ours) > 8:  # folded, not left out
             fold = [f"::::{{dropdown}} Criterion, and our {len(ours)} numbers"]
             found, ruled = [f"See {pages}.", ""], [*fold, *ruled, *found, "::::", ""]
