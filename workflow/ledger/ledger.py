@@ -28,6 +28,7 @@ class Found:
     metric: str
     preset: str
     recorded: bool
+    unit: str = ""  # "1" for a pure number; empty without results
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -120,7 +121,8 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
                 spread = any(entry.get(key) is not None for key in ("low", "over"))
                 moved = not (spread or entry.get("timing") or name.endswith("_mean"))
                 numbers += [entry.get("tolerance") or None] if moved else []
-            ours.append(Found(run, name, given or where, bool(entry), *numbers))
+            unit = entry.get("unit", "1") if entry else ""
+            ours.append(Found(run, name, given or where, bool(entry), unit, *numbers))
             if entry and (place, name) in claim.deciding:
                 known[place, name] = entry
                 whole = name.removesuffix("_mean")

@@ -14,7 +14,15 @@ from sphinx.domains import Domain, ObjType
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from companion.results import PRESET, Linked, Results, interval, number, parsed_json
+from companion.results import (
+    PRESET,
+    Linked,
+    Results,
+    interval,
+    number,
+    parsed_json,
+    unit_in_words,
+)
 from companion.strips import drawn
 from workflow.ledger.claims import VERDICTS, Claim, read_claims
 from workflow.ledger.ledger import Entry, counts, firmness, judge, ledger, lookup
@@ -266,6 +274,8 @@ class Ledger(SphinxDirective):
                 value += f" ({interval(vars(each), '.4g')})"
             elif each.band and claim.criterion:
                 value += f" (no interval; a factor of {1 + each.band:.3g} either way)"
+            if each.unit:
+                value += f" {unit_in_words(each.unit)}".rstrip()
             ours.append(f"{name} {value}")
         pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
         judged = "the method" if claim.scope == "method" else "the printed model"

@@ -126,9 +126,9 @@ def in_full(entry: dict) -> str:
     """A metric with all digits, its interval, and what that is over."""
     if entry["value"] is None:
         return "none"
-    unit = entry.get("unit", "1")
+    unit = unit_in_words(entry.get("unit", "1"))
     text = "≥ " * isinstance(entry["value"], AtLeast) + repr(entry["value"])
-    text += "" if unit == "1" else f" {unit}"
+    text += f" {unit}" if unit else ""
     n, over = entry.get("n", 1), entry.get("over")
     units = f"over {n} {over}" if over and n > 1 else f"of one {singular(over)}" if over else ""
     seeds = len(entry.get("by_seed") or [])
@@ -139,6 +139,19 @@ def in_full(entry: dict) -> str:
     name = f"{entry['level']:.0%} interval" if entry["level"] else "range"
     ends = f"{float(entry['low']):.4g} to {float(entry['high']):.4g}"
     return f"{text}; {name} {ends} {units}".rstrip()
+
+
+def unit_in_words(unit: str) -> str:
+    """A metric's unit as text, empty for a pure number.
+
+    Examples
+    --------
+    >>> unit_in_words("nats/token"), unit_in_words("1")
+    ('nats per token', '')
+    """
+    known = {"1": "", "time": "units of time", "us": "µs", "state": "units of the state"}
+    known |= {"1/time": "per unit of time", "nats/time": "nats per unit of time"}
+    return known.get(unit, unit.replace("/", " per "))
 
 
 def singular(units: str) -> str:
