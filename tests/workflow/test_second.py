@@ -51,7 +51,7 @@ def test_a_run_with_other_seeds_is_of_the_redrawn_set_on_the_same_processor_too(
     assert project("run", "toy")[0] == 0
     code, text = project("verify", "toy", "--keep", "")
     assert code == 0, text
-    assert "redrawn set; 0 of 0 metrics with a known spread differ" in text
+    assert "redrawn set; 0 of 0 metrics with a 95 % interval differ" in text
     content = read_reference(project.root / "results" / "redrawn" / "toy.json")
     assert content["parameters"]["seed"] == 7
     assert (
@@ -86,32 +86,49 @@ def test_a_run_without_seeds_is_never_redrawn():
     assert set_of("r", {"n": 5}, {"n": 5}) == SECOND
 
 
-def test_other_draws_are_counted_by_what_chance_explains():
-    """Of 400 metrics drawn from the same distribution, one in twenty; of shifted ones, all."""
+def test_other_draws_are_counted_by_what_their_intervals_allow():
+    """Of 400 estimates with their true intervals one in twenty differs, of shifted ones all do."""
     rng = np.random.default_rng(0)
 
-    def draw(shift: float) -> dict:
-        rows = rng.normal(10.0, 1.0, (400, 8)) + shift
-        return {f"m{i:03d}": metric(row) for i, row in enumerate(rows)}
+    def draw(shift: float, **fields) -> dict:
+        values = rng.normal(10.0 + shift, 1.0, 400)
+        return {f"m{i:03d}": metric(value, 1.96, **fields) for i, value in enumerate(values)}
 
     reference = draw(0.0)
-    same, moved = against(draw(0.0), reference), against(draw(5.0), reference)
-    assert same["drawn"]["metrics"] == moved["drawn"]["metrics"] == 400
-    assert 8 <= same["drawn"]["beyond"] <= 34  # binomial(400, 0.05), 0.1 % at either end
-    assert moved["drawn"]["beyond"] == 400
-    assert len(same["odd"]) <= 3
-    assert "400 of 400 metrics with a known spread differ" in in_words(moved["drawn"])
-    assert "; 20 are expected" in in_words(moved["drawn"])
-    alone = {"m000": metric([3.0]), "m001": metric([3.0, 3.1]) | {"timing": True}}
-    assert against(alone, alone)["drawn"] == {"metrics": 0, "beyond": 0}
+    same, moved = against(draw(0.0), reference), against(draw(9.0), reference)
+    assert same["drawn"]["intervals"]["metrics"] == 400
+    assert 8 <= same["drawn"]["intervals"]["beyond"] <= 34  # binomial(400, 0.05), 0.1 % at an end
+    assert len(same["odd"]) == same["drawn"]["intervals"]["beyond"]
+    assert moved["drawn"]["intervals"] == {"metrics": 400, "beyond": 400}
+    assert moved["drawn"]["ranges"] == {"metrics": 0, "beyond": 0}
+    words = in_words([same["drawn"], moved["drawn"]])
+    assert "of 800 metrics with a 95 % interval differ" in words
+    assert "where 40 are expected; 0 of 0 with a range do" in words
 
 
-def metric(samples) -> dict:
-    """A metric over seeds, as the record has it."""
-    values = [float(each) for each in samples]
+def test_ranges_are_counted_apart_and_times_and_single_values_not_at_all():
+    wide, narrow = metric(1.0, 0.5, level=None), metric(2.0, 0.1)
+    timed = metric(1.0, 0.1, timing=True)
+    alone = metric(1.0, 0.0) | {"low": None, "high": None, "level": None}
+    fresh = {"a": wide, "b": narrow, "t": timed, "s": alone, "new": narrow}
+    other = {"a": narrow, "b": narrow, "t": metric(9.0, 0.1, timing=True), "s": narrow}
+    found = against(fresh, other)
+    assert found["drawn"]["ranges"] == {"metrics": 1, "beyond": 1}  # 1 > hypot(0.5, 0.1)
+    assert found["drawn"]["intervals"] == {"metrics": 1, "beyond": 0}
+    assert found["odd"] == ["`a`: 1 (0.5 to 1.5) against 2 (1.9 to 2.1)"]
+
+
+def test_the_half_width_is_that_towards_the_other_value():
+    near = metric(1.0, 0.1) | {"high": 3.0}
+    assert against({"a": near}, {"a": metric(2.5, 0.1)})["drawn"]["intervals"]["beyond"] == 0
+    assert against({"a": near}, {"a": metric(0.5, 0.1)})["drawn"]["intervals"]["beyond"] == 1
+
+
+def metric(value: float, half: float, level: float | None = 0.95, timing: bool = False) -> dict:
+    """A metric with a symmetric interval, as the record has it."""
     return {
-        "value": float(np.median(values)), "over": "seeds", "samples": values, "n": len(values),
-        "tolerance": 0.1, "timing": False, "unit": "1",
+        "value": value, "low": value - half, "high": value + half, "level": level,
+        "timing": timing,
     }  # fmt: skip
 
 

@@ -9,13 +9,14 @@ seeds draw initial states, data and weights anew: the *redrawn* set shows what t
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from typing import Any
 
 from workflow.errors import Refused
 from workflow.files import ROOT, write_whole
 from workflow.ledger.ledger import REDRAWN, SECOND
-from workflow.ledger.verify import ODD, VERDICTS, Metrics, compare, counted, probability
+from workflow.ledger.verify import ODD, VERDICTS, Metrics, compare, counted
 from workflow.runs.experiments import load
 from workflow.runs.integrity import checksum, read_reference
 from workflow.runs.parameters import shown
@@ -26,8 +27,6 @@ FACTS = (
     "stamp", "commit", "dirty", "started", "wall_s", "cpu_s", "peak_rss_mb", "machine", "python",
     "versions",
 )  # fmt: skip
-#: Probabilities below which a redrawn metric is counted, and below which it is listed.
-COUNTED, LISTED = 0.05, 1e-3
 
 
 def keep(preset: str, names: list[str], machine: str = "") -> str:
@@ -73,7 +72,7 @@ def keep(preset: str, names: list[str], machine: str = "") -> str:
         write_whole(ROOT / "results" / which / f"{name}.json", text)
         facts = content["provenance"]
         words = (
-            in_words(facts["drawn"]) if which == REDRAWN else counted(Counter(facts["agreement"]))
+            in_words([facts["drawn"]]) if which == REDRAWN else counted(Counter(facts["agreement"]))
         )
         lines.append(f"{name}: kept for {facts['machine']['processor']}, {which} set; {words}")
     return "\n".join(lines)
@@ -127,34 +126,48 @@ def agreement(fresh: Metrics, reference: Metrics) -> dict[str, Any]:
 
 
 def against(fresh: Metrics, reference: Metrics) -> dict[str, Any]:
-    """How other draws compare: of the metrics with a known spread, how many chance explains.
+    r"""How other draws compare: how many metrics differ by more than their intervals allow.
 
-    With new data a metric changes more than its spread over seeds or batches tells, if that spread
-    misses a part of what is drawn. So this tries the intervals, not the code.
+    Two values with the half-widths h and h' towards each other differ by at most
+    :math:`\sqrt{h^2 + h'^2}` in 95 % of cases, if these are the half-widths of 95 % intervals of
+    normal estimates. Ranges of few values are counted apart. With new data a metric changes more
+    than that if its interval misses a part of what is drawn. So this tries the intervals.
     """
-    chances = {
-        name: chance
-        for name in sorted(fresh.keys() & reference.keys())
-        if not (fresh[name].get("timing") or reference[name].get("timing"))
-        and (chance := probability(name, fresh, reference)) is not None
-    }
-    far = {name: chance for name, chance in chances.items() if chance < LISTED}
-    return {
-        "drawn": {
-            "metrics": len(chances),
-            "beyond": sum(chance < COUNTED for chance in chances.values()),
-        },
-        "odd": [
-            f"`{name}`: {fresh[name]['value']:.6g} against {reference[name]['value']:.6g} "
-            f"(chance does this in {chance:.2g} of runs)"
-            for name, chance in far.items()
-        ],
-    }
+    kinds = {"intervals": [0, 0], "ranges": [0, 0]}
+    odd = []
+    for name in sorted(fresh.keys() & reference.keys()):
+        ours, theirs = fresh[name], reference[name]
+        ends = [each[end] for each in (ours, theirs) for end in ("value", "low", "high")]
+        if None in ends or ours.get("timing") or theirs.get("timing"):
+            continue
+        a, b = ours["value"], theirs["value"]
+        seen = kinds["ranges" if None in (ours["level"], theirs["level"]) else "intervals"]
+        seen[0] += 1
+        if abs(a - b) > math.hypot(towards(ours, b), towards(theirs, a)):
+            seen[1] += 1
+            odd.append(f"`{name}`: {between(ours)} against {between(theirs)}")
+    counts = {kind: {"metrics": n, "beyond": beyond} for kind, (n, beyond) in kinds.items()}
+    return {"drawn": counts, "odd": odd}
 
 
-def in_words(drawn: dict[str, int]) -> str:
-    """How many metrics of redrawn runs differ by more than chance explains."""
+def towards(entry: dict[str, Any], other: float) -> float:
+    """The half-width of a metric's interval towards another value."""
+    value = entry["value"]
+    return entry["high"] - value if other > value else value - entry["low"]
+
+
+def between(entry: dict[str, Any]) -> str:
+    """A value and its interval as text."""
+    return "{value:.4g} ({low:.4g} to {high:.4g})".format(**entry)
+
+
+def in_words(drawn: list[dict[str, dict[str, int]]]) -> str:
+    """How many metrics of redrawn runs differ by more than their intervals allow."""
+    (n, beyond), (ranges, far) = (
+        [sum(each[kind][key] for each in drawn) for key in ("metrics", "beyond")]
+        for kind in ("intervals", "ranges")
+    )
     return (
-        f"{drawn['beyond']} of {drawn['metrics']} metrics with a known spread differ by more than "
-        f"chance does in {COUNTED:.0%} of runs; {COUNTED * drawn['metrics']:.0f} are expected"
+        f"{beyond} of {n} metrics with a 95 % interval differ by more than the two intervals "
+        f"allow, where {0.05 * n:.0f} are expected; {far} of {ranges} with a range do"
     )

@@ -162,8 +162,8 @@ def counted_agreement(facts: list[dict]) -> str:
 
 
 def counted_in(facts: list[dict]) -> str:
-    """How many metrics of the redrawn set differ by more than chance explains, in words."""
-    return in_words_drawn(sum((Counter(each["drawn"]) for each in facts), Counter()))
+    """How many metrics of the redrawn set differ by more than their intervals allow, in words."""
+    return in_words_drawn([each["drawn"] for each in facts])
 
 
 def foretold(judged: list[Entry], changed: list[Entry]) -> str:
