@@ -60,6 +60,7 @@ def judged(criterion, condition=""):
         ("r:b - r:a > r:a.high - r:a.low", 0.5 * math.sqrt(2) / 2.5, "within chance"),
         # 3 - 1.5 k/sqrt(2) is twice 1 + k/sqrt(2).
         ("r:b >= 2 * r:a", math.sqrt(2) / 3.5, "within chance"),
+        ("abs(r:a - 50) <= 4", 45.0, "firm"),  # a window between two powers of two
         ("r:c_mean <= 12", 2.0, "firm"),  # the half-width of c, above, is 1
         ("r:c_mean >= 9", 0.5, "within chance"),  # below it is 2
         ("r:d <= 12", 0.5, "within chance"),  # its tolerance lets it be 16

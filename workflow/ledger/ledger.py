@@ -136,9 +136,8 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
             distance = margin(claim, known, others)
             shown = round(distance, 3) if distance < math.inf else None
             there = [by_set(kept, claim, metrics, preset) for kept in (SECOND, REDRAWN)]
-            judged = replace(
-                judged, margin=shown, flag=flag(known, distance), second=there[0], redrawn=there[1]
-            )
+            flagged = flag(known, math.inf if shown is None else shown)  # found by halving
+            judged = replace(judged, margin=shown, flag=flagged, second=there[0], redrawn=there[1])
             if (judged.turned or judged.split) and judged.flag == "firm":
                 judged = replace(judged, flag="within chance")
         entries.append(judged)

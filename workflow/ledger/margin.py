@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations, product
@@ -29,7 +29,10 @@ from workflow.ledger.claims import Claim, kind, verdict
 #: How firm a verdict is.
 FLAGS = ("firm", "within chance", "one seed", "one batch", "one timing")
 #: Half-widths at which a verdict is tried; between two of them the margin is found by halving.
+#: Two metrics are moved by each of these, one metric also by what lies between, since a criterion
+#: that asks for a value within two limits is met in a small window alone.
 STEPS = (0, 0.5, 1, 2, 4, 8, 16, 32, 64)
+FINE = (0, *(2 ** (k / 8) for k in range(-8, 49)))
 WIDTH = re.compile(r"((?:[a-z]+/)?[a-z]\w*:[a-z]\w*)\.high - \1\.low\b")
 
 #: The metrics that a claim names, by (run, metric) as they stand in its criterion.
@@ -81,7 +84,8 @@ def margin(claim: Claim, metrics: Known, others: dict[str, dict[str, dict[str, A
                 key: (bands[key][0], (bands[key][end] - bands[key][0]) / math.sqrt(len(keys)))
                 for key, end in zip(keys, towards, strict=True)
             }
-            found = min(found, first(partial(_moved, fixed, metrics, moves), usual, found))
+            steps = FINE if len(keys) == 1 else STEPS
+            found = min(found, first(partial(_moved, fixed, metrics, moves), usual, found, steps))
     return found
 
 
@@ -96,10 +100,12 @@ def _moved(
     return judged(claim, metrics | points)
 
 
-def first(at: Callable[[float], str], usual: str, limit: float) -> float:
-    """The smallest of :data:`STEPS`, refined by halving, at which the verdict is not the usual."""
+def first(
+    at: Callable[[float], str], usual: str, limit: float, steps: Sequence[float] = STEPS
+) -> float:
+    """The smallest of some steps, refined by halving, at which the verdict is not the usual."""
     before = 0.0
-    for step in STEPS:
+    for step in steps:
         if before >= limit:
             break
         if at(step) != usual:
