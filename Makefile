@@ -6,7 +6,7 @@
 #   make pairs NOTEBOOK=your_system FROM=ipynb|py   STRIP=1
 #   PYTHON=python3.11   VENV=.venv   TORCH=cpu|index (remembered)   PYTHONS="python3.11 python3.13"
 #   make bench ONLY="transport hankel" ARGS=--long
-#   make setup EXTRA=dysts   (flows by name, for your_system)
+#   make setup EXTRA=dysts|jupyter   (flows by name, for your_system; JupyterLab)
 #   make verify KEEP="name of this machine"   (beside the references: other kernels, or other seeds)
 #   make carry RENAME="old_name=new_name *_old=*_new"
 PYTHON ?= python3

@@ -190,7 +190,7 @@ report.training(trained, seeds)
 #
 # The simplest rival of GPT-2 is an *n-gram*: it looks up what followed the last n tokens in the
 # training set; n = 1 is a Markov chain. All models predict the same test tokens from the last 1, 2,
-# 3, … before them. The *best* n-gram predicts the held-out trajectories best.
+# 3, … before them. The *best* n-gram is the one of least loss on the held-out trajectories.
 #
 # How good can a prediction be? By Pesin's formula the entropy rate of the map is its positive
 # Lyapunov exponent. If different orbits always wrote different tokens, no model could have a
@@ -211,8 +211,8 @@ figures.context(*curves, floor=lyapunov["value"], kind="map")
 # %% [markdown]
 # ## Rollouts
 #
-# Every method, and every seed of GPT-2, continues the same {res}`:prompt_batches` batches of prompts,
-# {param}`@run:prompt` tokens each of fresh true orbits (GPT-2 sees the last {res}`:context` of them):
+# All methods and all seeds continue the same {res}`:prompt_batches` batches of prompts. Each is
+# {param}`@run:prompt` fresh true tokens, of which GPT-2 sees the last {res}`:context`:
 #
 # - **GPT-2**, which draws each token from its probabilities (temperature 1), and decoded
 #   *greedily*, as the paper does: it always takes the likeliest token (T → 0);
@@ -237,11 +237,11 @@ Writer(models[0], grid, prompts[:5], "henon")
 #
 # Do generated orbits visit the cells as often as true ones? The measure is the exact Wasserstein
 # distance W1 between cell centres: how far, on average, states must be moved to turn one sample
-# into the other. Two true samples differ as well, by chance. So every distance is divided by
-# that between two batches of *fresh* true orbits of the same size. A ratio of one means that
-# generated states are as far from true ones as true ones are from each other. Each batch has a true
-# pair of its own, the same for all methods; the divisor is the median over these pairs. *Matched* compares with the true continuations of the
-# same prompts, as the paper may have done; *squared cost* is the square of the distance moved.
+# into the other. Two true samples differ as well, by chance. So every distance is divided by that
+# between two batches of *fresh* true orbits of the same size. A ratio of one means that generated
+# states are as far from true ones as true ones are from each other. Each batch has a true pair of
+# its own; the divisor is the median over the pairs. *Matched* compares with the true continuations
+# of the prompts, as the paper may have done; *squared cost* is the square of the distance moved.
 
 # %%
 batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
@@ -274,8 +274,8 @@ report.told_apart(short, references[0])
 # ## How far apart are two true samples?
 #
 # That depends on their size, and on how many independent orbits they come from. The paper gives
-# the size only as a range, and not the number or the cost. *Cells* measures lengths in cells. First
-# see how much the rows differ: a printed distance may belong to any of them.
+# the size only as a range, and not the number or the cost. *Cells* measures lengths in cells. See
+# how much the rows differ: a printed distance may belong to any of them.
 
 # %%
 report.sampling(
@@ -326,8 +326,8 @@ report.exponent_by_size(fresh_tokens, grid, system, **size)
 # %% [markdown]
 # ## Cycles and steps never seen
 #
-# A greedy model is a deterministic map of its context, so it must end in a cycle: when? A sampled one
-# can take steps that no training trajectory took. The last row says how often true orbits do.
+# A greedy model is a deterministic map of its context, so it must end in a cycle. A sampled one can
+# take steps that no training trajectory took; the last row is that of true orbits.
 
 # %% tags=["hide-input", "view"]
 report.cycles(short)

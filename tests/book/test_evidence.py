@@ -69,7 +69,7 @@ def test_pages_quote_the_reference_as_the_readme_does_and_say_what_differs(rebui
     assert len(printed) == 8
     assert quoted == printed
     assert '"vocabulary" (moved, ' in text
-    assert "What differs, run by run" in text
+    assert "Run by run" in text
     assert "| Numbers " in text
 
 

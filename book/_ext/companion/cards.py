@@ -151,8 +151,7 @@ class Kept(SphinxDirective):
             lines.append(f"- **{each['run']}**: {words([each['provenance']])}{since}{odd}")
         listed = "\n".join(lines)
         return self.parse_text_to_nodes(
-            f"{text}\n\n::::{{dropdown}} What differs, run by run\n"
-            f":class-container: run-card\n\n{listed}\n::::\n"
+            f"{text}\n\n::::{{dropdown}} Run by run\n:class-container: run-card\n\n{listed}\n::::\n"
         )
 
 
@@ -204,7 +203,7 @@ class Agreement(Recorded):
         text = (
             "The numbers in this book are quoted from the committed references, as in the README. "
             f"This build, on {' and '.join(sorted(processors))}: {whole}; {judged}.\n\n"
-            "::::{dropdown} What differs, run by run\n:class-container: run-card\n\n"
+            "::::{dropdown} Run by run\n:class-container: run-card\n\n"
         )
         lines += [f"- {line.strip()}" for line in changed]
         return self.parse_text_to_nodes(text + "\n".join(lines) + "\n::::\n")

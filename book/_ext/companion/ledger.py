@@ -285,7 +285,10 @@ class Ledger(SphinxDirective):
         rule = f"Criterion, on {judged}{since}: {claim.rule}"
         ruled = [rule if claim.criterion else f"Untested: {claim.untested}", ""]
         if claim.condition:
-            ruled += [f"Otherwise it holds only if {claim.only_if}: {claim.condition_rule}", ""]
+            ruled += [
+                f"If not met, *holds only if {claim.only_if}*, where {claim.condition_rule}",
+                "",
+            ]
         if len(ours) > 8:  # folded, not left out
             fold = [f"::::{{dropdown}} Criterion, and our {len(ours)} numbers"]
             found, ruled = [f"See {pages}.", ""], [*fold, *ruled, *found, "::::", ""]
@@ -359,7 +362,7 @@ def strength(all_: list[Entry]) -> str:
         "timing. Another run with new seeds and starts would turn about "
         f"{number(found['expected'], '.0f')} of the {found['judged']}.{redrawn(all_)} For "
         f"{found['seen']} claims, values that bear on them had been seen when the criterion was "
-        "written, and for most others of the second paper trials and `smoke` runs."
+        "written; for most other claims of the second paper, trials and small test runs."
         f"{by_rule(found['common_rule'])}{elsewhere(all_)}"
     )
 
