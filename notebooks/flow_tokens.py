@@ -236,7 +236,7 @@ figures.scene(grid, paths, flow.names)
 # Do the generated states fill the attractor as true ones do? The measure is the exact Wasserstein
 # distance W1 between cell centres. Two true samples differ as well, by chance. So every distance
 # is divided by that between two *fresh* true batches of the same size. Each batch has a true pair of
-# its own, the same for all methods. *Matched* compares with true continuations of the same prompts.
+# its own, the same for all methods; the divisor is their median. *Matched* compares with true continuations of the same prompts.
 
 # %%
 batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
@@ -258,7 +258,8 @@ report.told_apart(short, references[0])
 # %% [markdown]
 # ## How far apart are two true samples?
 #
-# That depends on their size and number of trajectories; the paper prints neither, nor the cost. One
+# That depends on their size and number of trajectories. The paper gives the size only as a range,
+# and neither the number of trajectories nor the cost. One
 # row compares two halves of our test set. *Cells* measures lengths in cells.
 
 # %%

@@ -240,8 +240,8 @@ Writer(models[0], grid, prompts[:5], "henon")
 # into the other. Two true samples differ as well, by chance. So every distance is divided by
 # that between two batches of *fresh* true orbits of the same size. A ratio of one means that
 # generated states are as far from true ones as true ones are from each other. Each batch has a true
-# pair of its own, the same for all methods. *Matched* compares with the true continuations of the
-# same prompts, as the paper most likely did; *squared cost* is the square of the distance moved.
+# pair of its own, the same for all methods; the divisor is their median. *Matched* compares with the true continuations of the
+# same prompts, as the paper may have done; *squared cost* is the square of the distance moved.
 
 # %%
 batches = fresh_tokens(2 * prompt_batches * rollouts, rollout_steps)
@@ -273,9 +273,10 @@ report.told_apart(short, references[0])
 # %% [markdown]
 # ## How far apart are two true samples?
 #
-# That depends on their size, and on how many independent orbits they come from. The paper
-# prints neither, nor the cost. *Cells* measures lengths in cells instead of state units. First see
-# how much the rows differ: a printed distance may belong to any of them.
+# That depends on their size, and on how many independent orbits they come from. The paper gives
+# the size only as a range of states, and neither the number of orbits nor the cost.
+# *Cells* measures lengths in cells instead of state units. First see how much the rows differ: a
+# printed distance may belong to any of them.
 
 # %%
 report.sampling(

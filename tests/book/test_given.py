@@ -51,7 +51,7 @@ def test_every_run_shows_each_of_its_parameters_once(run, preset):
     assert text.partition("::::")[0].count("\n| `") <= 6
     paper = load("paper", [run.name])[0].parameters
     differ = preset != "paper" and paper != run.parameters
-    assert ("| at `paper` |" in text) == differ
+    assert ("| at preset `paper` |" in text) == differ
 
 
 def test_the_page_of_a_run_holds_the_values_of_its_results(book):

@@ -87,7 +87,7 @@ def test_json_and_csv_hold_the_same_ledger():
     assert rows[3]["ours"] == ""
     assert content["claims"][1]["ours"][0] == {
         "run": "r", "metric": "a", "preset": "cpu", "recorded": True,
-        "value": 1.0, "low": 0.5, "high": 2.0, "level": 0.95,
+        "value": 1.0, "low": 0.5, "high": 2.0, "level": 0.95, "band": None,
     }  # fmt: skip
 
 

@@ -217,6 +217,17 @@ def test_runs_wait_for_what_they_need_and_are_stale_with_it(clone):
     assert "tiny: not run, it needs plain" in text
 
 
+def test_what_another_run_needs_begins_first(clone):
+    clone.edit("experiments.yml", "title: Tiny\n  needs: []", "title: Tiny\n  needs: [plain]")
+    first = "first:\n  notebook: tiny\n  title: First\n  needs: []\n  presets:\n" + "".join(
+        f"    {preset}: {{cores: 1, parameters: {{}}}}\n" for preset in ("smoke", "cpu", "paper")
+    )
+    clone.edit("experiments.yml", "tiny:\n  notebook", f"{first}tiny:\n  notebook")
+    code, text = clone("run", "--preset", "smoke", "--cores", "1")
+    assert code == 0, text
+    assert text.index("plain: done") < text.index("first: done") < text.index("tiny: done")
+
+
 def test_the_cause_of_a_failure_is_the_error_not_its_last_line(clone):
     clone.edit("notebooks/plain.py", '("n", n)', '("n", n); raise RuntimeError("why\\nhint")')
     code, text = clone("run", "plain", "--preset", "smoke")

@@ -44,7 +44,7 @@ def table(run: Run, values: Mapping[str, Any]) -> str:
     if run.base_preset != "paper":
         paper = load("paper", [run.name])[0].parameters
     differs = any(paper.get(name, value) != value for name, value in values.items())
-    names = ["parameter", "value", *(["at `paper`"] if differs else []), "meaning"]
+    names = ["parameter", "value", *(["at preset `paper`"] if differs else []), "meaning"]
     head = f"| {' | '.join(names)} |\n|{' :--- |' * len(names)}\n"
     lines = []
     for each in run.declared.values():

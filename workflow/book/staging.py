@@ -153,7 +153,8 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
     for name in ("index.md", "ledger.md") if preset == "smoke" else ():
         title, _, rest = (part / name).read_text(encoding="utf-8").partition("\n")
         (part / name).write_text(f"{title}\n\n{SMOKE}\n{rest}", encoding="utf-8")
-    write_ledger(preset, part)
+    if (part / "claims.yml").exists():
+        write_ledger(preset, part)
     for path in drawn(target):
         if not (made := part / path.relative_to(target)).exists():
             made.parent.mkdir(parents=True, exist_ok=True)

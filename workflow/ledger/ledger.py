@@ -32,6 +32,7 @@ class Found:
     low: float | None = None
     high: float | None = None
     level: float | None = None  # None with an interval: a range
+    band: float | None = None  # the declared tolerance, where it stands for an interval
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,11 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
         for place, name in dict.fromkeys(claim.metrics):
             given, _, run = place.rpartition("/")
             entry = recorded(metrics, given or where, run, name)
-            numbers = [entry.get(key) for key in ("value", "low", "high", "level")] if entry else []
+            numbers = []
+            if entry:
+                numbers = [entry.get(key) for key in ("value", "low", "high", "level")]
+                single = entry.get("low") is None and entry.get("over") is None
+                numbers += [entry.get("tolerance") or None] if single else []
             ours.append(Found(run, name, given or where, bool(entry), *numbers))
             if entry and (place, name) in claim.deciding:
                 known[place, name] = entry

@@ -46,7 +46,7 @@ VERDICTS = ("agrees", "differs", "moved", "gone", "new", "one batch", "time")
 #: Those of a metric that does not agree.
 ODD = ("gone", "new", "moved", "differs")
 #: Those of a metric that is not compared, in words.
-LEFT_OUT = {"one batch": "of one batch", "time": "times"}
+LEFT_OUT = {"one batch": "of one batch", "time": "durations"}
 
 Metrics = dict[str, dict[str, Any]]
 

@@ -130,6 +130,8 @@ def schedule(
     waiting = list(to_do(runs, force=force))
     if not waiting:
         return DONE
+    needed = {name for run in waiting for name in run.needs}
+    waiting.sort(key=lambda run: run.name not in needed)  # others wait for them
     cards = Cards(gpus, runs_per_gpu)
     for run in waiting:
         if run.gpus > cards.total and not cards.uncounted:

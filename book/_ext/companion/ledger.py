@@ -258,6 +258,8 @@ class Ledger(SphinxDirective):
             value = f"{{res}}`{each.preset}/{each.run}:{each.metric}{form}`"
             if each.low is not None:
                 value += f" ({interval(vars(each), '.4g')})"
+            elif each.band and claim.criterion:
+                value += f" (no interval; a band of {each.band:.0%})"
             ours.append(f"{name} {value}")
         pages = ", ".join(f"[{run}](/runs/{run}.ipynb)" for run in runs)
         judged = "the method" if claim.scope == "method" else "the printed model"
@@ -346,7 +348,7 @@ def by_rule(found: dict[str, int]) -> str:
     """How many verdicts differ by the common rule, in words; empty where no claim has one."""
     if not found["judged"]:
         return ""
-    text = f" {found['judged']} were also judged by one stricter rule for all claims of their kind"
+    text = f" {found['judged']} were also judged by one rule for their kind, at least as strict"
     if not found["lost"]:
         return f"{text}: {found['other']} have another verdict by it."
     back = found["other"] - found["lost"]

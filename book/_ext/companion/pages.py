@@ -65,7 +65,7 @@ def shown_elsewhere(app: Sphinx, env) -> list[str]:
     page come from the others.
     """
     tocs = {page: toc.pformat() for page, toc in sorted(env.tocs.items())}
-    shown = [tocs, env.toc_fignumbers, env.domaindata["std"], env.domaindata["cite"]]
+    shown = [tocs, env.toc_fignumbers, env.domaindata["std"], env.domaindata.get("cite", {})]
     # Sorted, since a page that was read again comes last; addresses in memory differ each time.
     words = sorted(re.findall(r"[^\s,(){}\[\]]+", re.sub(r" at 0x[0-9a-f]+", "", repr(shown))))
     before, env.companion_shown = getattr(env, "companion_shown", None), checksum(words)

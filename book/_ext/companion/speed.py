@@ -119,8 +119,8 @@ def totals(runs: list[dict]) -> str:
     spent, passed = (duration(sum(f[name] for f in facts)) for name in ("cpu_s", "wall_s"))
     return (
         f"The {len(runs)} runs that `make book` makes take {spent} of a processor, and {passed} of "
-        f"wall time one after the other. They record {duration(training)} of training. The largest "
-        "process is that of "
+        f"wall time one after the other. Their trainings took {duration(training)}, those included "
+        "that were made before and only loaded. The largest process is that of "
         f"`{largest['run']}`, with {largest['provenance']['peak_rss_mb']} MB."
     )
 

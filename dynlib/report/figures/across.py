@@ -80,7 +80,7 @@ def table_1(metrics: Metrics, printed: Printed) -> Shown:
         "then three methods without a network. Bars are intervals. Open circles, where there are "
         "any: the printed model.",
         alt="Five panels of dots on a logarithmic axis, one for each system. Printed values lie "
-        "near one. Nearly all intervals reach one; greedy decoding on Hénon and on the Lorenz "
+        "near one. Most intervals reach one; greedy decoding on Hénon and on the Lorenz "
         "grid of 35 cells, and the Markov chain on Rössler, lie well above.",
     )
 

@@ -216,8 +216,7 @@ def lyapunov(methods: Sequence[str], reference: float) -> style.Shown:
             "The exponent that the paper's estimator finds, with products of all lengths as "
             "printed (filled) and without the shortest (open); one mark for each seed or batch. "
             "The vertical line is the exponent of the map. Rounding true orbits to cell centres "
-            "moves the estimate about as much as replacing them by the sampled network. Decoded "
-            "greedily, the network's seeds scatter far more widely."
+            "lowers the estimate. Decoded greedily, the network's seeds scatter far more widely."
         ),
         alt=(
             "Dot plot of estimated Lyapunov exponents by source of the states: true orbits, true "
