@@ -167,7 +167,10 @@ def in_words(drawn: list[dict[str, dict[str, int]]]) -> str:
         [sum(each[kind][key] for each in drawn) for key in ("metrics", "beyond")]
         for kind in ("intervals", "ranges")
     )
-    return (
+    parts = [
         f"{beyond} of {n} metrics with a 95 % interval differ by more than the two intervals "
-        f"allow, where {0.05 * n:.0f} are expected; {far} of {ranges} with a range do"
-    )
+        f"allow, where {0.05 * n:.0f} are expected"
+    ] * bool(n or not ranges)
+    also = " do" if n else " differ by more than the two ranges allow"
+    parts += [f"{far} of {ranges} with a range{also}"] * bool(ranges)
+    return "; ".join(parts)
