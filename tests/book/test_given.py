@@ -90,8 +90,8 @@ def understood(line: str):
 @pytest.mark.parametrize("run", load("cpu"), ids=lambda run: run.name)
 def test_a_copied_command_runs_with_one_other_value(run, preset):
     (run,) = load(preset, [run.name])
-    facts = {"wall_s": 150.0, "peak_rss_mb": 700, "machine": {}}
-    text = again(run, facts)
+    facts = {"wall_s": 150.0, "cpu_s": 140.0, "peak_rss_mb": 700, "machine": {}}
+    text = again(run, {"metrics": {}, "provenance": facts})
     assert "took 2.5 min on cpu, and 700 MB of memory" in text
     (command,) = re.findall(r"^\$ (.*)$", text, re.M)
     options, own = understood(command)

@@ -9,6 +9,7 @@ from workflow.book.provenance import (
     device,
     duration,
     graphics,
+    loaded_seconds,
     machines,
     origins,
     provenance,
@@ -43,6 +44,15 @@ def test_training_is_told_also_where_models_were_loaded():
     run["metrics"] |= {"train_s": {"value": 10.0, "samples": None, "n": 2}, "steps": {"value": 7}}
     assert trained(run) == "3.3 min"
     assert trained({"metrics": {"mse": {"value": 1.0}}}) == "not recorded"
+
+
+def test_models_that_a_run_has_loaded_are_told_from_those_that_it_trained():
+    """Two trainings of 100 s: in a run of 250 s they were trained, in one of 60 s loaded."""
+    times = {"samples": [100.0, 100.0], "n": 2, "value": 100.0}
+    run = {"metrics": {"train_s": times}, "provenance": {"wall_s": 250.0, "cpu_s": 240.0}}
+    assert loaded_seconds(run) == 0
+    assert loaded_seconds(run | {"provenance": {"wall_s": 60.0, "cpu_s": 50.0}}) == 200
+    assert loaded_seconds(run | {"metrics": {}}) == 0
 
 
 def test_machines_and_versions_are_named_once_and_differences_are_told():

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from workflow.book.provenance import device, duration
+from workflow.book.provenance import device, duration, loaded_seconds
 from workflow.errors import Refused
 from workflow.runs.experiments import Run, load
 
@@ -78,14 +78,16 @@ def changed(run: Run) -> tuple[str, int]:
     raise ValueError(f"{run.name} has no whole number among its parameters that may change")
 
 
-def again(run: Run, facts: dict[str, Any]) -> str:
+def again(run: Run, results: dict[str, Any]) -> str:
     """The command that runs a page with another value, in Markdown, and what the page cost."""
     name, value = changed(run)
+    facts = results["provenance"]
+    whole = facts["wall_s"] + loaded_seconds(results)
     preset = "" if run.base_preset == "cpu" else f" PRESET={run.base_preset}"
     return (
         "To run it with another value:\n\n```console\n"
         f'$ make run RUN={run.name}{preset} ARGS="-p {name} {value}"\n```\n\n'
-        f"With the values above it took {duration(facts['wall_s'])} on {device(facts)}, and "
+        f"With the values above it took {duration(whole)} on {device(facts)}, and "
         f"{facts['peak_rss_mb']} MB of memory. Outputs with other values go to a folder of their "
         "own.\n"
     )

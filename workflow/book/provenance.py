@@ -30,6 +30,12 @@ def training_seconds(run: Results) -> float | None:
     return total if times else None
 
 
+def loaded_seconds(run: Results) -> float:
+    """That sum where the run found its models trained: where it exceeds the times of the run."""
+    total, facts = training_seconds(run) or 0.0, run["provenance"]
+    return total if total > max(facts["cpu_s"], facts["wall_s"]) else 0.0
+
+
 def trained(run: Results) -> str:
     """That sum in words."""
     total = training_seconds(run)

@@ -99,7 +99,7 @@ def stage(preset: str, runs: list[Run], stale: dict[str, str]) -> Path:
         if results.exists():
             card = f"```{{run-card}} {run.name}\n```\n"
             content = json.loads(results.read_bytes())
-            given, command = content["parameters"], again(run, content["provenance"])
+            given, command = content["parameters"], again(run, content)
         if like := run.declaration.like:
             card += (
                 f":::{{container}} short\nThe notebook is that of [{like}]({like}.ipynb), with "

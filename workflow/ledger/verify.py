@@ -268,7 +268,7 @@ def verdicts(preset: str, compared: dict[str, Metrics]) -> list[str]:
         if ours != theirs:
             lines.append(f"  {claim.id}: {ours}; in the reference: {theirs}")
     same = len(claims) - len(lines)
-    head = f"verdicts on claims about these runs: {same} of {len(claims)} agree"
+    head = f"verdicts on the {len(claims)} claims about these runs, tested or not: {same} agree"
     return [head, *lines] if claims else []
 
 

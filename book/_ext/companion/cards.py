@@ -9,7 +9,16 @@ from sphinx.util.docutils import SphinxDirective
 
 from companion.ledger import entries
 from companion.results import PRESET, NoResults, Results
-from workflow.book.provenance import carried, costs, device, graphics, longest, provenance
+from workflow.book.provenance import (
+    carried,
+    costs,
+    device,
+    duration,
+    graphics,
+    loaded_seconds,
+    longest,
+    provenance,
+)
 from workflow.ledger.ledger import REDRAWN, Entry
 from workflow.ledger.margin import expected
 from workflow.ledger.second import in_words as in_words_drawn
@@ -63,6 +72,7 @@ class RunCard(SphinxDirective):
         results, what = own or quoted, "this page was" if own else "the numbers were"
         words = agreement(results, quoted)[1]
         facts, used = results["provenance"], results["provenance"]["versions"]
+        known = loaded_seconds(results)
         seeds = ", ".join(map(str, facts.get("seeds", []))) or "none"
         base = f"{self.config.html_theme_options.get('repository_url', '')}/blob/main/notebooks"
         libraries = ", ".join(
@@ -80,7 +90,8 @@ class RunCard(SphinxDirective):
             **({"GPU": gpus} if (gpus := graphics(facts)) else {}),
             "Seeds": seeds,
             "Time": f"{facts['wall_s']:.0f} s wall, {facts['cpu_s']:.0f} s of processor; "
-            f"largest process {facts['peak_rss_mb']} MB",
+            f"largest process {facts['peak_rss_mb']} MB"
+            + (f"; its models were loaded, {duration(known)} when they were trained" * bool(known)),
             **({"Longest sections": text} if (text := longest(facts)) else {}),
             "Made": f"{facts['started'].replace('T', ' ').rstrip('Z')} UTC, commit "
             f"`{(facts['commit'] or 'none')[:10]}`{unclean}, "
@@ -191,8 +202,11 @@ class Agreement(Recorded):
         quoted = {each["run"]: each for each in self.results()}
         fresh = {name: here for name in quoted if (here := made_here(Results(self.env), name))}
         found = {name: agreement(here, quoted[name]) for name, here in fresh.items()}
-        lines = [f"- **{name}**: {words}" for name, (_, words) in found.items() if words]
-        if not lines:
+        lines = [
+            f"- **{name}**: {words or in_words(rows) + '; it is the reference itself.'}"
+            for name, (rows, words) in found.items()
+        ]
+        if not any(words for _, words in found.values()):
             source = "runs of this build" if PRESET == "smoke" else "committed reference runs"
             return self.parse_text_to_nodes(
                 f"The numbers in this book are those of the {source} (preset `{PRESET}`)."
