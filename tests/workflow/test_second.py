@@ -10,7 +10,7 @@ from test_ledger import CLAIMS, claim, metrics
 
 from workflow.errors import Refused
 from workflow.ledger.ledger import REDRAWN, SECOND, as_csv, as_json, ledger
-from workflow.ledger.second import against, in_words, set_of
+from workflow.ledger.second import against, beyond_ranges, in_words, set_of
 from workflow.runs.integrity import read_reference
 
 
@@ -99,8 +99,8 @@ def test_other_draws_are_counted_by_what_their_intervals_allow():
     assert same["drawn"]["intervals"]["metrics"] == 400
     assert 8 <= same["drawn"]["intervals"]["beyond"] <= 34  # binomial(400, 0.05), 0.1 % at an end
     assert len(same["odd"]) == same["drawn"]["intervals"]["beyond"]
-    assert moved["drawn"]["intervals"] == {"metrics": 400, "beyond": 400}
-    assert moved["drawn"]["ranges"] == {"metrics": 0, "beyond": 0}
+    assert moved["drawn"]["intervals"] == {"metrics": 400, "beyond": 400, "expected": 20}
+    assert moved["drawn"]["ranges"] == {"metrics": 0, "beyond": 0, "expected": 0}
     words = in_words([same["drawn"], moved["drawn"]])
     assert "of 800 metrics with a 95 % interval differ" in words
     assert words.endswith("allow, where 40 are expected")
@@ -110,15 +110,37 @@ def test_ranges_are_counted_apart_and_times_and_single_values_not_at_all():
     wide, narrow = metric(1.0, 0.5, level=None), metric(2.0, 0.1)
     timed = metric(1.0, 0.1, timing=True)
     alone = metric(1.0, 0.0) | {"low": None, "high": None, "level": None}
-    fresh = {"a": wide, "b": narrow, "t": timed, "s": alone, "new": narrow}
-    other = {"a": narrow, "b": narrow, "t": metric(9.0, 0.1, timing=True), "s": narrow}
-    found = against(fresh, other)
-    assert found["drawn"]["ranges"] == {"metrics": 1, "beyond": 1}  # 1 > hypot(0.5, 0.1)
-    assert found["drawn"]["intervals"] == {"metrics": 1, "beyond": 0}
-    assert found["odd"] == ["`a`: 1 (0.5 to 1.5) against 2 (1.9 to 2.1)"]
-    assert in_words([found["drawn"]]).endswith("where 0 are expected; 1 of 1 with a range do")
-    ranges = found["drawn"] | {"intervals": {"metrics": 0, "beyond": 0}}
-    assert in_words([ranges]) == "1 of 1 with a range differ by more than the two ranges allow"
+    fresh = {"a": wide, "b": narrow, "t": timed, "s": alone, "new": narrow, "same": narrow}
+    near = metric(2.01, 0.1)
+    other = {"a": narrow, "b": near, "t": metric(9.0, 0.1, timing=True), "s": narrow}
+    found = against(fresh, other | {"same": narrow})  # what is equal was not drawn anew
+    assert found["drawn"]["ranges"] == {"metrics": 1, "beyond": 1, "expected": 0.16}
+    assert found["drawn"]["intervals"] == {"metrics": 1, "beyond": 0, "expected": 0.05}
+    assert found["odd"] == ["`a`: 1 (0.5 to 1.5) against 2 (1.9 to 2.1)"]  # 1 > hypot(0.5, 0.1)
+    words = in_words([found["drawn"]])
+    assert words.endswith("are expected; 1 of 1 metrics with a range do, where 0 are expected")
+    alone = found["drawn"] | {"intervals": {"metrics": 0, "beyond": 0, "expected": 0.0}}
+    assert in_words([alone]).startswith("1 of 1 metrics with a range differ by more than the two ")
+
+
+@pytest.mark.parametrize(("n", "share"), [(2, 0.422), (3, 0.160), (5, 0.025)])
+def test_as_many_ranges_of_few_values_fail_by_chance_as_are_expected(n, share):
+    assert beyond_ranges(n) == pytest.approx(share, abs=0.004)
+    rng = np.random.default_rng(1)
+
+    def draw() -> dict:
+        rows = rng.normal(size=(4000, n))
+        return {
+            str(i): {
+                "value": float(np.median(row)), "low": row.min(), "high": row.max(), "level": None,
+                "timing": False, "n": n,
+            }
+            for i, row in enumerate(rows)
+        }  # fmt: skip
+
+    found = against(draw(), draw())["drawn"]["ranges"]
+    spread = 4 * np.sqrt(4000 * share * (1 - share))
+    assert abs(found["beyond"] - found["expected"]) < spread + 16  # of the share itself
 
 
 def test_the_half_width_is_that_towards_the_other_value():
@@ -131,7 +153,7 @@ def metric(value: float, half: float, level: float | None = 0.95, timing: bool =
     """A metric with a symmetric interval, as the record has it."""
     return {
         "value": value, "low": value - half, "high": value + half, "level": level,
-        "timing": timing,
+        "timing": timing, "n": 3,
     }  # fmt: skip
 
 
@@ -173,6 +195,16 @@ def test_the_redrawn_set_is_judged_beside_the_second():
     assert found.flag == "within chance"
     assert json.loads(as_json([found], "cpu"))["claims"][0]["redrawn_verdict"] == "does not hold"
     assert "redrawn_verdict" in as_csv([found]).splitlines()[0]
+
+
+def test_a_common_rule_that_turns_in_a_set_takes_the_firmness_too():
+    """Here a is 1 (0.5 to 2), there 4 (3.5 to 4.5): its upper end is below 4 here alone."""
+    lasting = claim("lasting", criterion="r:a < 500", common="r:a.high < 4")
+    (found,) = ledger([lasting], there, "cpu")
+    assert (found.second, found.second_common) == ("holds", "does not hold")
+    assert (found.split, found.turned, found.flag) == (False, True, "within chance")
+    (same,) = ledger([claim("lasting", criterion="r:a < 500", common="r:a.high < 5")], there, "cpu")
+    assert (same.turned, same.flag) == (False, "firm")
 
 
 @pytest.mark.parametrize("preset", ["smoke", "paper"])

@@ -52,6 +52,8 @@ class Entry:
     common: str = ""  # the verdict by the common rule
     second: str = ""  # the verdict by the second set of results, where it has what decides
     redrawn: str = ""  # the same by the redrawn set
+    second_common: str = ""  # the verdict by the common rule in the second set
+    redrawn_common: str = ""  # the same in the redrawn set
 
     @property
     def split(self) -> bool:
@@ -60,8 +62,9 @@ class Entry:
 
     @property
     def turned(self) -> bool:
-        """Whether the second set or the redrawn set gives another verdict."""
-        return any(self.turns(verdict) for verdict in (self.second, self.redrawn))
+        """Whether the second or the redrawn set gives another verdict, by either rule."""
+        there = (self.second, self.redrawn, self.second_common, self.redrawn_common)
+        return any(self.turns(verdict) for verdict in there)
 
     def turns(self, there: str) -> bool:
         """Whether the verdict by another set is of another kind."""
@@ -135,9 +138,19 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
         if judged.kind in JUDGED and set(claim.deciding) <= set(known):
             distance = margin(claim, known, others)
             shown = round(distance, 3) if distance < math.inf else None
-            there = [by_set(kept, claim, metrics, preset) for kept in (SECOND, REDRAWN)]
+            rules = [claim]
+            if claim.common:
+                rules.append(replace(claim, criterion=claim.common, condition=""))
+            second, redrawn = (
+                [by_set(kept, rule, metrics, preset) for rule in rules]
+                for kept in (SECOND, REDRAWN)
+            )
             flagged = flag(known, math.inf if shown is None else shown)  # found by halving
-            judged = replace(judged, margin=shown, flag=flagged, second=there[0], redrawn=there[1])
+            judged = replace(
+                judged, margin=shown, flag=flagged, second=second[0], redrawn=redrawn[0],
+                second_common=second[-1] * bool(claim.common),
+                redrawn_common=redrawn[-1] * bool(claim.common),
+            )  # fmt: skip
             if (judged.turned or judged.split) and judged.flag == "firm":
                 judged = replace(judged, flag="within chance")
         entries.append(judged)

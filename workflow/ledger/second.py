@@ -11,7 +11,10 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from workflow.errors import Refused
 from workflow.files import ROOT, write_whole
@@ -27,6 +30,10 @@ FACTS = (
     "stamp", "commit", "dirty", "started", "wall_s", "cpu_s", "peak_rss_mb", "machine", "python",
     "versions",
 )  # fmt: skip
+
+
+#: The ends of an interval, after the value.
+ENDS = ("value", "low", "high")
 
 
 def keep(preset: str, names: list[str], machine: str = "") -> str:
@@ -130,24 +137,50 @@ def against(fresh: Metrics, reference: Metrics) -> dict[str, Any]:
 
     Two values with the half-widths h and h' towards each other differ by at most
     :math:`\sqrt{h^2 + h'^2}` in 95 % of cases, if these are the half-widths of 95 % intervals of
-    normal estimates. Ranges of few values are counted apart. With new data a metric changes more
-    than that if its interval misses a part of what is drawn. So this tries the intervals.
+    normal estimates. Ranges of few values are counted apart (:func:`beyond_ranges`). What is equal
+    in both runs, interval included, was not drawn anew and is left out. With new data a metric
+    changes more than that if its interval misses a part of what is drawn. So this tries the
+    intervals.
     """
-    kinds = {"intervals": [0, 0], "ranges": [0, 0]}
-    odd = []
+    kinds: dict[str, list[float]] = {"intervals": [], "ranges": []}
+    beyond, odd = dict.fromkeys(kinds, 0), []
     for name in sorted(fresh.keys() & reference.keys()):
         ours, theirs = fresh[name], reference[name]
-        ends = [each[end] for each in (ours, theirs) for end in ("value", "low", "high")]
-        if None in ends or ours.get("timing") or theirs.get("timing"):
+        ends, others = ([each[end] for end in ENDS] for each in (ours, theirs))
+        if None in ends + others or ends == others or ours.get("timing") or theirs.get("timing"):
             continue
+        kind = "ranges" if None in (ours["level"], theirs["level"]) else "intervals"
+        kinds[kind].append(0.05 if kind == "intervals" else beyond_ranges(min(ours["n"], 6)))
         a, b = ours["value"], theirs["value"]
-        seen = kinds["ranges" if None in (ours["level"], theirs["level"]) else "intervals"]
-        seen[0] += 1
         if abs(a - b) > math.hypot(towards(ours, b), towards(theirs, a)):
-            seen[1] += 1
+            beyond[kind] += 1
             odd.append(f"`{name}`: {between(ours)} against {between(theirs)}")
-    counts = {kind: {"metrics": n, "beyond": beyond} for kind, (n, beyond) in kinds.items()}
+    counts = {
+        kind: {
+            "metrics": len(shares), "beyond": beyond[kind], "expected": round(math.fsum(shares), 2),
+        }
+        for kind, shares in kinds.items()
+    }  # fmt: skip
     return {"drawn": counts, "odd": odd}
+
+
+@cache
+def beyond_ranges(n: int) -> float:
+    """Share of pairs of samples of n normal values whose medians differ beyond their ranges.
+
+    Simulated. So many ranges of `n` values fail by chance, since they promise less than 95 %.
+
+    Examples
+    --------
+    >>> round(beyond_ranges(3), 2), round(beyond_ranges(5), 2)
+    (0.16, 0.02)
+    """
+    draws = np.random.default_rng(0).normal(size=(2, 100_000, max(2, n)))
+    low, middle, high = draws.min(-1), np.median(draws, -1), draws.max(-1)
+    above = middle[1] > middle[0]
+    own = np.where(above, high[0] - middle[0], middle[0] - low[0])
+    other = np.where(above, middle[1] - low[1], high[1] - middle[1])
+    return float((np.abs(middle[1] - middle[0]) > np.hypot(own, other)).mean())
 
 
 def towards(entry: dict[str, Any], other: float) -> float:
@@ -161,16 +194,16 @@ def between(entry: dict[str, Any]) -> str:
     return "{value:.4g} ({low:.4g} to {high:.4g})".format(**entry)
 
 
-def in_words(drawn: list[dict[str, dict[str, int]]]) -> str:
+def in_words(drawn: list[dict[str, dict[str, float]]]) -> str:
     """How many metrics of redrawn runs differ by more than their intervals allow."""
-    (n, beyond), (ranges, far) = (
-        [sum(each[kind][key] for each in drawn) for key in ("metrics", "beyond")]
-        for kind in ("intervals", "ranges")
-    )
-    parts = [
-        f"{beyond} of {n} metrics with a 95 % interval differ by more than the two intervals "
-        f"allow, where {0.05 * n:.0f} are expected"
-    ] * bool(n or not ranges)
-    also = " do" if n else " differ by more than the two ranges allow"
-    parts += [f"{far} of {ranges} with a range{also}"] * bool(ranges)
+    parts: list[str] = []
+    for kind, name in (("intervals", "a 95 % interval"), ("ranges", "a range")):
+        n, beyond, expected = (
+            sum(each[kind][key] for each in drawn) for key in ("metrics", "beyond", "expected")
+        )
+        if n or (kind == "intervals" and not any(each["ranges"]["metrics"] for each in drawn)):
+            verb = " do" if parts else f" differ by more than the two {kind} allow"
+            parts.append(
+                f"{beyond} of {n} metrics with {name}{verb}, where {expected:.0f} are expected"
+            )
     return "; ".join(parts)

@@ -74,11 +74,13 @@ def written(env) -> dict[str, list[str]]:
 
 def firm(entry: Entry) -> str:
     """The flag and the margin of a verdict in words, empty where nothing was judged."""
-    there = "".join(
-        f"; in the {name} set it {verdict}"
-        for name, verdict in (("second", entry.second), ("redrawn", entry.redrawn))
-        if entry.turns(verdict)
-    )
+    found = {
+        "in the second set": entry.second,
+        "in the redrawn set": entry.redrawn,
+        "by the common rule in the second set": entry.second_common * (not entry.split),
+        "by the common rule in the redrawn set": entry.redrawn_common * (not entry.split),
+    }
+    there = "".join(f"; {where} it {text}" for where, text in found.items() if entry.turns(text))
     if not entry.flag or entry.flag == "one timing":
         return entry.flag + there
     if entry.margin is None:
