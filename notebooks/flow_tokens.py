@@ -268,8 +268,8 @@ flows.sampling(fresh_tokens, grid, half, sampling_pairs, references)
 # %% [markdown]
 # ## Cycles and steps never seen
 #
-# A greedy model must end in a cycle. A sampled one can take steps that no training trajectory took;
-# the last row is that of true trajectories.
+# A greedy model must end in a cycle sooner or later. A sampled one can take steps that no training
+# trajectory took, and so can smoothed counts. The last row is that of true trajectories.
 
 # %% tags=["hide-input", "view"]
 report.cycles(short)

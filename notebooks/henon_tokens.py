@@ -326,8 +326,8 @@ report.exponent_by_size(fresh_tokens, grid, system, **size)
 # %% [markdown]
 # ## Cycles and steps never seen
 #
-# A greedy model is a deterministic map of its context, so it must end in a cycle. A sampled one can
-# take steps that no training trajectory took; the last row is that of true orbits.
+# A greedy model must end in a cycle sooner or later. A sampled one can take steps that no training
+# trajectory took, and so can smoothed counts. The last row is that of true orbits.
 
 # %% tags=["hide-input", "view"]
 report.cycles(short)

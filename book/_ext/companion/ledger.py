@@ -25,7 +25,16 @@ from companion.results import (
 )
 from companion.strips import drawn
 from workflow.ledger.claims import VERDICTS, Claim, read_claims
-from workflow.ledger.ledger import Entry, counts, firmness, judge, ledger, lookup
+from workflow.ledger.ledger import (
+    Entry,
+    Found,
+    counts,
+    firmness,
+    judge,
+    ledger,
+    lookup,
+    recorded,
+)
 from workflow.ledger.margin import FLAGS
 from workflow.ledger.strip import strip
 
@@ -259,6 +268,12 @@ class Ledger(SphinxDirective):
             text += f' <a href="{address}">Contest this</a>'
         return text + "</p>"
 
+    def spread_of(self, found: Found) -> str:
+        """The metric whose half-widths a mean has in the margin, empty if there is none."""
+        whole = found.metric.removesuffix("_mean")
+        entry = recorded(Results(self.env).metric, found.preset, found.run, whole)
+        return whole if whole != found.metric and entry and entry["low"] is not None else ""
+
     def block(self, entry: Entry) -> str:
         """Markdown of what a row holds."""
         claim, text = entry.claim, entry.verdict
@@ -274,6 +289,8 @@ class Ledger(SphinxDirective):
             value = f"{{res}}`{each.preset}/{each.run}:{each.metric}{form}`"
             if each.low is not None:
                 value += f" ({interval(vars(each), '.4g')})"
+            elif claim.criterion and (base := self.spread_of(each)):
+                value += f" (half-widths of `{base}`)"
             elif each.band and claim.criterion:
                 value += f" (no interval; a factor of {1 + each.band:.3g} either way)"
             if each.unit:
