@@ -165,7 +165,7 @@ record.Table(["", "nats per iteration"], [["Lyapunov exponent", shown]])
 # A small GPT-2 is trained from {res}`:n_seeds` seeds, to see how much depends on chance
 # ({func}`dynlib.tokens.training.train`). Losses are in nats per token: the training loss over all
 # positions of the context, the validation loss over its second half. The cross-entropy further down
-# is also over the second half, but on test trajectories: these differ by more than the seeds do.
+# is that of test trajectories, also over the second half: these sets differ more than the seeds.
 
 # %%
 model_config = GPTConfig(
@@ -274,7 +274,7 @@ report.told_apart(short, references[0])
 # ## How far apart are two true samples?
 #
 # That depends on their size, and on how many independent orbits they come from. The paper gives
-# the size only as a range, and not the number or the cost. *Cells* measures lengths in cells. See
+# the size only as a range, not the number of orbits nor the cost. *Cells* measures lengths in cells. See
 # how much the rows differ: a printed distance may belong to any of them.
 
 # %%

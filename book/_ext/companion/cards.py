@@ -91,7 +91,7 @@ class RunCard(SphinxDirective):
             "Seeds": seeds,
             "Time": f"{facts['wall_s']:.0f} s wall, {facts['cpu_s']:.0f} s of processor; "
             f"largest process {facts['peak_rss_mb']} MB"
-            + (f"; its models were loaded, {duration(known)} when they were trained" * bool(known)),
+            + (f"; with loaded models, whose training had taken {duration(known)}" * bool(known)),
             **({"Longest sections": text} if (text := longest(facts)) else {}),
             "Made": f"{facts['started'].replace('T', ' ').rstrip('Z')} UTC, commit "
             f"`{(facts['commit'] or 'none')[:10]}`{unclean}, "
