@@ -203,6 +203,8 @@ def test_a_common_rule_that_turns_in_a_set_takes_the_firmness_too():
     (found,) = ledger([lasting], there, "cpu")
     assert (found.second, found.second_common) == ("holds", "does not hold")
     assert (found.split, found.turned, found.flag) == (False, True, "within chance")
+    (exported,) = json.loads(as_json([found], "cpu"))["claims"]
+    assert exported["second_common_verdict"] == "does not hold"
     (same,) = ledger([claim("lasting", criterion="r:a < 500", common="r:a.high < 5")], there, "cpu")
     assert (same.turned, same.flag) == (False, "firm")
 

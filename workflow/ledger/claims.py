@@ -244,9 +244,12 @@ def verdict(claim: Claim, ours: Lookup, paper: Lookup) -> str:
 
 def by_common_rule(claim: Claim, ours: Lookup, paper: Lookup) -> str:
     """The verdict by the rule that all claims of a kind share; empty for a claim without one."""
-    if not claim.common:
-        return ""
-    return verdict(replace(claim, criterion=claim.common, condition=""), ours, paper)
+    return verdict(under_common_rule(claim), ours, paper) if claim.common else ""
+
+
+def under_common_rule(claim: Claim) -> Claim:
+    """The claim with the common rule of its kind as its criterion, and no condition."""
+    return replace(claim, criterion=claim.common, condition="")
 
 
 def kind(text: str) -> str:

@@ -6,10 +6,19 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any
 
 from workflow.files import csv_text
-from workflow.ledger.claims import VERDICTS, Claim, Lookup, by_common_rule, kind, verdict
+from workflow.ledger.claims import (
+    VERDICTS,
+    Claim,
+    Lookup,
+    by_common_rule,
+    kind,
+    under_common_rule,
+    verdict,
+)
 from workflow.ledger.margin import FLAGS, Known, expected, flag, margin
 
 #: (preset, run, metric) -> the metric's entry in the results; LookupError if there is none.
@@ -138,19 +147,14 @@ def ledger(claims: Iterable[Claim], metrics: Metrics, preset: str) -> list[Entry
         if judged.kind in JUDGED and set(claim.deciding) <= set(known):
             distance = margin(claim, known, others)
             shown = round(distance, 3) if distance < math.inf else None
-            rules = [claim]
+            rules = {"": claim}
             if claim.common:
-                rules.append(replace(claim, criterion=claim.common, condition=""))
-            second, redrawn = (
-                [by_set(kept, rule, metrics, preset) for rule in rules]
-                for kept in (SECOND, REDRAWN)
-            )
+                rules["_common"] = under_common_rule(claim)
+            for kept, (name, rule) in product((SECOND, REDRAWN), rules.items()):
+                there = by_set(kept, rule, metrics, preset)
+                judged = replace(judged, **{f"{kept}{name}": there})  # type: ignore[arg-type]
             flagged = flag(known, math.inf if shown is None else shown)  # found by halving
-            judged = replace(
-                judged, margin=shown, flag=flagged, second=second[0], redrawn=redrawn[0],
-                second_common=second[-1] * bool(claim.common),
-                redrawn_common=redrawn[-1] * bool(claim.common),
-            )  # fmt: skip
+            judged = replace(judged, margin=shown, flag=flagged)
             if (judged.turned or judged.split) and judged.flag == "firm":
                 judged = replace(judged, flag="within chance")
         entries.append(judged)
@@ -196,13 +200,18 @@ def counts(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:
     return table
 
 
+def by_name(entry: Entry) -> dict[str, str]:
+    """The verdicts of an entry by the common rule and by the other sets, as they are exported."""
+    rules = ("common", "second", "redrawn", "second_common", "redrawn_common")
+    return {f"{rule}_verdict": getattr(entry, rule) for rule in rules}
+
+
 def as_json(entries: list[Entry], preset: str) -> str:
     """The ledger as JSON: preset, counts of verdicts per paper, claims."""
     claims = [
         asdict(each.claim)
         | {key: asdict(each)[key] for key in ("verdict", "kind", "margin", "flag", "ours")}
-        | {"common_verdict": each.common, "second_verdict": each.second}
-        | {"redrawn_verdict": each.redrawn}
+        | by_name(each)
         for each in entries
     ]
     content = {
@@ -226,8 +235,7 @@ def as_csv(entries: list[Entry]) -> str:
         )
         head = {
             "id": each.claim.id, "verdict": each.verdict, "kind": each.kind, "margin": each.margin,
-            "flag": each.flag, "common_verdict": each.common, "second_verdict": each.second,
-            "redrawn_verdict": each.redrawn, "ours": ours,
+            "flag": each.flag, **by_name(each), "ours": ours,
         }  # fmt: skip
         rows.append(head | asdict(each.claim))
     return csv_text(rows)

@@ -32,7 +32,7 @@ FACTS = (
 )  # fmt: skip
 
 
-#: The ends of an interval, after the value.
+#: The value of a metric, and the ends of its interval.
 ENDS = ("value", "low", "high")
 
 
